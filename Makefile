@@ -1,0 +1,51 @@
+# Each target makes .venv first if there is none, or if the lock has changed since.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench data lock clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with everything at the locked versions.
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+demo: $(STAMP) ## Train a network, enrol it, delete samples over HTTP, show the outcome.
+	$(BIN)/expunge demo
+
+test: $(STAMP) ## Run the tests, against real servers that they start themselves.
+	$(BIN)/python -m pytest --quiet
+
+check: $(STAMP) ## Lint, formatting, types, import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## Format the code and fix what can be fixed.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Run the benchmarks; results and plots go to benchmarks/results.
+	$(BIN)/python -m benchmarks.request
+	$(BIN)/python -m benchmarks.forgetting
+
+data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.
+	benchmarks/fetch_fashion_mnist
+
+lock: ## Resolve requirements.lock anew (needs uv).
+	uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## Remove .venv and every cache.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
