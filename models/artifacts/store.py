@@ -1,0 +1,45 @@
+"""What an artifact store is, whatever it is made of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One stored file: its SHA-256 in hex, and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class ArtifactStore(Protocol):
+    """Write once, read by digest."""
+
+    def put(self, write: Callable[[Path], None]) -> Artifact:
+        """Store the file that `write` makes at the path it is given; atomic and durable."""
+        ...
+
+    def open(self, sha256: str) -> BufferedReader:
+        """The stored bytes, from the start; `ArtifactMissing` if they are not there."""
+        ...
+
+    def verified_path(self, artifact: Artifact) -> Path:
+        """A local file with exactly the artifact's bytes, hashed just now.
+
+        Raises `ArtifactMissing`, or `ArtifactDamaged` if the bytes are not those written.
+        """
+        ...
+
+    def sized_path(self, artifact: Artifact) -> Path:
+        """A local file of the artifact's size, for serving; its bytes are not hashed.
+
+        Raises `ArtifactMissing` or `ArtifactDamaged`.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raise `OSError` if the store cannot be written to."""
+        ...

@@ -1,0 +1,19 @@
+"""The events an audit record may name. A new event is one new line."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """Past tense, subject first."""
+
+    ENROLMENT_REQUESTED = "enrolment.requested"
+    MODEL_ENROLLED = "model.enrolled"
+    ENROLMENT_FAILED = "enrolment.failed"
+    REQUEST_ACCEPTED = "request.accepted"
+    REQUEST_CANCELLED = "request.cancelled"
+    RUN_STARTED = "run.started"
+    RUN_FAILED = "run.failed"
+    RUN_ABANDONED = "run.abandoned"
+    RUN_NEEDS_REVIEW = "run.needs_review"
+    RUN_FOUND_NOTHING_TO_DO = "run.nothing_to_do"
+    CHECKPOINT_PUBLISHED = "checkpoint.published"

@@ -1,0 +1,90 @@
+"""Ringing for work: the only place that enqueues.
+
+A ring says that a registered model has work, and nothing else: PostgreSQL knows which. A ring that
+is lost costs a delay, since the steward rings again; a ring too many finds nothing to do. While one
+is waiting in the queue, further rings for the same model are folded into it: the mark is taken away
+when the job starts, *before* it looks for work, so nothing that was committed before a ring is
+overlooked.
+"""
+
+import logging
+import uuid
+from enum import StrEnum
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+
+from models.settings import Settings
+
+log = logging.getLogger(__name__)
+
+QUEUE = "expunge"
+# A mark whose job was lost with its worker blocks rings for this long at most.
+MARK_S = 10
+# Redis must never hold up a client: accepting goes on without it.
+TIMEOUT_S = 2.0
+
+
+class Job(StrEnum):
+    """The only functions a worker executes, as RQ names them."""
+
+    UNLEARN = "workers.jobs.unlearn"
+    ENROL = "workers.jobs.enrol"
+
+
+class Doorbell:
+    """The way from whoever has work to whoever does it."""
+
+    def __init__(self, url: str, *, run_limit_s: int, enrolment_limit_s: int) -> None:
+        self.connection: Redis = Redis.from_url(
+            url,
+            socket_connect_timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._queue = Queue(QUEUE, connection=self.connection, serializer="json")
+        self._limits = {Job.UNLEARN: run_limit_s, Job.ENROL: enrolment_limit_s}
+
+    def ring(self, job: Job, model_id: uuid.UUID) -> bool:
+        """Ask for `job` on a registered model; False if Redis could not be reached.
+
+        Call it after the transaction that made the work has committed. A failure is logged and
+        not raised: the work is in PostgreSQL, and the steward will ring for it.
+        """
+        try:
+            if self.connection.set(_mark(job, model_id), "1", nx=True, ex=MARK_S):
+                self._queue.enqueue_call(
+                    func=job.value,
+                    args=(str(model_id),),
+                    timeout=self._limits[job],
+                    result_ttl=0,
+                    failure_ttl=0,
+                )
+        except RedisError as error:
+            log.warning("The queue cannot be reached (%s); the steward will ring again.", error)
+            return False
+        return True
+
+    def answered(self, job: Job, model_id: uuid.UUID) -> None:
+        """A job has started: rings from now on need a job of their own."""
+        self.connection.delete(_mark(job, model_id))
+
+    def ping(self) -> None:
+        """Raise `RedisError` if the queue cannot be reached."""
+        self.connection.ping()
+
+
+def open_doorbell(settings: Settings) -> Doorbell:
+    """The doorbell of these settings, with the time limits of the jobs."""
+    return Doorbell(
+        settings.redis_url,
+        run_limit_s=settings.run_limit_s,
+        enrolment_limit_s=settings.enrolment_limit_s,
+    )
+
+
+def _mark(job: Job, model_id: uuid.UUID) -> str:
+    return f"expunge:rung:{job.name.lower()}:{model_id}"

@@ -1,0 +1,193 @@
+"""Everything that can go wrong and that somebody can act on.
+
+An error is named for what happened. Its message is one or two sentences for the person who reads
+it: what is wrong, and what to do. HTTP status codes are not known here; `app/problems.py` has them.
+Messages may name parameters, files and counts, and never carry a secret.
+"""
+
+
+class ExpungeError(Exception):
+    """Base of all domain errors; `kind` is their stable name outside Python."""
+
+    @property
+    def kind(self) -> str:
+        """The class name in kebab-case, e.g. `unknown-model`."""
+        name = type(self).__name__
+        return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+
+
+# Configuration ---------------------------------------------------------------------------------
+
+
+class NotConfigured(ExpungeError):
+    """A setting that this process needs is missing."""
+
+
+class SchemaOutOfDate(ExpungeError):
+    """The database's schema is not the one this program was written for."""
+
+
+# Who asks, and what for ------------------------------------------------------------------------
+
+
+class NotAuthenticated(ExpungeError):
+    """No API key was sent, or one nobody holds."""
+
+
+class NotPermitted(ExpungeError):
+    """The API key lacks the scope that the operation needs."""
+
+
+class BodyTooLarge(ExpungeError):
+    """The request's body is over the limit."""
+
+
+class TooManySamples(ExpungeError):
+    """More sample IDs in one request than the limit allows."""
+
+
+class InvalidCursor(ExpungeError):
+    """A pagination cursor that this service did not issue."""
+
+
+class IdempotencyKeyReused(ExpungeError):
+    """The Idempotency-Key was used before, with another body."""
+
+
+# Things that are not there, or no longer -------------------------------------------------------
+
+
+class UnknownModel(ExpungeError):
+    """No registered model of that name."""
+
+
+class UnknownRequest(ExpungeError):
+    """No deletion request of that ID."""
+
+
+class UnknownRun(ExpungeError):
+    """No run of that ID."""
+
+
+class UnknownCheckpoint(ExpungeError):
+    """The registered model has no checkpoint of that version."""
+
+
+class UnknownSample(ExpungeError):
+    """The registered model was not trained on a sample of that ID."""
+
+
+class CheckpointWithdrawn(ExpungeError):
+    """The version still carries a sample that has since been forgotten."""
+
+
+# States ----------------------------------------------------------------------------------------
+
+
+class IllegalTransition(ExpungeError):
+    """A record cannot go from its state to the one asked for."""
+
+
+class ModelExists(ExpungeError):
+    """A registered model of that name exists already."""
+
+
+class ModelNotActive(ExpungeError):
+    """The registered model is not enrolled (yet), so it cannot take deletion requests."""
+
+
+class RequestNotPending(ExpungeError):
+    """The deletion request has begun or ended, so it cannot be withdrawn."""
+
+
+class LeaseLost(ExpungeError):
+    """Another worker has taken over; whatever this one holds must not be published."""
+
+
+# Enrolment -------------------------------------------------------------------------------------
+
+
+class EnrolmentRefused(ExpungeError):
+    """Base of what is wrong with something that was to be enrolled."""
+
+
+class UnknownArchitecture(EnrolmentRefused):
+    """No architecture of that name, or it does not take these options."""
+
+
+class UnknownDataset(EnrolmentRefused):
+    """No dataset kind of that name, or its specification is incomplete."""
+
+
+class SourceOutsideRoot(EnrolmentRefused):
+    """A path lies outside the folder that sources may be enrolled from."""
+
+
+class WeightsUnreadable(EnrolmentRefused):
+    """The weights are not a whole, plain safetensors file."""
+
+
+class WeightsMismatch(EnrolmentRefused):
+    """The weights do not fit the architecture, tensor by tensor."""
+
+
+class NetworkMismatch(EnrolmentRefused):
+    """The network does not take the preprocessed images, or has another number of outputs."""
+
+
+class DatasetUnreadable(EnrolmentRefused):
+    """The dataset, or a part of it, cannot be read."""
+
+
+class DuplicateSamples(EnrolmentRefused):
+    """Two samples of a dataset have the same sample ID."""
+
+
+class InvalidSampleId(EnrolmentRefused):
+    """A sample ID is empty, too long or holds control characters."""
+
+
+class LabelOutOfRange(EnrolmentRefused):
+    """A label that the network has no output for."""
+
+
+# Artifacts -------------------------------------------------------------------------------------
+
+
+class ArtifactMissing(ExpungeError):
+    """A stored file that a record names is not there."""
+
+
+class ArtifactDamaged(ExpungeError):
+    """A stored file's bytes are not those that were written."""
+
+
+# Numerics --------------------------------------------------------------------------------------
+
+
+class SampleUnreadable(ExpungeError):
+    """The data of a sample to be forgotten cannot be read any more."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class NonFiniteGradient(ExpungeError):
+    """A sample's gradient holds NaN or infinity."""
+
+    def __init__(self, message: str, sample: int) -> None:
+        super().__init__(message)
+        self.sample = sample
+
+
+class NotEvaluable(ExpungeError):
+    """The network is in a state in which no per-sample gradient exists."""
+
+
+class SumsMismatch(ExpungeError):
+    """Fisher sums that were taken in different ways cannot be compared."""
+
+
+class NothingRetained(ExpungeError):
+    """Forgetting everything leaves no retained data to protect."""

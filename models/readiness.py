@@ -1,0 +1,46 @@
+"""Whether the things every process depends on are there: one answer for gateway and command."""
+
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from models.artifacts import ArtifactStore, open_store
+from models.database import Database, check_schema
+from models.doorbell import Doorbell, open_doorbell
+from models.errors import SchemaOutOfDate
+from models.settings import Settings
+
+# What is wrong with each dependency; None is nothing.
+States = dict[str, str | None]
+
+
+def check_readiness(settings: Settings) -> States:
+    """Connect anew and check everything once."""
+    settings.require_services()
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        return readiness(database, open_doorbell(settings), open_store(settings.artifact_store_url))
+    finally:
+        database.close()
+
+
+def readiness(database: Database, doorbell: Doorbell, store: ArtifactStore) -> States:
+    """Check database with its schema, queue and store."""
+    return {
+        "database": _fault(lambda: check_schema(database)),
+        "queue": _fault(doorbell.ping),
+        "store": _fault(store.check),
+    }
+
+
+def _fault(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except SchemaOutOfDate as error:
+        return str(error)
+    except (SQLAlchemyError, RedisError):
+        return "cannot be reached"
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
+    return None

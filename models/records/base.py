@@ -1,0 +1,44 @@
+"""The declarative base all records share, and the types their columns are made of."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, DateTime, Enum, MetaData, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Records are rows; constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        datetime: DateTime(timezone=True),
+        int: BigInteger,
+        uuid.UUID: Uuid(as_uuid=True),
+        Json: JSONB(none_as_null=True),
+    }
+
+
+def enum_column(states: type[StrEnum]) -> Enum:
+    """Text with a CHECK constraint: readable in psql, and the database refuses other words."""
+    return Enum(
+        states,
+        native_enum=False,
+        create_constraint=True,
+        length=32,
+        name=states.__name__.lower(),
+        values_callable=lambda e: [member.value for member in e],
+    )

@@ -1,0 +1,44 @@
+"""What a client posted: forget these samples of this registered model."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column, validates
+
+from models.records.base import Base, Json, enum_column
+from models.records.states import RequestState, check_transition
+
+
+class DeletionRequest(Base):
+    """One accepted request; its sample IDs are its items."""
+
+    __tablename__ = "deletion_request"
+    __table_args__ = (
+        UniqueConstraint("principal", "idempotency_key"),
+        Index(
+            "ix_deletion_request_pending", "model_id", postgresql_where=text("state = 'pending'")
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registered_model.id"))
+    state: Mapped[RequestState] = mapped_column(
+        enum_column(RequestState), default=RequestState.PENDING
+    )
+    principal: Mapped[str] = mapped_column(String(64))
+    reference: Mapped[str | None] = mapped_column(String(255))
+    deadline: Mapped[datetime | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    body_digest: Mapped[str] = mapped_column(String(64))
+    # Distinct sample IDs, and how many of the posted ones repeated an earlier one.
+    item_count: Mapped[int]
+    duplicate_count: Mapped[int]
+    # Outcomes as of the moment of acceptance, to give a repeated request its first answer.
+    accepted_counts: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    settled_at: Mapped[datetime | None]
+
+    @validates("state")
+    def _legal(self, _key: str, after: RequestState) -> RequestState:
+        return check_transition(self.state, after)

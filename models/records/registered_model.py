@@ -1,0 +1,43 @@
+"""A trained network under management: its architecture, dataset, policy and head version."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, String, func
+from sqlalchemy.orm import Mapped, mapped_column, validates
+
+from models.records.base import Base, Json, enum_column
+from models.records.states import ModelState, check_transition
+
+
+class RegisteredModel(Base):
+    """One row per network. Version 0 is the base; `head_version` is what is served."""
+
+    __tablename__ = "registered_model"
+    __table_args__ = (
+        CheckConstraint("(state = 'active') = (head_version IS NOT NULL)", name="head"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[ModelState] = mapped_column(enum_column(ModelState), default=ModelState.ENROLLING)
+    # What was asked for: an `Enrolment` (models/specifications.py), as JSON.
+    specification: Mapped[Json]
+    policy: Mapped[Json]
+    head_version: Mapped[int | None]
+    # Known once enrolled: {"train": {label: count}, "holdout": {label: count}}.
+    label_counts: Mapped[Json | None]
+    manifest_digest: Mapped[str | None] = mapped_column(String(64))
+    # While enrolling: {"phase", "done", "total", "eta_s"}.
+    progress: Mapped[Json | None]
+    # If enrolment failed: {"kind", "detail"}.
+    failure: Mapped[Json | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    enrolled_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), onupdate=func.clock_timestamp()
+    )
+
+    @validates("state")
+    def _legal(self, _key: str, after: ModelState) -> ModelState:
+        return check_transition(self.state, after)

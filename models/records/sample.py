@@ -1,0 +1,46 @@
+"""One training or holdout example of a registered model: retained, or forgotten."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.records.base import Base, enum_column
+from models.records.states import Split
+
+MAX_SAMPLE_ID = 255
+
+
+class Sample(Base):
+    """`position` is the sample's index in its dataset; `forgotten_version` NULL means retained.
+
+    `probe_rank` is a seeded random order, fixed at enrolment: the lowest ranks of each label make
+    a stratified probe that an index delivers without reading the whole table.
+    """
+
+    __tablename__ = "sample"
+    __table_args__ = (
+        Index(
+            "ix_sample_probe",
+            "model_id",
+            "split",
+            "label",
+            "probe_rank",
+            postgresql_where=text("forgotten_version IS NULL"),
+        ),
+        Index(
+            "ix_sample_forgotten",
+            "model_id",
+            postgresql_where=text("forgotten_version IS NOT NULL"),
+        ),
+    )
+
+    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registered_model.id"), primary_key=True)
+    sample_id: Mapped[str] = mapped_column(String(MAX_SAMPLE_ID), primary_key=True)
+    position: Mapped[int]
+    label: Mapped[int]
+    split: Mapped[Split] = mapped_column(enum_column(Split))
+    probe_rank: Mapped[int]
+    forgotten_version: Mapped[int | None]
+    forgotten_at: Mapped[datetime | None]

@@ -1,0 +1,119 @@
+"""Every setting of every process, read from the environment.
+
+`expunge up` also writes the addresses of its embedded servers to `services.env` in the data
+folder, so that a command started in another shell finds them; the environment wins over the file.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import NotConfigured
+
+
+class Scope(StrEnum):
+    """What an API key may do. `admin` may do everything."""
+
+    REQUESTS = "requests"
+    CHECKPOINTS = "checkpoints"
+    ADMIN = "admin"
+
+
+class ApiKey(BaseModel):
+    """One client's key: only its SHA-256 is kept, the key itself never is."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    scopes: frozenset[Scope]
+
+
+class Settings(BaseSettings):
+    """The environment, checked. Durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="EXPUNGE_", extra="ignore")
+
+    data_dir: Path = Field(
+        default=Path(".expunge"), description="Folder of embedded servers, keys and artifacts."
+    )
+    database_url: str = Field(
+        default="",
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL, e.g. postgresql+psycopg://user:password@host/expunge.",
+    )
+    redis_url: str = Field(
+        default="",
+        validation_alias="REDIS_URL",
+        description="Redis, e.g. redis://host:6379/0 or unix:///path/redis.sock.",
+    )
+    artifact_store_url: str = Field(
+        default="",
+        validation_alias="ARTIFACT_STORE_URL",
+        description="Where checkpoints and Fisher sums lie, e.g. file:///var/lib/expunge.",
+    )
+    api_keys: list[ApiKey] = Field(
+        default_factory=list, description="JSON list of {name, sha256, scopes}; see `expunge key`."
+    )
+    gateway_host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
+    gateway_port: int = Field(default=8080, ge=0, le=65535, description="Port of the gateway.")
+    sources_root: Path | None = Field(
+        default=None,
+        description="If set, weights and datasets are enrolled from below this folder only.",
+    )
+    max_body_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1024, description="Largest request body accepted."
+    )
+    max_inline_ids: int = Field(
+        default=100_000, ge=1, description="Most sample IDs in one JSON request."
+    )
+    max_items_per_run: int = Field(
+        default=100_000, ge=1, description="Most pending items that one run takes."
+    )
+    max_wait_s: float = Field(default=60, ge=0, description="Longest `?wait=` of a long poll.")
+    max_attempts: int = Field(
+        default=3, ge=1, description="Runs that may fail on an item before it is given up."
+    )
+    lease_s: float = Field(default=12, gt=0, description="A lease lives this long unrenewed.")
+    heartbeat_s: float = Field(default=3, gt=0, description="How often a worker renews its lease.")
+    steward_s: float = Field(default=2, gt=0, description="How often the steward looks around.")
+    run_limit_s: int = Field(default=3600, ge=1, description="Longest a run may take.")
+    enrolment_limit_s: int = Field(
+        default=7 * 24 * 3600, ge=1, description="Longest an enrolment may take."
+    )
+    threads: int = Field(
+        default=0, ge=0, description="Threads a worker computes with; 0 means one per core."
+    )
+    device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
+    log_level: str = Field(default="INFO", description="Level of the log on standard error.")
+
+    def require_services(self) -> "Settings":
+        """Raise `NotConfigured` unless database, queue and store all have an address."""
+        missing = [
+            variable
+            for variable, value in (
+                ("DATABASE_URL", self.database_url),
+                ("REDIS_URL", self.redis_url),
+                ("ARTIFACT_STORE_URL", self.artifact_store_url),
+            )
+            if not value
+        ]
+        if missing:
+            raise NotConfigured(
+                f"{', '.join(missing)} not set, and no embedded servers have been started in "
+                f"{self.data_dir}. Run `expunge up` first, or set the addresses."
+            )
+        return self
+
+
+def services_file(data_dir: Path) -> Path:
+    """Where `expunge up` writes the addresses of what it started."""
+    return data_dir / "services.env"
+
+
+def load_settings(data_dir: Path | None = None) -> Settings:
+    """Read the settings; `data_dir` overrides `EXPUNGE_DATA_DIR`."""
+    folder = data_dir or Path(os.environ.get("EXPUNGE_DATA_DIR", ".expunge"))
+    folder = folder.expanduser().absolute()
+    return Settings(_env_file=services_file(folder), data_dir=folder)

@@ -1,0 +1,182 @@
+"""What a client declares about a network: architecture, dataset, preprocessing, policy.
+
+All of it is data, checked here and never executed. The same shapes serve the API, the command
+line and the rows in which they are kept.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MODEL_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class Specification(BaseModel):
+    """Base of all declarations: unknown fields are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# Architecture ----------------------------------------------------------------------------------
+
+
+class ArchitectureSpec(Specification):
+    """Which network the weights belong to."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=64,
+        description="A torchvision classification network, or one of Expunge's own.",
+        examples=["resnet18"],
+    )
+    num_classes: int = Field(ge=2, le=1_000_000, description="Outputs of the network.")
+    options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict,
+        description="Further arguments of the builder, e.g. `cifar_stem` for ResNets.",
+    )
+
+
+# Dataset ---------------------------------------------------------------------------------------
+
+
+class HoldoutSpec(Specification):
+    """How to draw a holdout where the dataset does not declare one."""
+
+    fraction: float = Field(default=0.1, gt=0, lt=1, description="Share of each label kept aside.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the draw.")
+
+
+class ImagesSpec(Specification):
+    """PNG or JPEG files named by a CSV or Parquet manifest: sample_id, path, label[, split]."""
+
+    kind: Literal["images"] = "images"
+    manifest: str = Field(description="The manifest; image paths are relative to its folder.")
+
+
+class ArraysSpec(Specification):
+    """One .npz file with `ids`, `images` [n, h, w] or [n, h, w, c], `labels`[, `splits`]."""
+
+    kind: Literal["arrays"] = "arrays"
+    path: str
+
+
+class IdxSpec(Specification):
+    """A folder of MNIST-format files, gzipped or not; t10k-* is the holdout if it is there.
+
+    Sample IDs are `train-0`, `train-1`, … and `t10k-0`, …: the position in the files.
+    """
+
+    kind: Literal["idx"] = "idx"
+    path: str
+
+
+class CifarSpec(Specification):
+    """torchvision's folder of CIFAR-10 or CIFAR-100; sample IDs as for `idx`, `test-0`, …"""
+
+    kind: Literal["cifar10", "cifar100"]
+    path: str
+    download: bool = Field(default=False, description="Fetch the files if they are not there.")
+
+
+class DigitsSpec(Specification):
+    """scikit-learn's 1 797 handwritten digits, 8x8; sample IDs are `digit-0`, `digit-1`, …"""
+
+    kind: Literal["digits"] = "digits"
+
+
+DatasetSpec = Annotated[
+    ImagesSpec | ArraysSpec | IdxSpec | CifarSpec | DigitsSpec, Field(discriminator="kind")
+]
+
+
+class Preprocessing(Specification):
+    """How a stored image becomes the network's input.
+
+    Pixels are scaled to [0, 1], resized to `size` x `size` (bilinear, antialiased) if they differ,
+    brought to `channels` (grey is repeated; colour is weighed by ITU-R 601), then normalised by
+    `(pixel - mean) / std`.
+    """
+
+    size: int = Field(ge=1, le=4096, description="Height and width of the input.")
+    channels: Literal[1, 3] = 3
+    mean: list[float] = Field(default=[0.0], description="One number, or one per channel.")
+    std: list[float] = Field(default=[1.0], description="One number, or one per channel.")
+
+    @model_validator(mode="after")
+    def _per_channel(self) -> "Preprocessing":
+        for field, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.channels):
+                raise ValueError(f"{field} needs one number, or one for each channel")
+        if any(not value > 0 for value in self.std):
+            raise ValueError("std must be positive")
+        return self
+
+
+# Policy ----------------------------------------------------------------------------------------
+
+
+class AdaptiveMethod(Specification):
+    """Each cohort's selection is a percentile of its importance ratios (arXiv 2402.10098)."""
+
+    method: Literal["adaptive"] = "adaptive"
+
+
+class FixedMethod(Specification):
+    """The caller's selection and strength, for every cohort."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    method: Literal["fixed"]
+    selection: float = Field(alias="alpha", gt=0, allow_inf_nan=False)
+    strength: float = Field(default=1.0, alias="lambda", gt=0, allow_inf_nan=False)
+
+
+class Gate(Specification):
+    """What a candidate may cost before it is not published."""
+
+    enabled: bool = True
+    max_retained_fall: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Largest fall of accuracy on the retained probe, as a share (0.02 = 2 points).",
+    )
+
+
+class Policy(Specification):
+    """How deletions of a registered model are carried out and judged."""
+
+    method: Annotated[AdaptiveMethod | FixedMethod, Field(discriminator="method")] = (
+        AdaptiveMethod()
+    )
+    gate: Gate = Gate()
+    probe_size: int = Field(
+        default=1000,
+        ge=10,
+        le=1_000_000,
+        description="Samples of the retained probe, and of the holdout probe, stratified.",
+    )
+
+
+# The whole -------------------------------------------------------------------------------------
+
+
+class Enrolment(Specification):
+    """Everything needed to put a trained network under management."""
+
+    name: str = Field(pattern=MODEL_NAME, description="Name in every path and report.")
+    architecture: ArchitectureSpec
+    weights: str = Field(
+        description="Path of the trained weights, a safetensors file, as the worker sees it."
+    )
+    dataset: DatasetSpec
+    preprocessing: Preprocessing
+    holdout: HoldoutSpec = HoldoutSpec()
+    policy: Policy = Policy()
+
+    @field_validator("weights")
+    @classmethod
+    def _a_path(cls, value: str) -> str:
+        if not value.strip() or "\0" in value:
+            raise ValueError("must be the path of a file")
+        return value
