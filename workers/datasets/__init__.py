@@ -1,0 +1,82 @@
+"""Kind → dataset, and the tensors that a network sees of it.
+
+A new kind is one file with an opener that returns an `ImageSource`, and one line in `DATASETS`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from models.errors import DatasetUnreadable
+from models.specifications import DatasetSpec, Preprocessing
+from workers.datasets.arrays import open_arrays
+from workers.datasets.cifar import open_cifar
+from workers.datasets.digits import open_digits
+from workers.datasets.idx import open_idx
+from workers.datasets.images import open_images
+from workers.datasets.preprocessing import prepare
+from workers.datasets.source import ImageSource, SampleIndex
+
+# Each opener takes the specification of its own kind.
+DATASETS: Mapping[str, Callable[[Any], ImageSource]] = {
+    "images": open_images,
+    "arrays": open_arrays,
+    "idx": open_idx,
+    "cifar10": open_cifar,
+    "cifar100": open_cifar,
+    "digits": open_digits,
+}
+
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A source of images and how they are prepared for one network."""
+
+    source: ImageSource
+    preprocessing: Preprocessing
+
+    def index(self) -> SampleIndex:
+        """All samples in dataset order, unchecked; see `workers.datasets.indexing`."""
+        return self.source.index()
+
+    def load(self, positions: Sequence[int]) -> torch.Tensor:
+        """The samples at `positions`, in that order: float32 [n, channels, size, size].
+
+        Raises:
+            SampleUnreadable: the first of them that cannot be read.
+
+        """
+        size = self.preprocessing.size
+        shape = (len(positions), self.preprocessing.channels, size, size)
+        batch = torch.empty(shape, dtype=torch.float32)
+        for row, position in enumerate(positions):
+            batch[row] = prepare(self.source.image(position), self.preprocessing)
+        return batch
+
+    def check(self) -> None:
+        """Look for everything that samples refer to, without reading it.
+
+        Raises:
+            DatasetUnreadable: something is not there.
+
+        """
+        missing = self.source.missing()
+        if missing:
+            named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
+            raise DatasetUnreadable(
+                f"{len(missing)} of {len(self.index().sample_ids)} images are not there: {named}"
+            )
+
+
+def open_dataset(spec: DatasetSpec, preprocessing: Preprocessing) -> Dataset:
+    """The dataset that `spec` names.
+
+    Raises:
+        DatasetUnreadable: it is not there, or not what `spec` says.
+
+    """
+    return Dataset(DATASETS[spec.kind](spec), preprocessing)

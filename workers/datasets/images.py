@@ -1,0 +1,148 @@
+"""PNG and JPEG files named by a manifest, a CSV or Parquet table with one row per sample.
+
+sample_id   text, or integers that are read as text
+path        of the image, relative to the manifest's folder
+label       an integer
+split       optional: train or holdout
+"""
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.errors import DatasetUnreadable, SampleUnreadable
+from models.specifications import ImagesSpec
+from workers.datasets.source import ImageSource, SampleIndex, declared_splits, expanded
+
+COLUMNS = {
+    "sample_id": pyarrow.string(),
+    "path": pyarrow.string(),
+    "label": pyarrow.int64(),
+    "split": pyarrow.string(),
+}
+OPTIONAL = "split"
+
+GREY_MODES = ("1", "L", "LA")
+
+# What Pillow's PNG and JPEG decoders raise for damaged files.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles(ImageSource):
+    """The rows of one manifest; paths stay in Arrow's memory, far less than as Python strings."""
+
+    manifest: Path
+    samples: SampleIndex
+    paths: pyarrow.ChunkedArray
+
+    def index(self) -> SampleIndex:
+        """The samples in the manifest's order."""
+        return self.samples
+
+    def image(self, position: int) -> torch.Tensor:
+        """One decoded file, float32 [c, h, w] in [0, 1]; c is 1 for grey files, else 3."""
+        if not 0 <= position < len(self.paths):
+            raise SampleUnreadable(
+                f"{self.manifest} has no row {position}; it was longer when it was enrolled.",
+                position,
+            )
+        path = self.manifest.parent / self.paths[position].as_py()
+        try:
+            pixels = _decoded(path)
+        except DAMAGE as error:
+            raise SampleUnreadable(
+                f"{path}, the image at position {position}, cannot be read: {error}", position
+            ) from error
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+    def missing(self) -> list[str]:
+        """Paths of the manifest that are no files."""
+        folder = self.manifest.parent
+        paths = (path for chunk in self.paths.chunks for path in chunk.to_pylist())
+        return [path for path in paths if not os.path.isfile(os.path.join(folder, path))]
+
+
+def open_images(spec: ImagesSpec) -> ImageSource:
+    """The images that the manifest names; it is Parquet if its name ends so, else CSV.
+
+    Raises:
+        DatasetUnreadable: the manifest cannot be read, lacks a column, or has an empty or
+            impossible value.
+
+    """
+    manifest = expanded(spec.manifest)
+    try:
+        table = _read(manifest)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise DatasetUnreadable(f"{manifest} cannot be read: {error}") from error
+    columns = {name: _column(manifest, table, name) for name in _present(manifest, table)}
+    splits = None
+    if OPTIONAL in columns:
+        splits = declared_splits(columns[OPTIONAL].to_pylist(), manifest)
+    samples = SampleIndex(columns["sample_id"].to_pylist(), columns["label"].to_numpy(), splits)
+    return ImageFiles(manifest, samples, columns["path"])
+
+
+def _read(manifest: Path) -> pyarrow.Table:
+    if manifest.suffix.lower() == ".parquet":
+        # As one file: `read_table` would take folders named `split=train` for columns.
+        with pyarrow.parquet.ParquetFile(manifest) as file:
+            return file.read()
+    # Typed beforehand: a guess would turn the sample ID 007 into 7.
+    options = pyarrow.csv.ConvertOptions(column_types=COLUMNS)
+    return pyarrow.csv.read_csv(manifest, convert_options=options)
+
+
+def _present(manifest: Path, table: pyarrow.Table) -> list[str]:
+    for name in COLUMNS:
+        count = table.column_names.count(name)
+        if count > 1 or (count == 0 and name != OPTIONAL):
+            raise DatasetUnreadable(
+                f"{manifest} has {count or 'no'} columns named {name}; its columns are "
+                f"{', '.join(table.column_names)}."
+            )
+    return [name for name in COLUMNS if name in table.column_names]
+
+
+def _column(manifest: Path, table: pyarrow.Table, name: str) -> pyarrow.ChunkedArray:
+    column = table.column(name)
+    if pyarrow.types.is_floating(column.type):
+        raise DatasetUnreadable(f"{manifest}: {name} holds {column.type} numbers.")
+    try:
+        column = column.cast(COLUMNS[name])
+    except pyarrow.ArrowException as error:
+        raise DatasetUnreadable(f"{manifest}: {name} cannot be read: {error}") from error
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise DatasetUnreadable(f"{manifest}: {name} is empty in row {row}, counted from 0.")
+    return column
+
+
+def _decoded(path: Path) -> NDArray[np.float32]:
+    """Pixels [h, w, 1 or 3] in [0, 1]; EXIF rotation is not applied, as in torchvision."""
+    with Image.open(path, formats=("PNG", "JPEG")) as image:
+        # 16 bits per pixel: Pillow's own conversion would clip them to 255.
+        if image.mode.startswith("I"):
+            return np.asarray(image, dtype=np.float32)[:, :, np.newaxis] / np.float32(65535)
+        grey = image.mode in GREY_MODES
+        pixels = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.float32)
+    return pixels.reshape(*pixels.shape[:2], -1) / np.float32(255)

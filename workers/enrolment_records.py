@@ -1,0 +1,160 @@
+"""What an enrolment writes to the database: its progress, and in one transaction its result."""
+
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models.artifacts import Artifact
+from models.audit.append import append
+from models.audit.events import Event
+from models.records import (
+    Checkpoint,
+    FisherSums,
+    ModelState,
+    RegisteredModel,
+    Split,
+    SumsKind,
+)
+from models.records.base import Json
+from models.specifications import Enrolment
+from workers.leases import give_back, require_lease, take_lease
+from workers.progress import Progress
+from workers.resources import Resources
+from workers.subjects import KeptSums
+from workers.unlearning.importances import Provenance
+
+
+@dataclass(frozen=True)
+class SampleRows:
+    """The columns of the sample table, in dataset order: the position is the index."""
+
+    sample_ids: list[str]
+    labels: list[int]
+    splits: list[Split]
+    probe_ranks: list[int]
+
+    def label_counts(self) -> Json:
+        """Samples of each split and label."""
+        counts: dict[str, Counter[int]] = {split.value: Counter() for split in Split}
+        for label, split in zip(self.labels, self.splits, strict=True):
+            counts[split][label] += 1
+        return {
+            split: {str(label): n for label, n in sorted(counter.items())}
+            for split, counter in counts.items()
+        }
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """Everything an enrolment found; its files are in the store."""
+
+    base: Artifact
+    full: KeptSums
+    provenance: Provenance
+    rows: SampleRows
+    manifest_digest: str
+
+
+def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enrolment] | None:
+    """Take the lease; None if there is nothing to enrol, or somebody is at it."""
+    with resources.database.transaction() as session:
+        model = session.get(RegisteredModel, model_id)
+        if model is None or model.state is not ModelState.ENROLLING:
+            return None
+        epoch = take_lease(session, model_id, resources.worker, resources.settings.lease_s)
+        if epoch is None:
+            return None
+        return epoch, Enrolment.model_validate(model.specification)
+
+
+def write_progress(
+    model_id: uuid.UUID, epoch: int, progress: Progress, resources: Resources
+) -> None:
+    """Let admins see how far it is."""
+    with resources.database.transaction() as session:
+        require_lease(session, model_id, epoch)
+        session.execute(
+            update(RegisteredModel)
+            .where(RegisteredModel.id == model_id)
+            .values(progress=progress.as_json())
+        )
+
+
+def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Resources) -> None:
+    """Insert base, sums and samples and make the registered model active: all or nothing."""
+    with resources.database.transaction() as session:
+        require_lease(session, model_id, epoch)
+        model = session.get_one(RegisteredModel, model_id)
+        model.head_version = 0
+        model.state = ModelState.ACTIVE
+        model.label_counts = enrolled.rows.label_counts()
+        model.manifest_digest = enrolled.manifest_digest
+        model.progress = None
+        model.enrolled_at = session.scalar(select(func.now()))
+        base, full = enrolled.base, enrolled.full
+        session.add(
+            Checkpoint(
+                model_id=model_id, version=0, sha256=base.sha256, size=base.size, forgotten_count=0
+            )
+        )
+        session.add(
+            FisherSums(
+                model_id=model_id,
+                kind=SumsKind.FULL,
+                version=0,
+                sample_count=full.count,
+                provenance=vars(enrolled.provenance),
+                sha256=full.artifact.sha256,
+                size=full.artifact.size,
+            )
+        )
+        session.flush()
+        _copy_samples(session, model_id, enrolled.rows)
+        append(
+            session,
+            Event.MODEL_ENROLLED,
+            actor=f"worker:{resources.worker}",
+            model_id=model_id,
+            details={
+                "base": base.sha256,
+                "sums": full.artifact.sha256,
+                "manifest": enrolled.manifest_digest,
+                "training_samples": full.count,
+            },
+        )
+        give_back(session, model_id, epoch)
+
+
+def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Json, resources: Resources) -> None:
+    """Say why; nothing else of the enrolment is kept, and the name can be used again."""
+    with resources.database.transaction() as session:
+        require_lease(session, model_id, epoch)
+        model = session.get_one(RegisteredModel, model_id)
+        model.state = ModelState.ENROLMENT_FAILED
+        model.failure = failure
+        model.progress = None
+        append(
+            session,
+            Event.ENROLMENT_FAILED,
+            actor=f"worker:{resources.worker}",
+            model_id=model_id,
+            details={"kind": failure["kind"]},
+        )
+        give_back(session, model_id, epoch)
+
+
+def _copy_samples(session: Session, model_id: uuid.UUID, rows: SampleRows) -> None:
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    columns = "model_id, sample_id, position, label, split, probe_rank"
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY sample ({columns}) FROM STDIN") as copy,
+    ):
+        for position, (sample_id, label, split, rank) in enumerate(
+            zip(rows.sample_ids, rows.labels, rows.splits, rows.probe_ranks, strict=True)
+        ):
+            copy.write_row((model_id, sample_id, position, label, split.value, rank))

@@ -1,0 +1,118 @@
+"""One writer per registered model: taking, renewing and giving back its lease.
+
+The epoch fences: it grows with every holder, and every write of a run is conditional on it, so a
+worker that was taken over can change nothing however late it wakes up. Expiry only says when a
+takeover is allowed, in the database's time.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from models.database import Database
+from models.errors import LeaseLost
+from models.records import Lease
+
+log = logging.getLogger(__name__)
+
+
+def take_lease(session: Session, model_id: uuid.UUID, holder: str, lease_s: float) -> int | None:
+    """The new epoch, or None if somebody else's lease is alive. Locks the lease row."""
+    session.execute(
+        insert(Lease)
+        .values(model_id=model_id, epoch=0, expires_at=func.to_timestamp(0))
+        .on_conflict_do_nothing()
+    )
+    lease = session.scalars(select(Lease).where(Lease.model_id == model_id).with_for_update()).one()
+    now = session.scalar(select(func.clock_timestamp()))
+    assert now is not None
+    if lease.expires_at > now:
+        return None
+    lease.epoch += 1
+    lease.holder = holder
+    lease.expires_at = now + timedelta(seconds=lease_s)
+    return lease.epoch
+
+
+def require_lease(session: Session, model_id: uuid.UUID, epoch: int) -> None:
+    """Lock the lease until the transaction ends; raise `LeaseLost` if the epoch has moved on."""
+    held = session.scalar(select(Lease.epoch).where(Lease.model_id == model_id).with_for_update())
+    if held != epoch:
+        raise LeaseLost(
+            f"The lease is at epoch {held}, this worker holds {epoch}: another one has taken over."
+        )
+
+
+def give_back(session: Session, model_id: uuid.UUID, epoch: int) -> None:
+    """Let the next holder in at once."""
+    session.execute(
+        update(Lease)
+        .where(Lease.model_id == model_id, Lease.epoch == epoch)
+        .values(holder=None, expires_at=func.to_timestamp(0))
+    )
+
+
+class Heartbeat:
+    """Renews a lease from a thread of its own, and remembers if it was lost."""
+
+    def __init__(
+        self, database: Database, model_id: uuid.UUID, epoch: int, *, lease_s: float, every_s: float
+    ) -> None:
+        self._database = database
+        self._model_id = model_id
+        self._epoch = epoch
+        self._lease_s = lease_s
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+
+    def check(self) -> None:
+        """Raise `LeaseLost` if a renewal has found another holder. Called between batches."""
+        if self._lost.is_set():
+            raise LeaseLost("Another worker has taken over this registered model.")
+
+    @contextmanager
+    def beating(self) -> Iterator["Heartbeat"]:
+        """Renew for as long as the block runs."""
+        thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                renewed = self._renew()
+            except OperationalError as error:
+                # The lease may run out meanwhile; the epoch still protects what is published.
+                log.warning("The lease could not be renewed: %s", type(error.orig).__name__)
+                continue
+            if not renewed:
+                self._lost.set()
+                return
+
+    def _renew(self) -> bool:
+        with self._database.transaction() as session:
+            renewed = session.execute(
+                update(Lease)
+                # Not after it was given back: that would lock the next holder out.
+                .where(
+                    Lease.model_id == self._model_id,
+                    Lease.epoch == self._epoch,
+                    Lease.holder.is_not(None),
+                )
+                .values(expires_at=func.clock_timestamp() + timedelta(seconds=self._lease_s))
+                .returning(Lease.epoch)
+            )
+            return renewed.scalar() is not None

@@ -1,0 +1,50 @@
+"""Telling how far a long step is: done of total, with an estimate of the time left."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# Rows are not written more often than this.
+REPORT_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Samples done of a step's total, and the seconds it will still take at the present rate."""
+
+    phase: str
+    done: int
+    total: int
+    eta_s: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept in a row and served."""
+        eta = None if self.eta_s is None else round(self.eta_s, 1)
+        return {"phase": self.phase, "done": self.done, "total": self.total, "eta_s": eta}
+
+
+Report = Callable[[Progress], None]
+
+
+class Tracker:
+    """Counts what is done of a step and calls `report`, at a bounded rate."""
+
+    def __init__(self, phase: str, total: int, report: Report) -> None:
+        self._phase = phase
+        self._total = total
+        self._report = report
+        self._done = 0
+        self._start = self._reported = time.monotonic()
+        report(Progress(phase, 0, total, None))
+
+    def advance(self, count: int) -> None:
+        """`count` more are done."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._reported < REPORT_EVERY_S and self._done < self._total:
+            return
+        self._reported = now
+        rate = self._done / max(now - self._start, 1e-9)
+        eta = (self._total - self._done) / rate if self._done else None
+        self._report(Progress(self._phase, self._done, self._total, eta))

@@ -1,0 +1,58 @@
+"""What a job works with: database, store, queue, device; opened in the process that uses them."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from models.artifacts import ArtifactStore, open_store
+from models.database import Database
+from models.doorbell import Doorbell, open_doorbell
+from models.settings import Settings
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Handed from function to function; nothing here is global."""
+
+    settings: Settings
+    database: Database
+    store: ArtifactStore
+    doorbell: Doorbell
+    worker: str
+    device: torch.device
+
+
+@contextmanager
+def open_resources(settings: Settings) -> Iterator[Resources]:
+    """Connect, and disconnect at the end. Call it after a fork, never before."""
+    settings.require_services()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    database = Database(settings.database_url, pool_size=3)
+    try:
+        yield Resources(
+            settings=settings,
+            database=database,
+            store=open_store(settings.artifact_store_url),
+            doorbell=open_doorbell(settings),
+            worker=worker_name(),
+            device=choose_device(settings.device),
+        )
+    finally:
+        database.close()
+
+
+def worker_name() -> str:
+    """Who holds a lease: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is the GPU if there is one."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)

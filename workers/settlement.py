@@ -1,0 +1,136 @@
+"""How a run ends in the database: its items, their requests and its own state, in one transaction.
+
+Every function here works inside the caller's transaction and has checked the epoch before.
+"""
+
+import uuid
+
+from sqlalchemy import case, exists, func, literal, select, update
+from sqlalchemy.orm import Session
+
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    Outcome,
+    RequestState,
+    RunState,
+    Sample,
+    UnlearningRun,
+)
+from models.records.base import Json
+
+
+def end_run(
+    session: Session,
+    run_id: uuid.UUID,
+    state: RunState,
+    *,
+    timings: Json | None = None,
+    verdict: Json | None = None,
+    failure: Json | None = None,
+    version: int | None = None,
+) -> UnlearningRun:
+    """Move a run to its final state; `IllegalTransition` if it has one already."""
+    run = session.get_one(UnlearningRun, run_id, with_for_update=True)
+    run.state = state
+    run.finished_at = session.scalar(select(func.clock_timestamp()))
+    run.progress = None
+    run.version = version
+    run.verdict = verdict
+    run.failure = failure
+    run.timings = timings or run.timings
+    return run
+
+
+def mark_forgotten(
+    session: Session, model_id: uuid.UUID, sample_ids: list[str], version: int
+) -> None:
+    """Samples are forgotten from `version` on."""
+    session.execute(
+        update(Sample)
+        .where(
+            Sample.model_id == model_id,
+            Sample.sample_id.in_(sample_ids),
+            Sample.forgotten_version.is_(None),
+        )
+        # now() is the time at which the transaction began, the same in all its statements.
+        .values(forgotten_version=version, forgotten_at=func.now())
+    )
+
+
+def settle_items(session: Session, run_id: uuid.UUID) -> int:
+    """Give the run's pending items their outcomes; return how many it has forgotten.
+
+    Call it after `mark_forgotten` in the same transaction, which is how it tells samples that this
+    run forgets from those that an earlier one has: their items become `already_forgotten`.
+    """
+    sample = select(Sample).where(
+        Sample.model_id == DeletionItem.model_id, Sample.sample_id == DeletionItem.sample_id
+    )
+    forgotten_version = sample.with_only_columns(Sample.forgotten_version).scalar_subquery()
+    forgotten_now = sample.with_only_columns(Sample.forgotten_at == func.now()).scalar_subquery()
+    settled = session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .values(
+            outcome=case(
+                (forgotten_now, literal(Outcome.FORGOTTEN.value)),
+                else_=literal(Outcome.ALREADY_FORGOTTEN.value),
+            ),
+            version=forgotten_version,
+            settled_at=func.now(),
+        )
+        .returning(DeletionItem.outcome)
+    ).scalars()
+    return sum(outcome == Outcome.FORGOTTEN for outcome in settled)
+
+
+def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reason: str) -> None:
+    """Settle the items of samples that can never be forgotten, saying why."""
+    session.execute(
+        update(DeletionItem)
+        .where(
+            DeletionItem.run_id == run_id,
+            DeletionItem.outcome == Outcome.PENDING,
+            DeletionItem.sample_id.in_(sample_ids),
+        )
+        .values(outcome=Outcome.FAILED, reason=reason[:500], settled_at=func.now())
+    )
+
+
+def release_items(session: Session, run_id: uuid.UUID, *, max_attempts: int, reason: str) -> None:
+    """Give a failed run's items back to the next one, unless they have failed too often."""
+    tried = DeletionItem.attempts + 1
+    session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .values(
+            attempts=tried,
+            run_id=case((tried < max_attempts, None), else_=DeletionItem.run_id),
+            outcome=case(
+                (tried < max_attempts, literal(Outcome.PENDING.value)),
+                else_=literal(Outcome.FAILED.value),
+            ),
+            reason=case(
+                (tried < max_attempts, None),
+                else_=f"Given up after {max_attempts} attempts. {reason}"[:500],
+            ),
+            settled_at=case((tried < max_attempts, None), else_=func.now()),
+        )
+    )
+
+
+def settle_requests(session: Session, model_id: uuid.UUID) -> None:
+    """Settle the pending requests of a registered model whose items all have an outcome."""
+    pending_item = exists().where(
+        DeletionItem.request_id == DeletionRequest.id, DeletionItem.outcome == Outcome.PENDING
+    )
+    session.execute(
+        update(DeletionRequest)
+        .where(
+            DeletionRequest.model_id == model_id,
+            DeletionRequest.state == RequestState.PENDING,
+            ~pending_item,
+        )
+        .values(state=RequestState.SETTLED, settled_at=func.now())
+    )

@@ -1,0 +1,128 @@
+"""Loading what a run works on: the base, its sums, the head's weights, the data, the probes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from sqlalchemy import select
+from torch import Tensor, nn
+
+from models.artifacts import Artifact
+from models.records import Checkpoint, FisherSums, RegisteredModel, Split, SumsKind
+from workers.architectures import build
+from workers.claims import Run
+from workers.datasets import Dataset, open_dataset
+from workers.probes import select_probe
+from workers.resources import Resources
+from workers.tensors import read_tensors
+from workers.unlearning.dampening import Weights
+from workers.unlearning.importances import Batch, Provenance, Sums
+
+BATCH = 64
+
+# A sample's position in its dataset, and its label.
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class KeptSums:
+    """The stored sums of one label's forgotten samples, not loaded."""
+
+    artifact: Artifact
+    count: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The network under the knife. `network` holds whatever weights were last put into it."""
+
+    network: nn.Module
+    base: Weights
+    full: Sums
+    provenance: Provenance
+    head: Artifact
+    forgotten: dict[int, KeptSums]
+    dataset: Dataset
+    retained: list[Position]
+    holdout: list[Position]
+    device: torch.device
+
+    def batches(self, samples: Sequence[Position]) -> Iterator[Batch]:
+        """Inputs and labels of these samples, in order, on the device."""
+        return batches_of(self.dataset, samples, self.device)
+
+    def put(self, weights: Weights) -> nn.Module:
+        """The network with these weights."""
+        self.network.load_state_dict(weights)
+        return self.network
+
+
+def batches_of(
+    dataset: Dataset, samples: Sequence[Position], device: torch.device
+) -> Iterator[Batch]:
+    """Inputs [b, channels, size, size] and labels [b], in the order of `samples`."""
+    for start in range(0, len(samples), BATCH):
+        yield one_batch(dataset, samples[start : start + BATCH], device)
+
+
+def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.device) -> Batch:
+    """All of `samples` at once; `SampleUnreadable` if an image cannot be read."""
+    inputs = dataset.load([position for position, _ in samples])
+    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
+    return inputs.to(device), labels.to(device)
+
+
+def load_subject(run: Run, resources: Resources) -> Subject:
+    """Read everything, every artifact hashed before use, every sum's provenance compared."""
+    with resources.database.reading() as session:
+        versions = session.scalars(
+            select(Checkpoint).where(
+                Checkpoint.model_id == run.model_id,
+                Checkpoint.version.in_((0, run.parent_version)),
+            )
+        ).all()
+        sums = session.scalars(select(FisherSums).where(FisherSums.model_id == run.model_id)).all()
+        model = session.get_one(RegisteredModel, run.model_id)
+        counts = {
+            split: {int(label): n for label, n in (model.label_counts or {})[split].items()}
+            for split in Split
+        }
+        retained, holdout = (
+            select_probe(
+                session,
+                run.model_id,
+                split,
+                counts=counts[split],
+                size=run.policy.probe_size,
+                run_id=run.id,
+            )
+            for split in (Split.TRAIN, Split.HOLDOUT)
+        )
+    by_version = {row.version: Artifact(row.sha256, row.size) for row in versions}
+    full_row = next(row for row in sums if row.kind is SumsKind.FULL)
+    provenance = Provenance(**full_row.provenance)
+    for row in sums:
+        provenance.require_same(Provenance(**row.provenance))
+    device = resources.device
+    return Subject(
+        network=build(run.enrolment.architecture).to(device),
+        base=read_on(by_version[0], resources),
+        full=read_on(Artifact(full_row.sha256, full_row.size), resources),
+        provenance=provenance,
+        head=by_version[run.parent_version],
+        forgotten={
+            row.label: KeptSums(Artifact(row.sha256, row.size), row.sample_count)
+            for row in sums
+            if row.label is not None
+        },
+        dataset=open_dataset(run.enrolment.dataset, run.enrolment.preprocessing),
+        retained=retained,
+        holdout=holdout,
+        device=device,
+    )
+
+
+def read_on(artifact: Artifact, resources: Resources) -> dict[str, Tensor]:
+    """An artifact's tensors on the worker's device, its bytes checked first."""
+    tensors, _ = read_tensors(resources.store.verified_path(artifact))
+    return {name: tensor.to(resources.device) for name, tensor in tensors.items()}

@@ -1,0 +1,49 @@
+"""Checking weights against an architecture, tensor by tensor, before anything is built on them."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import WeightsMismatch
+from models.specifications import ArchitectureSpec
+
+
+def check_weights(
+    weights: Mapping[str, Tensor], network: nn.Module, architecture: ArchitectureSpec
+) -> None:
+    """Raise `WeightsMismatch` naming the first tensor that does not fit, and how."""
+    expected = network.state_dict()
+    fits = f"{architecture.name} with {architecture.num_classes} classes"
+    missing = [name for name in expected if name not in weights]
+    if missing:
+        raise WeightsMismatch(
+            f"The weights lack {_named(missing)}, which {fits} needs. "
+            "Check the architecture and its options."
+        )
+    unexpected = [name for name in weights if name not in expected]
+    if unexpected:
+        raise WeightsMismatch(
+            f"The weights hold {_named(unexpected)}, which {fits} does not have. "
+            "Check the architecture and its options."
+        )
+    for name, tensor in weights.items():
+        _check_tensor(name, tensor, expected[name], fits)
+
+
+def _check_tensor(name: str, tensor: Tensor, expected: Tensor, fits: str) -> None:
+    if tensor.shape != expected.shape:
+        raise WeightsMismatch(
+            f"Tensor {name!r} has shape {list(tensor.shape)}; {fits} needs {list(expected.shape)}."
+        )
+    if tensor.dtype != expected.dtype:
+        raise WeightsMismatch(
+            f"Tensor {name!r} is {tensor.dtype}; {fits} needs {expected.dtype}. Convert it first."
+        )
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise WeightsMismatch(f"Tensor {name!r} holds NaN or infinity.")
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"tensor {names[0]!r}{more}"
