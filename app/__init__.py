@@ -1,0 +1,1 @@
+"""What answers: the HTTP gateway. It never imports torch."""

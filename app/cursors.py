@@ -1,0 +1,30 @@
+"""Opaque cursors: where a page ended, as text that clients pass back and do not read."""
+
+import base64
+import binascii
+import json
+
+from models.errors import InvalidCursor
+
+Position = list[str | int]
+
+
+def encode(position: Position) -> str:
+    """A cursor for the entry after `position`."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, *kinds: type[str] | type[int]) -> Position:
+    """The position in a cursor, or `InvalidCursor`."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        position = json.loads(base64.urlsafe_b64decode(padded.encode()))
+    except (binascii.Error, ValueError) as error:
+        raise _invalid() from error
+    if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
+        raise _invalid()
+    return position
+
+
+def _invalid() -> InvalidCursor:
+    return InvalidCursor("The cursor is not one of this list. Start again without it.")

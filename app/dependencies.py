@@ -1,0 +1,73 @@
+"""What handlers ask for, as annotated aliases. Nothing here opens or ends a transaction."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.security import Principal, authenticate
+from models.artifacts import ArtifactStore
+from models.database import Database
+from models.doorbell import Doorbell
+from models.settings import Scope, Settings
+
+_bearer = HTTPBearer(auto_error=False, description="An API key; `expunge key` makes one.")
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _doorbell(request: Request) -> Doorbell:
+    doorbell: Doorbell = request.app.state.doorbell
+    return doorbell
+
+
+def _store(request: Request) -> ArtifactStore:
+    store: ArtifactStore = request.app.state.store
+    return store
+
+
+SettingsDependency = Annotated[Settings, Depends(_settings)]
+DatabaseDependency = Annotated[Database, Depends(_database)]
+DoorbellDependency = Annotated[Doorbell, Depends(_doorbell)]
+StoreDependency = Annotated[ArtifactStore, Depends(_store)]
+
+
+def _with_scope(scope: Scope) -> Callable[..., Principal]:
+    # Asynchronous although it waits for nothing: a plain function would cost a thread's turn.
+    async def principal(
+        settings: SettingsDependency,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Principal:
+        principal = authenticate(credentials.credentials if credentials else None, settings)
+        principal.require(scope)
+        return principal
+
+    return principal  # type: ignore[return-value]
+
+
+Requester = Annotated[Principal, Depends(_with_scope(Scope.REQUESTS))]
+Downloader = Annotated[Principal, Depends(_with_scope(Scope.CHECKPOINTS))]
+Admin = Annotated[Principal, Depends(_with_scope(Scope.ADMIN))]
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=3600,
+        description="Answer when something has changed, or after so many seconds. With "
+        "`If-None-Match`, changed means another ETag; without, it means ended.",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most entries on one page.")]
+Cursor = Annotated[
+    str | None, Query(max_length=200, description="`next` of the page before this one.")
+]

@@ -1,0 +1,74 @@
+"""The gateway's application: what is mounted where, and what lives as long as it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+import uvicorn
+from fastapi import FastAPI
+
+from app import routes
+from app.guard import Guard
+from app.operation_ids import operation_id
+from app.problems import PROBLEM_RESPONSES, install_problem_handlers
+from app.security import require_keys
+from models.artifacts import open_store
+from models.database import Database
+from models.doorbell import open_doorbell
+from models.settings import Settings
+
+DESCRIPTION = """
+Expunge makes trained image classifiers forget training samples.
+
+Post sample IDs to `/v1/deletion-requests`. A worker weighs what the network owes to them, dampens
+those weights, checks the result, and publishes a new checkpoint version for download. Every step is
+on the audit log.
+
+This is *approximate* unlearning: runs carry evidence of what was forgotten and at what cost, not a
+proof. Send an API key as `Authorization: Bearer KEY`.
+"""
+# Handlers are synchronous and run in threads, each with at most one database connection.
+THREADS = 20
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the gateway. Connections are made on first use and closed on shutdown."""
+    settings.require_services()
+    require_keys(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        yield
+        app.state.database.close()
+
+    app = FastAPI(
+        title="Expunge",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+        responses=PROBLEM_RESPONSES,
+    )
+    app.state.settings = settings
+    app.state.database = Database(settings.database_url, pool_size=THREADS)
+    app.state.store = open_store(settings.artifact_store_url)
+    app.state.doorbell = open_doorbell(settings)
+    install_problem_handlers(app)
+    for router in routes.ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    uvicorn.run(
+        create_app(settings),
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        log_level=settings.log_level.lower(),
+        # Paths hold sample IDs; Guard writes an access log without them.
+        access_log=False,
+        server_header=False,
+    )

@@ -1,0 +1,134 @@
+"""The one table from domain errors to HTTP: status and title of every problem (RFC 9457).
+
+A problem's `type` is `urn:expunge:problem:` and the error's kind; it does not change once released.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from app.schemas.problems import Problem
+from models.errors import ExpungeError
+
+TABLE: Mapping[str, tuple[int, str]] = {
+    "malformed-json": (400, "The body is not JSON"),
+    "invalid-cursor": (400, "Not a cursor of this service"),
+    "not-authenticated": (401, "An API key is needed"),
+    "not-permitted": (403, "The API key does not allow this"),
+    "unknown-model": (404, "No such registered model"),
+    "unknown-request": (404, "No such deletion request"),
+    "unknown-run": (404, "No such run"),
+    "unknown-checkpoint": (404, "No such checkpoint"),
+    "unknown-sample": (404, "No such sample"),
+    "not-found": (404, "No such resource"),
+    "method-not-allowed": (405, "The resource does not have this method"),
+    "model-exists": (409, "The name is taken"),
+    "model-not-active": (409, "The registered model is not enrolled"),
+    "request-not-pending": (409, "The deletion request is no longer pending"),
+    "checkpoint-withdrawn": (410, "The checkpoint carries forgotten samples"),
+    "body-too-large": (413, "The body is too large"),
+    "range-not-satisfiable": (416, "The range lies outside the file"),
+    "idempotency-key-reused": (422, "The Idempotency-Key belongs to another body"),
+    "too-many-samples": (422, "Too many sample IDs in one request"),
+    "invalid-request": (422, "The request does not have the form it must have"),
+    "internal-error": (500, "The service failed"),
+    "artifact-missing": (500, "A stored file is missing"),
+    "artifact-damaged": (500, "A stored file is damaged"),
+    "database-unavailable": (503, "The database cannot be reached"),
+}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem (RFC 9457); its `type` is stable.",
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+        "model": Problem,
+    }
+}
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = "2"
+
+
+class DatabaseUnavailable(ExpungeError):
+    """PostgreSQL did not answer, or all connections were busy for too long."""
+
+
+def problem(
+    kind: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    violations: Sequence[Mapping[str, str]] = (),
+) -> JSONResponse:
+    """A problem of the table."""
+    status, title = TABLE[kind]
+    body: dict[str, Any] = {
+        "type": f"urn:expunge:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+    if violations:
+        body["errors"] = violations
+    extra = dict(headers or {})
+    if status == 401:
+        extra["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        extra["Retry-After"] = RETRY_AFTER_S
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=extra)
+
+
+def problem_response(error: ExpungeError) -> JSONResponse:
+    """The problem of a domain error."""
+    return problem(error.kind, str(error))
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+    app.add_exception_handler(ExpungeError, _domain_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(PoolTimeout, _no_database)
+
+
+async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ExpungeError)
+    if error.kind not in TABLE:
+        raise error
+    return problem_response(error)
+
+
+async def _no_database(_request: Request, _error: Exception) -> JSONResponse:
+    return problem_response(
+        DatabaseUnavailable("The database cannot be reached at the moment. Try again shortly.")
+    )
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "invalid-request")
+    return problem(kind, str(error.detail), headers=error.headers)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        reason = next(item for item in found if item["type"] == "json_invalid")["ctx"]["error"]
+        return problem("malformed-json", f"The body is not JSON: {reason}.")
+    # What was sent is not repeated: it may be large, and it may be personal.
+    violations = [
+        {"pointer": "/" + "/".join(map(str, item["loc"])), "detail": item["msg"]}
+        for item in found[:20]
+    ]
+    first = violations[0]
+    return problem(
+        "invalid-request", f"{first['pointer']}: {first['detail']}.", violations=violations
+    )

@@ -1,0 +1,150 @@
+"""Checkpoints: the lineage of a registered model, and the download."""
+
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.conditional import matches, quoted, represent
+from app.dependencies import DatabaseDependency, Downloader, StoreDependency
+from app.downloads import Download
+from app.schemas.registered_models import CheckpointList, CheckpointView
+from models.artifacts import Artifact
+from models.errors import CheckpointWithdrawn, ModelNotActive, UnknownCheckpoint
+from models.records import Checkpoint
+from models.registry import find_model
+
+router = APIRouter(prefix="/v1/models/{model}/checkpoints", tags=["checkpoints"])
+
+Version = Annotated[int, Path(ge=0, le=2**62, description="0 is the base, as it was trained.")]
+
+
+@router.get("", response_model=CheckpointList)
+def list_checkpoints(
+    model: str, request: Request, _principal: Downloader, database: DatabaseDependency
+) -> Response:
+    """Every version there ever was, newest first, withdrawn ones included."""
+    with database.reading() as session:
+        identity = find_model(session, model).id
+        found = session.scalars(
+            select(Checkpoint)
+            .where(Checkpoint.model_id == identity)
+            .order_by(Checkpoint.version.desc())
+        ).all()
+    return represent(request, CheckpointList(checkpoints=[_view(row, model) for row in found]))
+
+
+@router.get("/latest", status_code=307, response_class=RedirectResponse)
+def get_latest_checkpoint(
+    model: str, _principal: Downloader, database: DatabaseDependency
+) -> RedirectResponse:
+    """Redirects to the head's version, which does not change."""
+    return RedirectResponse(_path(model, _head(model, database)))
+
+
+@router.get("/latest/file", status_code=307, response_class=RedirectResponse)
+@router.head("/latest/file", status_code=307, response_class=RedirectResponse)
+def get_latest_checkpoint_file(
+    model: str, _principal: Downloader, database: DatabaseDependency
+) -> RedirectResponse:
+    """Redirects to the file of the head's version."""
+    return RedirectResponse(_path(model, _head(model, database)) + "/file")
+
+
+@router.get("/{version}", response_model=CheckpointView)
+def get_checkpoint(
+    model: str,
+    version: Version,
+    request: Request,
+    _principal: Downloader,
+    database: DatabaseDependency,
+) -> Response:
+    """One version: digest, size, what it descends from, whether it is still served."""
+    with database.reading() as session:
+        return represent(request, _view(_find(session, model, version), model))
+
+
+@router.get(
+    "/{version}/file",
+    response_class=Download,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+@router.head("/{version}/file", response_class=Download)
+def get_checkpoint_file(
+    model: str,
+    version: Version,
+    request: Request,
+    _principal: Downloader,
+    database: DatabaseDependency,
+    store: StoreDependency,
+) -> Response:
+    """The weights as a safetensors file; its ETag is their SHA-256. Ranges are honoured.
+
+    410 once a later version has forgotten samples that this one still carries.
+    """
+    with database.reading() as session:
+        row = _find(session, model, version)
+    if row.withdrawn_at is not None:
+        raise CheckpointWithdrawn(
+            f"Version {version} still carries samples that have been forgotten since. "
+            f"Take {_path(model, 'latest')}/file instead."
+        )
+    headers = _file_headers(row)
+    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Download(
+        store.sized_path(Artifact(row.sha256, row.size)),
+        media_type="application/octet-stream",
+        filename=f"{model}-v{version}.safetensors",
+        headers=headers,
+    )
+
+
+def _file_headers(row: Checkpoint) -> dict[str, str]:
+    digest = base64.b64encode(bytes.fromhex(row.sha256)).decode()
+    return {
+        "ETag": quoted(row.sha256),
+        "Repr-Digest": f"sha-256=:{digest}:",
+        # It may have to be withdrawn, so caches ask before they reuse it.
+        "Cache-Control": "private, no-cache",
+    }
+
+
+def _head(model: str, database: DatabaseDependency) -> int:
+    with database.reading() as session:
+        found = find_model(session, model)
+    if found.head_version is None:
+        raise ModelNotActive(f"The registered model {model!r} has no checkpoint yet.")
+    return found.head_version
+
+
+def _find(session: Session, model: str, version: int) -> Checkpoint:
+    row = session.scalar(
+        select(Checkpoint).where(
+            Checkpoint.model_id == find_model(session, model).id, Checkpoint.version == version
+        )
+    )
+    if row is None:
+        raise UnknownCheckpoint(f"The registered model {model!r} has no version {version}.")
+    return row
+
+
+def _path(model: str, version: int | str) -> str:
+    return f"/v1/models/{model}/checkpoints/{version}"
+
+
+def _view(row: Checkpoint, model: str) -> CheckpointView:
+    return CheckpointView(
+        version=row.version,
+        parent_version=row.parent_version,
+        sha256=row.sha256,
+        size=row.size,
+        forgotten=row.forgotten_count,
+        run=row.run_id,
+        created_at=row.created_at,
+        withdrawn_at=row.withdrawn_at,
+        file=f"{_path(model, row.version)}/file",
+    )

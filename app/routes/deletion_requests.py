@@ -1,0 +1,227 @@
+"""Deletion requests: post, follow, cancel."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app import cursors
+from app.conditional import long_poll
+from app.dependencies import (
+    Cursor,
+    DatabaseDependency,
+    DoorbellDependency,
+    Limit,
+    Requester,
+    SettingsDependency,
+    Wait,
+)
+from app.intake import accept, count_outcomes
+from app.schemas.deletion_requests import (
+    AcceptedRequest,
+    CheckpointSummary,
+    DeletionRequestView,
+    ItemPage,
+    ItemView,
+    NewDeletionRequest,
+    RequestStatus,
+    RunSummary,
+)
+from app.security import Principal
+from models.audit.append import append
+from models.audit.events import Event
+from models.errors import RequestNotPending, UnknownRequest
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    Outcome,
+    RegisteredModel,
+    RequestState,
+    RunState,
+    UnlearningRun,
+)
+
+router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
+
+# What a client does well to wait before it asks for the first time.
+RETRY_AFTER_S = "2"
+
+
+@router.post("", status_code=202)
+def create_deletion_request(
+    new: NewDeletionRequest,
+    response: Response,
+    principal: Requester,
+    settings: SettingsDependency,
+    database: DatabaseDependency,
+    doorbell: DoorbellDependency,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="Your own unique key: a repetition gets the first answer and does nothing.",
+        ),
+    ] = None,
+) -> AcceptedRequest:
+    """Ask that samples be forgotten. 202 means that the service has taken it over, durably."""
+    accepted = accept(new, idempotency_key, principal, settings, database, doorbell)
+    response.headers["Location"] = f"/v1/deletion-requests/{accepted.id}"
+    response.headers["Retry-After"] = RETRY_AFTER_S
+    return accepted
+
+
+@router.get("/{request_id}", response_model=DeletionRequestView)
+async def get_deletion_request(
+    request_id: uuid.UUID,
+    request: Request,
+    principal: Requester,
+    settings: SettingsDependency,
+    database: DatabaseDependency,
+    wait: Wait = 0,
+) -> Response:
+    """How far a request is: status, items by outcome, its run, and the checkpoint that did it."""
+
+    def look() -> DeletionRequestView:
+        with database.reading() as session:
+            return _view(session, _find(session, request_id, principal))
+
+    return await long_poll(request, look, min(wait, settings.max_wait_s))
+
+
+@router.get("/{request_id}/items")
+def list_deletion_items(
+    request_id: uuid.UUID,
+    principal: Requester,
+    database: DatabaseDependency,
+    outcome: Outcome | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> ItemPage:
+    """The sample IDs of a request with their outcomes, in the order in which they were posted."""
+    query = select(DeletionItem).where(DeletionItem.request_id == request_id)
+    if outcome is not None:
+        query = query.where(DeletionItem.outcome == outcome)
+    if cursor is not None:
+        (after,) = cursors.decode(cursor, int)
+        query = query.where(DeletionItem.position > after)
+    with database.reading() as session:
+        _find(session, request_id, principal)
+        found = session.scalars(query.order_by(DeletionItem.position).limit(limit + 1)).all()
+    page = found[:limit]
+    return ItemPage(
+        items=[ItemView.model_validate(item, from_attributes=True) for item in page],
+        next=cursors.encode([page[-1].position]) if len(found) > limit else None,
+    )
+
+
+@router.delete("/{request_id}", response_model=DeletionRequestView)
+def cancel_deletion_request(
+    request_id: uuid.UUID, principal: Requester, database: DatabaseDependency
+) -> DeletionRequestView:
+    """Withdraw a request of which nothing has been carried out and no run is under way."""
+    with database.transaction() as session:
+        row = _find(session, request_id, principal, lock=True)
+        if row.state is not RequestState.PENDING:
+            raise RequestNotPending(f"The request is {row.state.value}; it cannot be withdrawn.")
+        _require_untouched(session, request_id)
+        session.execute(
+            update(DeletionItem)
+            .where(DeletionItem.request_id == request_id, DeletionItem.outcome == Outcome.PENDING)
+            .values(outcome=Outcome.CANCELLED, run_id=None, settled_at=func.now())
+        )
+        row.state = RequestState.CANCELLED
+        row.settled_at = session.scalar(select(func.now()))
+        append(
+            session,
+            Event.REQUEST_CANCELLED,
+            actor=principal.name,
+            model_id=row.model_id,
+            request_id=row.id,
+        )
+        session.flush()
+        return _view(session, row)
+
+
+def _require_untouched(session: Session, request_id: uuid.UUID) -> None:
+    """Lock the pending items; raise if one is being worked on, or a sample is forgotten already."""
+    items = session.execute(
+        select(DeletionItem.outcome, DeletionItem.run_id)
+        .where(DeletionItem.request_id == request_id)
+        .with_for_update()
+    ).all()
+    if any(outcome is Outcome.FORGOTTEN for outcome, _ in items):
+        raise RequestNotPending("Some of its samples are forgotten already.")
+    runs = {run_id for _, run_id in items if run_id is not None}
+    running = session.scalar(
+        select(func.count()).where(
+            UnlearningRun.id.in_(runs), UnlearningRun.state == RunState.RUNNING
+        )
+    )
+    if running:
+        raise RequestNotPending(
+            "A run is working on it at the moment. Ask again when it has ended."
+        )
+
+
+def _find(
+    session: Session, request_id: uuid.UUID, principal: Principal, *, lock: bool = False
+) -> DeletionRequest:
+    row = session.get(DeletionRequest, request_id, with_for_update=lock)
+    if row is None or not (principal.is_admin or row.principal == principal.name):
+        raise UnknownRequest(f"There is no deletion request {request_id}.")
+    return row
+
+
+def _view(session: Session, row: DeletionRequest) -> DeletionRequestView:
+    name = session.scalars(
+        select(RegisteredModel.name).where(RegisteredModel.id == row.model_id)
+    ).one()
+    run = _latest_run(session, row.id)
+    counts = count_outcomes(session, row.id)
+    return DeletionRequestView(
+        id=row.id,
+        model=name,
+        status=_status(row, run),
+        reference=row.reference,
+        deadline=row.deadline,
+        created_at=row.created_at,
+        settled_at=row.settled_at,
+        counts=counts,
+        duplicates=row.duplicate_count,
+        run=run
+        and RunSummary(id=run.id, state=run.state, phase=run.phase, href=f"/v1/runs/{run.id}"),
+        checkpoint=_checkpoint(session, row, name),
+    )
+
+
+def _status(row: DeletionRequest, run: UnlearningRun | None) -> RequestStatus:
+    if row.state is RequestState.PENDING and run is not None:
+        if run.state is RunState.RUNNING:
+            return RequestStatus.RUNNING
+        if run.state is RunState.NEEDS_REVIEW:
+            return RequestStatus.NEEDS_REVIEW
+    return RequestStatus(row.state.value)
+
+
+def _latest_run(session: Session, request_id: uuid.UUID) -> UnlearningRun | None:
+    holding = select(DeletionItem.run_id).where(
+        DeletionItem.request_id == request_id, DeletionItem.run_id.is_not(None)
+    )
+    return session.scalar(
+        select(UnlearningRun)
+        .where(UnlearningRun.id.in_(holding))
+        .order_by(UnlearningRun.created_at.desc())
+        .limit(1)
+    )
+
+
+def _checkpoint(session: Session, row: DeletionRequest, name: str) -> CheckpointSummary | None:
+    version = session.scalar(
+        select(func.max(DeletionItem.version)).where(DeletionItem.request_id == row.id)
+    )
+    if version is None:
+        return None
+    return CheckpointSummary(version=version, href=f"/v1/models/{name}/checkpoints/{version}")

@@ -1,0 +1,30 @@
+"""Whether the gateway lives, and whether it can do its work. No key is needed."""
+
+from fastapi import APIRouter, Response
+
+from app.dependencies import DatabaseDependency, DoorbellDependency, StoreDependency
+from app.schemas.health import Health, Readiness
+from models.readiness import readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def get_health() -> Health:
+    """The process answers."""
+    return Health()
+
+
+@router.get("/readyz", responses={503: {"model": Readiness}})
+def get_readiness(
+    response: Response,
+    database: DatabaseDependency,
+    doorbell: DoorbellDependency,
+    store: StoreDependency,
+) -> Readiness:
+    """Database with its schema, queue and store: each `ok`, or what is wrong with it."""
+    faults = readiness(database, doorbell, store)
+    ready = not any(faults.values())
+    response.status_code = 200 if ready else 503
+    states = {name: fault or "ok" for name, fault in faults.items()}
+    return Readiness(status="ready" if ready else "not_ready", **states)

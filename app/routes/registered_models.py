@@ -1,0 +1,118 @@
+"""Registered models: enrol, look, and ask after a sample."""
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
+
+from app.conditional import long_poll, represent
+from app.dependencies import (
+    Admin,
+    DatabaseDependency,
+    DoorbellDependency,
+    Requester,
+    SettingsDependency,
+    Wait,
+)
+from app.schemas.registered_models import ModelList, ModelView, SampleView
+from app.schemas.runs import FailureView, ProgressView
+from models.doorbell import Job
+from models.errors import UnknownSample
+from models.records import RegisteredModel, Sample
+from models.registry import find_model, register_model
+from models.specifications import Enrolment, Policy
+
+router = APIRouter(prefix="/v1/models", tags=["registered models"])
+
+
+@router.post("", status_code=202, response_model=ModelView)
+def enrol_model(
+    enrolment: Enrolment,
+    response: Response,
+    principal: Admin,
+    database: DatabaseDependency,
+    doorbell: DoorbellDependency,
+) -> ModelView:
+    """Put a trained network under management. A worker checks it and computes its Fisher sums.
+
+    Poll the registered model until its state is `active`, or `enrolment_failed` with the reason.
+    """
+    with database.transaction() as session:
+        model = register_model(session, enrolment, principal.name)
+        session.flush()
+        session.refresh(model)
+    doorbell.ring(Job.ENROL, model.id)
+    response.headers["Location"] = f"/v1/models/{model.name}"
+    return _view(model)
+
+
+@router.get("", response_model=ModelList)
+def list_models(request: Request, _principal: Requester, database: DatabaseDependency) -> Response:
+    """All registered models by name."""
+    with database.reading() as session:
+        found = session.scalars(select(RegisteredModel).order_by(RegisteredModel.name)).all()
+    return represent(request, ModelList(models=[_view(model) for model in found]))
+
+
+@router.get("/{model}", response_model=ModelView)
+async def get_model(
+    model: str,
+    request: Request,
+    _principal: Requester,
+    settings: SettingsDependency,
+    database: DatabaseDependency,
+    wait: Wait = 0,
+) -> Response:
+    """One registered model; with `wait`, as soon as its enrolment has ended."""
+
+    def look() -> ModelView:
+        with database.reading() as session:
+            return _view(find_model(session, model))
+
+    return await long_poll(request, look, min(wait, settings.max_wait_s))
+
+
+@router.get("/{model}/samples/{sample_id:path}", response_model=SampleView)
+def get_sample(
+    model: str,
+    sample_id: str,
+    request: Request,
+    _principal: Requester,
+    database: DatabaseDependency,
+) -> Response:
+    """Whether a sample is retained or forgotten, and since which version."""
+    with database.reading() as session:
+        row = session.get(Sample, (find_model(session, model).id, sample_id))
+    if row is None:
+        raise UnknownSample(f"The registered model {model!r} has no sample of this ID.")
+    return represent(
+        request,
+        SampleView(
+            sample_id=row.sample_id,
+            state="retained" if row.forgotten_version is None else "forgotten",
+            split=row.split,
+            label=row.label,
+            forgotten_version=row.forgotten_version,
+            forgotten_at=row.forgotten_at,
+        ),
+    )
+
+
+def _view(model: RegisteredModel) -> ModelView:
+    enrolment = Enrolment.model_validate(model.specification)
+    counts = model.label_counts or {"train": {}, "holdout": {}}
+    return ModelView(
+        id=model.id,
+        name=model.name,
+        state=model.state,
+        architecture=enrolment.architecture,
+        dataset=enrolment.dataset.model_dump(mode="json"),
+        preprocessing=enrolment.preprocessing,
+        policy=Policy.model_validate(model.policy),
+        head_version=model.head_version,
+        training_samples=sum(counts["train"].values()),
+        holdout_samples=sum(counts["holdout"].values()),
+        manifest_digest=model.manifest_digest,
+        progress=model.progress and ProgressView(**model.progress),
+        failure=model.failure and FailureView(**model.failure),
+        created_at=model.created_at,
+        enrolled_at=model.enrolled_at,
+    )

@@ -1,0 +1,94 @@
+"""Runs: what admins poll."""
+
+import uuid
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Select, select, tuple_
+
+from app import cursors
+from app.conditional import long_poll, represent
+from app.dependencies import Admin, Cursor, DatabaseDependency, Limit, SettingsDependency, Wait
+from app.schemas.runs import FailureView, ProgressView, RunPage, RunView
+from models.errors import UnknownRun
+from models.records import RegisteredModel, RunState, UnlearningRun
+from models.registry import find_model
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+
+@router.get("", response_model=RunPage)
+def list_runs(
+    request: Request,
+    _principal: Admin,
+    database: DatabaseDependency,
+    model: str | None = None,
+    state: RunState | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Runs, newest first. With `If-None-Match`, an unchanged page costs a 304."""
+    query = _runs().order_by(UnlearningRun.created_at.desc(), UnlearningRun.id.desc())
+    if state is not None:
+        query = query.where(UnlearningRun.state == state)
+    if cursor is not None:
+        created_at, run_id = cursors.decode(cursor, str, str)
+        before = (datetime.fromisoformat(str(created_at)), uuid.UUID(str(run_id)))
+        query = query.where(tuple_(UnlearningRun.created_at, UnlearningRun.id) < before)
+    with database.reading() as session:
+        if model is not None:
+            query = query.where(UnlearningRun.model_id == find_model(session, model).id)
+        found = session.execute(query.limit(limit + 1)).all()
+    page = found[:limit]
+    following = None
+    if len(found) > limit:
+        last = page[-1][0]
+        following = cursors.encode([last.created_at.isoformat(), str(last.id)])
+    return represent(request, RunPage(runs=[_view(*row) for row in page], next=following))
+
+
+@router.get("/{run_id}", response_model=RunView)
+async def get_run(
+    run_id: uuid.UUID,
+    request: Request,
+    _principal: Admin,
+    settings: SettingsDependency,
+    database: DatabaseDependency,
+    wait: Wait = 0,
+) -> Response:
+    """One run: phase, progress, time left, and at the end its verdict."""
+
+    def look() -> RunView:
+        with database.reading() as session:
+            found = session.execute(_runs().where(UnlearningRun.id == run_id)).one_or_none()
+        if found is None:
+            raise UnknownRun(f"There is no run {run_id}.")
+        return _view(*found)
+
+    return await long_poll(request, look, min(wait, settings.max_wait_s))
+
+
+def _runs() -> Select[UnlearningRun, str]:
+    return select(UnlearningRun, RegisteredModel.name).join(
+        RegisteredModel, RegisteredModel.id == UnlearningRun.model_id
+    )
+
+
+def _view(run: UnlearningRun, model: str) -> RunView:
+    return RunView(
+        id=run.id,
+        model=model,
+        state=run.state,
+        phase=run.phase,
+        attempt=run.attempt,
+        items=run.item_count,
+        worker=run.worker,
+        parent_version=run.parent_version,
+        version=run.version,
+        progress=run.progress and ProgressView(**run.progress),
+        timings=run.timings,
+        verdict=run.verdict,
+        failure=run.failure and FailureView(**run.failure),
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+    )

@@ -1,0 +1,134 @@
+"""Deletion requests and their items."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.schemas.polling import Pollable
+from models.records import Outcome, Phase, RunState
+from models.records.sample import MAX_SAMPLE_ID
+from models.specifications import MODEL_NAME
+
+# Printable: no C0 or C1 control character, no DEL.
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
+SampleId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_SAMPLE_ID, pattern=PRINTABLE, strict=True),
+]
+
+
+class NewDeletionRequest(BaseModel):
+    """Samples to forget. Every ID gets its own outcome: a bad one does not sink the rest."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "digits",
+                    "sample_ids": ["digit-12", "digit-340"],
+                    "reference": "ticket-4711",
+                }
+            ]
+        },
+    )
+
+    model: Annotated[str, Field(pattern=MODEL_NAME, description="Name of a registered model.")]
+    sample_ids: Annotated[
+        list[SampleId], Field(min_length=1, description="IDs of training samples.")
+    ]
+    reference: Annotated[
+        str | None,
+        Field(max_length=255, pattern=PRINTABLE, description="Your own name for the request."),
+    ] = None
+    deadline: Annotated[
+        AwareDatetime | None, Field(description="When it must be done; kept and shown.")
+    ] = None
+
+
+Counts = dict[Outcome, int]
+
+
+class AcceptedRequest(BaseModel):
+    """The answer to an accepted request; a repetition with its key gets the same one."""
+
+    id: uuid.UUID
+    model: str
+    status: Literal["pending", "settled"]
+    reference: str | None
+    created_at: datetime
+    counts: Counts = Field(description="Items by outcome, as of acceptance.")
+    duplicates: int = Field(description="IDs that repeated an earlier one in the same request.")
+
+
+class RunSummary(BaseModel):
+    """The latest run that took up items of the request."""
+
+    id: uuid.UUID
+    state: RunState
+    phase: Phase
+    href: str
+
+
+class CheckpointSummary(BaseModel):
+    """The first checkpoint by which all that the request could forget is forgotten."""
+
+    version: int
+    href: str
+
+
+class RequestStatus(StrEnum):
+    """Where a request stands, with what its latest run says."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    NEEDS_REVIEW = "needs_review"
+    SETTLED = "settled"
+    CANCELLED = "cancelled"
+
+
+class DeletionRequestView(Pollable):
+    """A deletion request as it stands."""
+
+    id: uuid.UUID
+    model: str
+    status: RequestStatus
+    reference: str | None
+    deadline: datetime | None
+    created_at: datetime
+    settled_at: datetime | None
+    counts: Counts
+    duplicates: int
+    run: RunSummary | None
+    checkpoint: CheckpointSummary | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether only a person or a new request can change it."""
+        return self.status not in (RequestStatus.PENDING, RequestStatus.RUNNING)
+
+
+class ItemView(BaseModel):
+    """One sample ID and what became of it."""
+
+    sample_id: str
+    outcome: Outcome
+    reason: str | None
+    version: int | None = Field(description="The checkpoint version that forgot it.")
+    settled_at: datetime | None
+
+
+class ItemPage(BaseModel):
+    """Items in the order in which they were posted."""
+
+    items: list[ItemView]
+    next: str | None = Field(description="Cursor of the next page, if there is one.")
+
+
+def counts_from(rows: Any) -> Counts:
+    """Outcomes and their numbers, in the order of the enum, without zeros."""
+    found = {Outcome(outcome): count for outcome, count in rows}
+    return {outcome: found[outcome] for outcome in Outcome if found.get(outcome)}
