@@ -1,0 +1,78 @@
+"""What the demo prints: tables of what runs did, what a checkpoint knows, what was recorded."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from models.records import Phase
+
+GROUPS = ("forgotten", "retained", "holdout", "holdout_of_retained_labels")
+
+
+def print_run(console: Console, request: Any, run: Any) -> None:
+    """Accuracies before and after, weights dampened, seconds per phase."""
+    verdict = run["verdict"]
+    console.print(
+        f"Request {request['id']}: {request['status']}, "
+        + ", ".join(f"{count} {outcome}" for outcome, count in request["counts"].items())
+        + f"; run {run['state']}."
+    )
+    table = Table("accuracy on", "samples", "before", "after")
+    before, after = verdict["figures"]["before"], verdict["figures"]["after"]
+    for group in GROUPS:
+        table.add_row(
+            group.replace("_", " "),
+            str(before[group].get("count", "")),
+            percent(before[group]["accuracy"]),
+            percent(after[group]["accuracy"]),
+        )
+    console.print(table)
+    weights = verdict["weights"]
+    console.print(
+        f"Weights dampened: {weights['dampened']:,} of {weights['total']:,} "
+        f"({100 * weights['share']:.2f} %)"
+    )
+    for cohort in verdict["cohorts"]:
+        console.print(
+            f"  cohort {cohort['name']}: {cohort['samples']} samples, α = {cohort['alpha']:.2f}, "
+            f"λ = {cohort['lambda']:g}, {cohort['dampened']:,} weights"
+        )
+    seconds = ", ".join(
+        f"{phase} {run['timings'][phase]:.2f}" for phase in Phase if phase in run["timings"]
+    )
+    console.print(f"Seconds: {seconds}")
+    for remark in verdict["remarks"]:
+        console.print(f"Remark: {remark}")
+
+
+def print_fresh(console: Console, accuracies: dict[str, float | None]) -> None:
+    """What the downloaded file classifies right, over all samples there are."""
+    table = Table("all samples that are", "accuracy")
+    for group, accuracy in accuracies.items():
+        table.add_row(group, percent(accuracy))
+    console.print(table)
+
+
+def print_audit(console: Console, records: list[Any]) -> None:
+    """The events in order."""
+    table = Table("#", "when", "event", "actor", "details")
+    for record in records:
+        table.add_row(
+            str(record["sequence"]),
+            record["recorded_at"][11:19],
+            record["event"],
+            record["actor"],
+            ", ".join(f"{key} {_short(value)}" for key, value in record["details"].items()),
+        )
+    console.print(table)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else f"{text[:12]}…"

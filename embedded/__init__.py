@@ -1,0 +1,1 @@
+"""Expunge on one machine with nothing installed: real servers from wheels, and their supervisor."""

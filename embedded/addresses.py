@@ -1,0 +1,58 @@
+"""Addresses and keys of an embedded installation, kept where other commands find them."""
+
+import json
+import os
+from pathlib import Path
+
+from models.keys import key_entry, make_key
+from models.settings import ApiKey, Scope, Settings, services_file
+
+# The keys that `expunge up` makes: one for the person, one for the deletion pipeline.
+KEYS: dict[str, frozenset[Scope]] = {
+    "admin": frozenset({Scope.ADMIN}),
+    "pipeline": frozenset({Scope.REQUESTS, Scope.CHECKPOINTS}),
+}
+
+
+def key_file(data_dir: Path, name: str) -> Path:
+    """Where the secret of an embedded installation's key lies."""
+    return data_dir / "keys" / name
+
+
+def write_services(settings: Settings, database_url: str, redis_url: str) -> dict[str, str]:
+    """Write `services.env`; return the same as environment variables."""
+    folder = settings.data_dir
+    store = settings.artifact_store_url or (folder / "artifacts").as_uri()
+    keys = settings.api_keys or _kept_keys(folder)
+    environment = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "ARTIFACT_STORE_URL": store,
+        "EXPUNGE_DATA_DIR": str(folder),
+        "EXPUNGE_GATEWAY_PORT": str(settings.gateway_port),
+        "EXPUNGE_API_KEYS": json.dumps([key.model_dump(mode="json") for key in keys]),
+    }
+    lines = [f"{name}='{value}'\n" for name, value in environment.items()]
+    _write_private(services_file(folder), "".join(lines))
+    return environment
+
+
+def _kept_keys(folder: Path) -> list[ApiKey]:
+    """The installation's own keys, made the first time."""
+    entries = []
+    for name, scopes in KEYS.items():
+        path = key_file(folder, name)
+        if path.exists():
+            entries.append(key_entry(name, path.read_text(), scopes))
+        else:
+            key, entry = make_key(name, scopes)
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            _write_private(path, key)
+            entries.append(entry)
+    return entries
+
+
+def _write_private(path: Path, content: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)

