@@ -74,9 +74,14 @@ class Heartbeat:
         self._stop = threading.Event()
         self._lost = threading.Event()
 
+    @property
+    def lost(self) -> bool:
+        """Whether a renewal has found that the lease is no longer this holder's."""
+        return self._lost.is_set()
+
     def check(self) -> None:
         """Raise `LeaseLost` if a renewal has found another holder. Called between batches."""
-        if self._lost.is_set():
+        if self.lost:
             raise LeaseLost("Another worker has taken over this registered model.")
 
     @contextmanager

@@ -8,6 +8,9 @@ from torch import nn
 
 from workers.unlearning.importances import Batch
 
+# Shares of small counts are no exact binary fractions; 99 % − 97 % must not be more than 2 points.
+ROUNDING = 1e-9
+
 
 @dataclass
 class Figures:
@@ -63,7 +66,7 @@ def judge(before: Figures, after: Figures, *, max_fall: float) -> list[str]:
     if before.accuracy is None or after.accuracy is None:
         return ["The retained probe is empty, so nothing can be said about the damage done."]
     fall = before.accuracy - after.accuracy
-    if fall > max_fall:
+    if fall - max_fall > ROUNDING:
         return [
             f"Accuracy on the retained probe of {after.count} samples would fall by "
             f"{100 * fall:.1f} points, from {100 * before.accuracy:.1f} % to "

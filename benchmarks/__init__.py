@@ -1,0 +1,1 @@
+"""One file per question; each prints what it finds and writes JSON to benchmarks/results."""

@@ -1,0 +1,163 @@
+"""What does a request for 100 samples cost, and does it grow with the training set?
+
+ResNet18 (stock stem, 32x32), training sets of growing size, one request of 100 random samples each,
+over HTTP with a real worker. In the same run, for comparison: computing the full Fisher anew for
+the request, as the authors' code does, and training again without the samples. Images are random:
+only time is measured, and it does not depend on what they show.
+
+`python -m benchmarks.request`
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from benchmarks import results
+from benchmarks.stack import TEMPLATE, Service, Stack, open_stack
+from demo import training
+from models.specifications import (
+    ArchitectureSpec,
+    ArraysSpec,
+    Enrolment,
+    Gate,
+    Policy,
+    Preprocessing,
+)
+from workers.architectures import build
+from workers.unlearning.importances import squared_gradient_sums
+
+SIZES = (1_000, 2_000, 4_000)
+SAMPLES = 100
+REPETITIONS = 3
+CLASSES = 10
+EPOCHS = 10
+# The comparisons are timed on this many samples and scaled: they are linear in the samples.
+TIMED = 200
+ARCHITECTURE = ArchitectureSpec(name="resnet18", num_classes=CLASSES)
+PREPROCESSING = Preprocessing(size=32, channels=3, mean=[0.5], std=[0.25])
+console = Console()
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    sizes = parser.parse_args().sizes
+    torch.manual_seed(0)
+    with open_stack() as stack:
+        base = stack.folder / "base.safetensors"
+        training.save(build(ARCHITECTURE), base)
+        database = stack.postgres.url(TEMPLATE)
+        with stack.service("request", database) as service:
+            measured = [measure_size(service, stack, base, size) for size in sizes]
+    first, last = measured[0], measured[-1]
+    found = {
+        "samples_per_request": SAMPLES,
+        "sizes": measured,
+        "growth": {
+            "training_set": last["training_samples"] / first["training_samples"],
+            "worker_seconds": last["worker_seconds"] / first["worker_seconds"],
+        },
+    }
+    path = results.write("request", found)
+    console.print_json(data=found)
+    console.print(f"Written to {path}.")
+    return 0
+
+
+def measure_size(service: Service, stack: Stack, base: Path, size: int) -> dict[str, Any]:
+    """One training set: requests over HTTP, then what the alternatives would take."""
+    name = f"random-{size}"
+    enrolment = Enrolment(
+        name=name,
+        architecture=ARCHITECTURE,
+        weights=str(base),
+        dataset=ArraysSpec(path=str(_images(stack.folder / f"{name}.npz", size))),
+        preprocessing=PREPROCESSING,
+        # Random images are not there to be judged.
+        policy=Policy(gate=Gate(enabled=False)),
+    )
+    started = time.monotonic()
+    model = service.enrol(enrolment)
+    assert model["state"] == "active", model["failure"]
+    enrolled = time.monotonic() - started
+    trained = model["training_samples"]
+    trained_ids = [f"sample-{position}" for position in range(size) if position % 10 != 9]
+    runs = []
+    for repetition in range(REPETITIONS):
+        runs.append(service.forget(name, trained_ids[repetition::REPETITIONS][:SAMPLES]))
+    seconds = [sum(run["timings"].values()) for run in runs]
+    median = statistics.median(seconds)
+    per_sample = _seconds_per_sample()
+    alternatives = {
+        "full Fisher anew, batch gradients (the authors' way)": per_sample["batch gradients"],
+        "full Fisher anew, per sample": per_sample["per sample"],
+        f"retraining, {EPOCHS} epochs": per_sample["epoch"] * EPOCHS,
+    }
+    return {
+        "training_samples": trained,
+        "enrolment_seconds": enrolled,
+        "worker_seconds": median,
+        "worker_seconds_all": seconds,
+        "timings": runs[-1]["timings"],
+        "alternatives": {
+            name: {"seconds": cost * trained, "ratio": cost * trained / median}
+            for name, cost in alternatives.items()
+        },
+    }
+
+
+def _images(path: Path, size: int) -> Path:
+    random = np.random.default_rng(size)
+    np.savez(
+        path,
+        ids=np.array([f"sample-{position}" for position in range(size)]),
+        images=random.integers(0, 256, (size, 32, 32, 3), dtype=np.uint8),
+        labels=random.integers(0, CLASSES, size),
+        splits=np.array(["holdout" if p % 10 == 9 else "train" for p in range(size)]),
+    )
+    return path
+
+
+def _seconds_per_sample() -> dict[str, float]:
+    """What one training sample costs each of the alternatives."""
+    network = build(ARCHITECTURE)
+    inputs = torch.randn(TIMED, 3, 32, 32)
+    labels = torch.randint(0, CLASSES, (TIMED,))
+    passes: dict[str, Callable[[], object]] = {
+        "per sample": lambda: squared_gradient_sums(network, [(inputs, labels)]),
+        "batch gradients": lambda: _batch_gradients(network, inputs, labels),
+        "epoch": lambda: training.fit(network, inputs, labels, epochs=1, learning_rate=0.01),
+    }
+    return {name: _timed(run) / TIMED for name, run in passes.items()}
+
+
+def _batch_gradients(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[Tensor]:
+    """The published code's estimator: squares of the gradients of batch means."""
+    parameters = list(network.eval().parameters())
+    sums = [torch.zeros_like(parameter) for parameter in parameters]
+    for chosen in torch.split(torch.arange(len(inputs)), training.BATCH):
+        loss = nn.functional.cross_entropy(network(inputs[chosen]), labels[chosen])
+        gradients = torch.autograd.grad(loss, parameters)
+        for total, gradient in zip(sums, gradients, strict=True):
+            total.addcmul_(gradient, gradient)
+    return sums
+
+
+def _timed(run: Callable[[], object]) -> float:
+    started = time.monotonic()
+    run()
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""`expunge up` as a process of its own, with its whole tree in view."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[3]
+READY_S = 40.0
+PROGRAMS = ("gateway", "worker", "steward")
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that nobody has waited for yet has ended."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: Callable[[], bool], within_s: float = READY_S) -> bool:
+    """Whether `condition` comes true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+class Up:
+    """One `expunge up` in `folder`; use it as a context manager."""
+
+    def __init__(self, folder: Path, *, user: int | None = None, **environment: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.folder = folder
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("EXPUNGE_") and not name.endswith(("_URL", "_RUNTIME_DIR"))
+        }
+        identity: dict[str, Any] = {}
+        if user is not None:
+            identity = {"user": user, "group": user, "extra_groups": []}
+        self._log = folder.parent / f"up-{self.port}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*self._command(folder), "--port", str(self.port)],
+                cwd=ROOT,
+                env=kept | environment,
+                stdout=log,
+                stderr=log,
+                **identity,
+            )
+
+    @staticmethod
+    def _command(folder: Path) -> list[str]:
+        return [sys.executable, "-m", "expunge", "--data-dir", str(folder), "up"]
+
+    def log(self) -> str:
+        """Everything it and its children have said so far."""
+        return self._log.read_text()
+
+    def ready(self) -> bool:
+        """Whether its gateway says that everything is."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as found:
+                return bool(found.status == 200)
+        except OSError:
+            return False
+
+    def banner(self) -> bool:
+        """Whether it has said that it is up."""
+        return "Expunge is up." in self.log() or self.process.poll() is not None
+
+    def children(self) -> dict[str, psutil.Process]:
+        """Its living children: the programs by name, and redis."""
+        found = {}
+        for child in psutil.Process(self.process.pid).children():
+            try:
+                words = child.cmdline()
+            except psutil.NoSuchProcess:
+                continue
+            if words and alive(child):
+                found["redis" if "redis-server" in words[0] else words[-1]] = child
+        return found
+
+    def postgres(self) -> list[psutil.Process]:
+        """The living PostgreSQL servers whose data lie in its folder; nobody's children."""
+        data = str((self.folder / "postgres").resolve())
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if data in (process.info["cmdline"] or []) and alive(process)
+        ]
+
+    def tree(self) -> list[psutil.Process]:
+        """Everything it started and that lives."""
+        own = psutil.Process(self.process.pid)
+        servers = self.postgres()
+        below = [child for server in servers for child in server.children(recursive=True)]
+        return [own, *own.children(recursive=True), *servers, *below]
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+    def __enter__(self) -> "Up":
+        """When it is up."""
+        if not until(self.banner) or self.process.poll() is not None:
+            self.__exit__()
+            pytest.fail(f"It did not become ready:\n{self.log()[-3000:]}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing running, whatever the test found."""
+        left = self.tree() if self.process.poll() is None else self.postgres()
+        for process in left:
+            if alive(process):
+                process.kill()
+        self.process.wait(timeout=10)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder that is not there yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can use."""
+    made = subprocess.run(
+        ["mktemp", "-d", "/tmp/expunge-anybody-XXXXXX"],  # noqa: S108
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path = Path(made.stdout.strip())
+    path.chmod(0o777)
+    yield path
+    subprocess.run(["rm", "-rf", str(path)], check=True)

@@ -1,0 +1,45 @@
+"""The addresses and keys that `expunge up` writes are those that another shell reads."""
+
+from pathlib import Path
+
+import pytest
+
+from embedded.addresses import KEYS, key_file, write_services
+from embedded.redis import EmbeddedRedis
+from models.artifacts import open_store
+from models.doorbell import Doorbell
+from models.keys import key_entry
+from models.settings import load_settings
+
+NAMES = ["data", "my data", "it's", "100%41", "${HOME}", "a#b", "a?b=c", 'quo"te', "back\\slash"]
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "ARTIFACT_STORE_URL", "EXPUNGE_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_is_read_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    database_url = "postgresql://u:p%27a$s@/expunge?host=/run"
+    written = write_services(load_settings(folder), database_url, "redis://r")
+    read = load_settings(folder)
+    assert (read.database_url, read.redis_url) == (database_url, "redis://r")
+    assert read.artifact_store_url == written["ARTIFACT_STORE_URL"]
+    open_store(read.artifact_store_url).check()
+    assert (folder / "artifacts" / "tmp").is_dir()
+    secrets = {name: key_file(folder, name).read_text() for name in KEYS}
+    assert read.api_keys == [key_entry(name, secrets[name], KEYS[name]) for name in KEYS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_redis_is_reached_whatever_its_folder_is_called(tmp_path: Path, name: str) -> None:
+    redis = EmbeddedRedis(tmp_path / name)
+    redis.start()
+    try:
+        Doorbell(redis.url, run_limit_s=1, enrolment_limit_s=1).ping()
+    finally:
+        redis.stop()

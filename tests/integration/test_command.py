@@ -1,0 +1,263 @@
+"""The command, as somebody at a terminal uses it: real processes, exit codes, sentences."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from models.database import Database
+from models.registry import find_model
+from models.settings import Settings
+from tests.conftest import KEYS, Digits, Servers, settings_for
+from tests.integration.workers.test_enrolment import FEW, fewer
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("gateway", "worker", "steward", "migrate", "ready", "key", "enrol", "up", "demo")
+Environment = dict[str, str]
+Ended = subprocess.CompletedProcess[str]
+
+
+def bare_environment() -> Environment:
+    """This process's environment without any setting of Expunge's."""
+    addresses = ("DATABASE_URL", "REDIS_URL", "ARTIFACT_STORE_URL")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in addresses and not name.startswith("EXPUNGE_")
+    }
+
+
+def environment_of(settings: Settings) -> Environment:
+    """The environment by which another process gets these settings."""
+    return {
+        **bare_environment(),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "ARTIFACT_STORE_URL": settings.artifact_store_url,
+        "EXPUNGE_DATA_DIR": str(settings.data_dir),
+        "EXPUNGE_THREADS": "2",
+        "EXPUNGE_DEVICE": "cpu",
+    }
+
+
+def expunge(*arguments: str, environment: Environment) -> Ended:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "expunge", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _require_a_sentence(ended: Ended, code: int, *words: str) -> None:
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Error: " in ended.stderr
+    said = " ".join(ended.stderr.split())
+    assert all(word in said for word in words), ended.stderr
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Environment:
+    return {**bare_environment(), "EXPUNGE_DATA_DIR": str(tmp_path / "data")}
+
+
+def test_help_names_every_command(nowhere: Environment) -> None:
+    ended = expunge("--help", environment=nowhere)
+    assert ended.returncode == 0
+    listed = [line.split()[0] for line in ended.stdout.split("Commands:")[1].splitlines() if line]
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_a_key_is_printed_once_with_the_entry_that_knows_it(nowhere: Environment) -> None:
+    arguments = ("key", "ops", "--scope", "requests", "--scope", "admin")
+    ended = expunge(*arguments, environment=nowhere)
+    assert ended.returncode == 0
+    printed = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
+    entry = json.loads(printed["entry:"])
+    assert entry["sha256"] == hashlib.sha256(printed["key:"].encode()).hexdigest()
+    assert (entry["name"], sorted(entry["scopes"])) == ("ops", ["admin", "requests"])
+
+
+@pytest.mark.parametrize("arguments", [("key", "ops"), ("key", "ops", "--scope", "root")])
+def test_a_key_for_nothing_is_refused(nowhere: Environment, arguments: tuple[str, ...]) -> None:
+    _require_a_sentence(expunge(*arguments, environment=nowhere), 2, "--scope")
+
+
+def test_a_key_with_a_name_that_cannot_be_is_refused_in_a_sentence(nowhere: Environment) -> None:
+    ended = expunge("key", "Not A Name", "--scope", "admin", environment=nowhere)
+    assert ended.returncode != 0
+    _require_a_sentence(ended, ended.returncode, "name")
+
+
+def test_a_setting_that_cannot_be_is_named_in_a_sentence(nowhere: Environment) -> None:
+    ended = expunge("ready", environment={**nowhere, "EXPUNGE_GATEWAY_PORT": "http"})
+    assert ended.returncode != 0
+    _require_a_sentence(ended, ended.returncode, "gateway_port")
+
+
+def test_ready_when_everything_is(settings: Settings) -> None:
+    ended = expunge("ready", environment=environment_of(settings))
+    assert (ended.returncode, ended.stdout) == (0, "database: ok\nqueue: ok\nstore: ok\n")
+
+
+def test_not_ready_says_what_is_missing(settings: Settings, servers: Servers) -> None:
+    environment = environment_of(settings)
+    environment["DATABASE_URL"] = servers.database("template0")
+    environment["REDIS_URL"] = "redis://:s3cret@127.0.0.1:1/0"
+    ended = expunge("ready", environment=environment)
+    assert ended.returncode == 1
+    states = dict(line.split(": ", 1) for line in ended.stdout.splitlines())
+    assert "expunge migrate" in states["database"]
+    assert states["queue"] == "cannot be reached"
+    assert states["store"] == "ok"
+    assert "s3cret" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", ["ready", "migrate", "gateway"])
+def test_without_addresses_the_missing_ones_are_named(nowhere: Environment, command: str) -> None:
+    ended = expunge(command, environment=nowhere)
+    _require_a_sentence(ended, 1, "DATABASE_URL", "expunge up")
+
+
+def test_migrating_at_once_from_empty_works_for_everybody(
+    settings: Settings, servers: Servers
+) -> None:
+    url = servers.database("template0")
+    environment = {**environment_of(settings), "DATABASE_URL": url}
+    command = [sys.executable, "-m", "expunge", "migrate"]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
+    assert [code for _, code in ended] == [0, 0, 0], ended
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
+    engine.dispose()
+
+
+def test_the_gateway_does_not_start_without_keys(settings: Settings) -> None:
+    environment = {**environment_of(settings), "EXPUNGE_GATEWAY_PORT": "0"}
+    ended = expunge("gateway", environment=environment)
+    _require_a_sentence(ended, 1, "EXPUNGE_API_KEYS")
+
+
+@pytest.mark.parametrize("command", ["gateway", "worker", "steward"])
+def test_a_process_that_is_asked_to_stop_ends_well(settings: Settings, command: str) -> None:
+    environment = environment_of(settings)
+    environment["EXPUNGE_GATEWAY_PORT"] = "0"
+    environment["EXPUNGE_API_KEYS"] = json.dumps([key.model_dump(mode="json") for key in KEYS])
+    environment["EXPUNGE_LOG_LEVEL"] = "DEBUG"
+    with subprocess.Popen(
+        [sys.executable, "-m", "expunge", command],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        _await_start(process, settings, command)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    # uvicorn ends by the signal that it was sent, after an orderly shutdown.
+    assert process.returncode == (-signal.SIGTERM if command == "gateway" else 0), said
+    assert "Traceback" not in said
+    assert "Error: " not in said
+
+
+def _await_start(process: subprocess.Popen[str], settings: Settings, command: str) -> None:
+    """Until it does what it is for, as far as its log or its connections tell."""
+    if command == "steward":
+        _await_connection(settings)
+        return
+    assert process.stderr is not None
+    word = {"gateway": "Uvicorn running", "worker": "Listening on"}[command]
+    assert any(word in line for line in process.stderr)
+
+
+def _await_connection(settings: Settings) -> None:
+    database = Database(settings.database_url)
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    deadline = time.monotonic() + 20
+    with database.engine.connect() as connection:
+        while not connection.scalar(others):
+            connection.rollback()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    database.close()
+
+
+def _enrol(digits: Digits, dataset: str, *more: str) -> tuple[str, ...]:
+    return (
+        *("enrol", "few", "--num-classes", "10", "--weights", digits.enrolment.weights),
+        *("--dataset", dataset, "--size", "8", "--channels", "1", "--mean", "0.3"),
+        *("--option", "in_channels=1", "--option", "width=16", "--std", "0.35", *more),
+    )
+
+
+@pytest.fixture(scope="module")
+def refused(servers: Servers, digits: Digits) -> dict[str, Ended]:
+    """What is said of enrolments that cannot be; all at once, since each imports torch."""
+    environment = environment_of(settings_for(servers, servers.database("migrated")))
+    policy = servers.folder / "policy.json"
+    policy.write_text("{gate: off}")
+    right = ("--architecture", "small_resnet")
+    given = {
+        "size": (*right, "--size", "0"),
+        "option": (*right, "--option", "width"),
+        "policy": (*right, "--policy", str(policy)),
+        "architecture": ("--architecture", "small_resnt"),
+    }
+    with ThreadPoolExecutor() as pool:
+        ended = pool.map(
+            lambda changed: expunge(*_enrol(digits, "digits", *changed), environment=environment),
+            given.values(),
+        )
+        return dict(zip(given, ended, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("case", "code", "word"),
+    [
+        ("size", 2, "preprocessing.size"),
+        ("option", 2, "KEY=VALUE"),
+        ("policy", 2, "policy"),
+        ("architecture", 1, "no architecture 'small_resnt'"),
+    ],
+)
+def test_an_enrolment_that_cannot_be_is_refused_in_a_sentence(
+    refused: dict[str, Ended], case: str, code: int, word: str
+) -> None:
+    _require_a_sentence(refused[case], code, word)
+
+
+def test_an_enrolment_shows_its_progress_and_ends_active(
+    settings: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    fewer(digits, tmp_path)
+    arguments = _enrol(digits, f"arrays:{tmp_path}/few.npz", "--architecture", "small_resnet")
+    ended = expunge(*arguments, environment=environment_of(settings))
+    assert ended.returncode == 0, ended.stderr
+    assert "Fisher sums" in ended.stderr
+    assert f"{FEW * 9 // 10}/{FEW * 9 // 10}" in ended.stderr
+    assert "'few' is active" in ended.stderr
+    database = Database(settings.database_url)
+    with database.reading() as session:
+        assert find_model(session, "few").state.value == "active"
+    database.close()

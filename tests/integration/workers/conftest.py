@@ -1,0 +1,103 @@
+"""Posting and working off deletion requests, for tests of what workers do."""
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from app.intake import accept
+from app.schemas.deletion_requests import NewDeletionRequest
+from app.security import Principal
+from models.artifacts import Artifact
+from models.records import Checkpoint, DeletionRequest, RegisteredModel, UnlearningRun
+from models.registry import find_model
+from models.settings import Scope
+from models.specifications import Policy
+from tests.conftest import work
+from workers.resources import Resources
+from workers.tensors import read_tensors
+
+PIPELINE = Principal(name="pipeline", scopes=frozenset({Scope.REQUESTS}))
+
+
+class Story:
+    """What happens to the registered model `digits` in one test."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.database = resources.database
+
+    def model(self) -> RegisteredModel:
+        """The row of the registered model."""
+        with self.database.reading() as session:
+            return find_model(session, "digits")
+
+    def set_policy(self, **policy: object) -> None:
+        """Another policy from now on."""
+        checked = Policy.model_validate({"probe_size": 200, **policy})
+        with self.database.transaction() as session:
+            model = find_model(session, "digits")
+            model.policy = checked.model_dump(mode="json", by_alias=True)
+
+    def post(self, sample_ids: Sequence[str]) -> uuid.UUID:
+        """Post a deletion request, as the gateway does."""
+        new = NewDeletionRequest(model="digits", sample_ids=list(sample_ids))
+        return accept(
+            new,
+            None,
+            PIPELINE,
+            self.resources.settings,
+            self.database,
+            self.resources.doorbell,
+        ).id
+
+    def forget(self, sample_ids: Sequence[str]) -> DeletionRequest:
+        """Post and work off."""
+        request_id = self.post(sample_ids)
+        work(self.resources.settings)
+        with self.database.reading() as session:
+            return session.get_one(DeletionRequest, request_id)
+
+    def runs(self) -> list[UnlearningRun]:
+        """All runs, oldest first."""
+        with self.database.reading() as session:
+            return list(
+                session.query(UnlearningRun).order_by(UnlearningRun.created_at, UnlearningRun.epoch)
+            )
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """All versions in order."""
+        with self.database.reading() as session:
+            return list(session.query(Checkpoint).order_by(Checkpoint.version))
+
+    def path(self, version: int) -> Path:
+        """The file of a version."""
+        row = self.checkpoints()[version]
+        return self.resources.store.verified_path(Artifact(row.sha256, row.size))
+
+    def weights(self, version: int) -> dict[str, Tensor]:
+        """The weights of a version."""
+        return read_tensors(self.path(version))[0]
+
+
+@pytest.fixture
+def story(resources: Resources) -> Story:
+    """A fresh start with `digits` enrolled."""
+    return Story(resources)
+
+
+def share_that_differs(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
+    """The share of weights that differ by more than 1e-5 of the greater of the two."""
+    assert first.keys() == second.keys()
+    different = total = 0
+    for name, tensor in first.items():
+        if not tensor.is_floating_point():
+            assert torch.equal(tensor, second[name])
+            continue
+        a, b = tensor.double(), second[name].double()
+        different += int(((a - b).abs() > 1e-5 * torch.maximum(a.abs(), b.abs())).sum())
+        total += a.numel()
+    return different / total

@@ -1,0 +1,189 @@
+"""What a run makes of a batch: the numbers, and which of them may depend on what."""
+
+import math
+import random
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.artifacts import Artifact
+from models.records import FisherSums, Outcome, RunState, SumsKind
+from models.settings import Settings
+from tests.conftest import Digits, settings_for
+from tests.integration.workers.conftest import Story, share_that_differs
+from tests.integration.workers.queries import outcomes, sample_row
+from workers.resources import open_resources
+from workers.tensors import read_tensors
+
+GATE_OFF = {"enabled": False}
+
+
+def training_ids(digits: Digits, label: int) -> list[str]:
+    """The training samples of a label; every tenth sample is holdout."""
+    return [name for name in digits.of_label(label) if int(name.split("-")[1]) % 10]
+
+
+def test_the_checkpoint_equals_the_plain_formula_element_by_element(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 4.0, "lambda": 0.5}, gate=GATE_OFF)
+    sample_ids = training_ids(digits, 3)
+    story.forget(sample_ids)
+    base, found = story.weights(0), story.weights(1)
+    full, forget = stored_sums(story)
+    total, forgotten = 540, len(sample_ids)
+    for name, weight in base.items():
+        if name not in full:
+            assert torch.equal(found[name], weight)
+            continue
+        expected = [
+            plain(w, f, g, total, forgotten)
+            for w, f, g in zip(
+                weight.double().flatten().tolist(),
+                full[name].flatten().tolist(),
+                forget[name].flatten().tolist(),
+                strict=True,
+            )
+        ]
+        assert found[name].flatten().tolist() == torch.tensor(expected).float().tolist()
+
+
+def plain(weight: float, full: float, forget: float, total: int, forgotten: int) -> float:
+    """One weight by the equations of SSD, α = 4, λ = 0.5, in Python's floats."""
+    retain = full - forget if full - forget > 1e-11 * full else 0.0
+    retain_importance, forget_importance = retain / (total - forgotten), forget / forgotten
+    if forget_importance > 4.0 * retain_importance:
+        return weight * min(0.5 * retain_importance / forget_importance, 1.0)
+    return weight
+
+
+def stored_sums(story: Story) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The full sums and those of the one label that is forgotten."""
+    with story.database.reading() as session:
+        rows = {row.kind: row for row in session.query(FisherSums)}
+    full, forget = (
+        read_tensors(
+            story.resources.store.verified_path(Artifact(rows[kind].sha256, rows[kind].size))
+        )[0]
+        for kind in (SumsKind.FULL, SumsKind.FORGET)
+    )
+    return full, forget
+
+
+def test_order_and_batching_change_nothing_but_rounding(
+    story: Story, digits: Digits, request: pytest.FixtureRequest
+) -> None:
+    story.set_policy(gate=GATE_OFF)
+    wanted = [*training_ids(digits, 3), *training_ids(digits, 5)[:30], *training_ids(digits, 1)[:3]]
+    shuffled = random.Random(1).sample(wanted, len(wanted))
+    for start in range(0, len(shuffled), 23):
+        story.forget(shuffled[start : start + 23])
+    in_pieces = story.weights(len(story.checkpoints()) - 1)
+    assert len(story.checkpoints()) == 1 + math.ceil(len(wanted) / 23)
+
+    at_once = second_story(request)
+    with open_resources(at_once) as resources:
+        other = Story(resources)
+        other.set_policy(gate=GATE_OFF)
+        other.forget(wanted)
+        assert share_that_differs(in_pieces, other.weights(1)) <= 1e-5
+
+
+def test_a_repeated_run_of_the_same_batch_is_byte_identical(
+    story: Story, digits: Digits, request: pytest.FixtureRequest
+) -> None:
+    sample_ids = training_ids(digits, 3)
+    story.forget(sample_ids)
+    with open_resources(second_story(request)) as resources:
+        again = Story(resources)
+        again.forget(list(reversed(sample_ids)))
+        assert again.checkpoints()[1].sha256 == story.checkpoints()[1].sha256
+
+
+def second_story(request: pytest.FixtureRequest) -> Settings:
+    """Settings on another copy of the enrolled database."""
+    servers = request.getfixturevalue("servers")
+    template = request.getfixturevalue("digits_template")
+    return settings_for(servers, servers.database(template))
+
+
+def test_requests_that_wait_together_share_one_run(story: Story, digits: Digits) -> None:
+    first, second = training_ids(digits, 3)[:5], training_ids(digits, 3)[5:]
+    story.post(first)
+    story.forget(second)
+    (run,) = story.runs()
+    assert run.state is RunState.PUBLISHED
+    assert run.item_count == len(first) + len(second)
+    assert [row.version for row in story.checkpoints()] == [0, 1]
+
+
+def test_a_class_that_loses_its_retained_members_is_held_for_review_until_enough_is_asked(
+    story: Story, digits: Digits
+) -> None:
+    sample_ids = training_ids(digits, 3)
+    # Most of the class, so that the network loses what is left of it too.
+    most = len(sample_ids) - 10
+    early = story.forget(sample_ids[:most])
+    (held,) = story.runs()
+    assert held.state is RunState.NEEDS_REVIEW
+    assert held.verdict is not None
+    assert "retained probe" in held.verdict["reasons"][0]
+    assert [row.version for row in story.checkpoints()] == [0]
+    assert outcomes(story.database, early.id) == {Outcome.PENDING: most}
+
+    late = story.forget(sample_ids[most:])
+    assert [run.state for run in story.runs()] == [RunState.NEEDS_REVIEW, RunState.PUBLISHED]
+    for request, count in ((early, most), (late, 10)):
+        assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: count}
+
+
+def test_a_sample_posted_twice_is_forgotten_once_and_settled_for_both(
+    story: Story, digits: Digits
+) -> None:
+    sample_ids = training_ids(digits, 3)
+    first, second = story.post(sample_ids), story.forget(sample_ids).id
+    third = story.forget(sample_ids[:2]).id
+    assert outcomes(story.database, first) == {Outcome.FORGOTTEN: len(sample_ids)}
+    assert outcomes(story.database, second) == {Outcome.FORGOTTEN: len(sample_ids)}
+    assert outcomes(story.database, third) == {Outcome.ALREADY_FORGOTTEN: 2}
+    assert story.checkpoints()[-1].forgotten_count == len(sample_ids)
+
+
+def test_a_holdout_sample_is_settled_at_the_present_head(story: Story, digits: Digits) -> None:
+    (sample_id, *_) = [name for name in digits.of_label(3) if int(name.split("-")[1]) % 10 == 0]
+    request = story.forget([sample_id])
+    assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 1}
+    assert [run.state for run in story.runs()] == [RunState.NOTHING_TO_DO]
+    assert [row.version for row in story.checkpoints()] == [0]
+    assert sample_row(story.database, sample_id).forgotten_version == 0
+
+
+def test_forgetting_everything_is_refused_and_given_up(story: Story, digits: Digits) -> None:
+    everything = [name for label in range(10) for name in training_ids(digits, label)]
+    request = story.forget(everything)
+    assert outcomes(story.database, request.id) == {Outcome.FAILED: len(everything)}
+    runs = story.runs()
+    assert [run.attempt for run in runs] == [1, 2, 3]
+    assert all(run.failure and run.failure["kind"] == "nothing-retained" for run in runs)
+    assert [row.version for row in story.checkpoints()] == [0]
+
+
+def test_a_run_tells_figures_weights_and_timings(story: Story, digits: Digits) -> None:
+    story.forget(training_ids(digits, 3))
+    (run,) = story.runs()
+    assert run.verdict is not None
+    figures = run.verdict["figures"]
+    for moment in ("before", "after"):
+        assert figures[moment]["forgotten"]["count"] == len(training_ids(digits, 3))
+        assert figures[moment]["retained"]["count"] > 150
+        assert figures[moment]["holdout"]["count"] == 60
+    weights = run.verdict["weights"]
+    changed = sum(
+        int((story.weights(0)[name] != tensor).sum()) for name, tensor in story.weights(1).items()
+    )
+    assert 0 < changed <= weights["dampened"] < weights["total"]
+    assert weights["dampened"] == sum(layer["dampened"] for layer in weights["layers"].values())
+    assert {"load", "weigh", "tune", "verify", "store", "publish"} == set(run.timings)
+    assert run.progress is None
+    assert run.finished_at is not None

@@ -1,0 +1,83 @@
+"""Stranded work: what the steward finds, and what it leaves alone."""
+
+import threading
+
+from redis import Redis
+
+from models.doorbell import Doorbell, Job
+from models.records import Outcome, RunState
+from models.registry import register_model
+from models.settings import Settings
+from tests.conftest import Digits, work
+from tests.integration.workers.conftest import Story
+from tests.integration.workers.queries import outcomes
+from tests.integration.workers.test_claims import claimed, eventually, expire
+from workers.steward import find_stranded, ring_for_stranded, run_steward
+
+
+def forget_queue(settings: Settings) -> None:
+    """As if Redis had lost everything."""
+    with Redis.from_url(settings.redis_url) as connection:
+        connection.flushall()
+
+
+def stranded(story: Story) -> list[Job]:
+    """The jobs that the steward would ring for."""
+    with story.database.reading() as session:
+        return [job for job, _ in find_stranded(session)]
+
+
+def test_work_whose_ring_was_lost_is_found_and_done(story: Story, digits: Digits) -> None:
+    request_id = story.post(digits.of_label(3))
+    forget_queue(story.resources.settings)
+    work(story.resources.settings)
+    assert Outcome.PENDING in outcomes(story.database, request_id)
+    assert ring_for_stranded(story.database, story.resources.doorbell) == 1
+    work(story.resources.settings)
+    assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: len(digits.of_label(3))}
+    assert stranded(story) == []
+
+
+def test_work_that_somebody_is_at_is_left_alone_until_the_lease_expires(
+    story: Story, digits: Digits
+) -> None:
+    story.post(digits.of_label(3)[:3])
+    claimed(story, story.resources)
+    assert stranded(story) == []
+    expire(story)
+    assert stranded(story) == [Job.UNLEARN]
+
+
+def test_items_that_wait_for_a_review_are_not_rung_for(story: Story, digits: Digits) -> None:
+    story.set_policy(gate={"max_retained_fall": 0.02})
+    sample_ids = [name for name in digits.of_label(3) if int(name.split("-")[1]) % 10]
+    story.forget(sample_ids[:-10])
+    assert story.runs()[0].state is RunState.NEEDS_REVIEW
+    assert stranded(story) == []
+
+
+def test_an_enrolment_whose_worker_died_is_rung_for(story: Story, digits: Digits) -> None:
+    enrolment = digits.enrolment.model_copy(update={"name": "second"})
+    with story.database.transaction() as session:
+        register_model(session, enrolment, "test")
+    assert stranded(story) == [Job.ENROL]
+
+
+def test_the_loop_rings_by_itself_and_stops_when_asked(story: Story, digits: Digits) -> None:
+    story.post(digits.of_label(3)[:3])
+    forget_queue(story.resources.settings)
+    stop = threading.Event()
+    loop = threading.Thread(target=run_steward, args=(story.resources.settings, stop))
+    loop.start()
+    with Redis.from_url(story.resources.settings.redis_url) as connection:
+        assert eventually(lambda: connection.llen("rq:queue:expunge") == 1)
+    stop.set()
+    loop.join(timeout=10)
+    assert not loop.is_alive()
+
+
+def test_without_redis_the_steward_goes_on(story: Story, digits: Digits) -> None:
+    story.post(digits.of_label(3)[:3])
+    unreachable = Doorbell("redis://127.0.0.1:1/0", run_limit_s=1, enrolment_limit_s=1)
+    assert ring_for_stranded(story.database, unreachable) == 1
+    assert stranded(story) == [Job.UNLEARN]

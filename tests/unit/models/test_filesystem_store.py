@@ -1,0 +1,138 @@
+"""Artifacts in a folder: whole or not at all, and never other bytes than those written."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from models.artifacts import Artifact, open_store
+from models.artifacts.filesystem import FilesystemStore
+from models.errors import ArtifactDamaged, ArtifactMissing, NotConfigured
+
+CONTENT = bytes(range(256)) * 100
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "a store"
+
+
+@pytest.fixture
+def store(root: Path) -> FilesystemStore:
+    return FilesystemStore(root)
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def _put(store: FilesystemStore, content: bytes = CONTENT) -> Artifact:
+    return store.put(lambda path: path.write_bytes(content) and None)
+
+
+def test_what_is_put_is_there_under_its_digest(store: FilesystemStore, root: Path) -> None:
+    artifact = _put(store)
+    assert artifact == Artifact(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+    [path] = _files(root)
+    assert path == root / "sha256" / artifact.sha256[:2] / artifact.sha256
+    assert store.verified_path(artifact) == store.sized_path(artifact) == path
+    with store.open(artifact.sha256) as file:
+        assert file.read() == CONTENT
+
+
+def test_an_artifact_may_be_empty(store: FilesystemStore) -> None:
+    artifact = store.put(lambda path: None)
+    assert artifact.size == 0
+    assert store.verified_path(artifact).read_bytes() == b""
+
+
+def test_the_same_content_twice_is_one_file(store: FilesystemStore, root: Path) -> None:
+    assert _put(store) == _put(store)
+    assert len(_files(root)) == 1
+
+
+def test_a_writer_that_raises_leaves_nothing(store: FilesystemStore, root: Path) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(CONTENT)
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        store.put(write)
+    assert _files(root) == []
+    assert _put(store).size == len(CONTENT)
+
+
+def test_a_writer_may_replace_the_file_instead_of_filling_it(
+    store: FilesystemStore, root: Path, tmp_path: Path
+) -> None:
+    def write(path: Path) -> None:
+        other = tmp_path / "elsewhere"
+        other.write_bytes(CONTENT)
+        other.replace(path)
+
+    assert store.verified_path(store.put(write)).read_bytes() == CONTENT
+    assert len(_files(root)) == 1
+
+
+def test_others_cannot_read_what_is_stored(store: FilesystemStore) -> None:
+    path = store.verified_path(_put(store))
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("offset", [0, 12_345, len(CONTENT) - 1])
+def test_one_flipped_bit_is_noticed(store: FilesystemStore, offset: int) -> None:
+    artifact = _put(store)
+    path = store.verified_path(artifact)
+    damaged = bytearray(CONTENT)
+    damaged[offset] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ArtifactDamaged, match=artifact.sha256):
+        store.verified_path(artifact)
+
+
+@pytest.mark.parametrize("length", [0, 1, len(CONTENT) - 1])
+def test_a_truncated_file_is_noticed(store: FilesystemStore, length: int) -> None:
+    artifact = _put(store)
+    store.verified_path(artifact).write_bytes(CONTENT[:length])
+    with pytest.raises(ArtifactDamaged):
+        store.verified_path(artifact)
+    with pytest.raises(ArtifactDamaged, match=f"{length} bytes instead of {len(CONTENT)}"):
+        store.sized_path(artifact)
+
+
+def test_putting_the_right_bytes_again_repairs_a_damaged_file(store: FilesystemStore) -> None:
+    artifact = _put(store)
+    store.verified_path(artifact).write_bytes(b"damaged")
+    assert _put(store) == artifact
+    assert store.verified_path(artifact).read_bytes() == CONTENT
+
+
+def test_a_missing_file_is_named(store: FilesystemStore) -> None:
+    artifact = Artifact("ab" * 32, 1)
+    with pytest.raises(ArtifactMissing, match=artifact.sha256):
+        store.open(artifact.sha256)
+    with pytest.raises(ArtifactMissing):
+        store.verified_path(artifact)
+    with pytest.raises(ArtifactMissing):
+        store.sized_path(artifact)
+
+
+def test_two_stores_on_one_folder_are_one(store: FilesystemStore, root: Path) -> None:
+    artifact = _put(store)
+    assert open_store(root.as_uri()).verified_path(artifact).read_bytes() == CONTENT
+
+
+def test_checking_leaves_no_file(store: FilesystemStore, root: Path) -> None:
+    store.check()
+    assert _files(root) == []
+
+
+def test_checking_a_folder_that_is_gone_raises(store: FilesystemStore, root: Path) -> None:
+    (root / "tmp").rmdir()
+    with pytest.raises(OSError, match="No such file"):
+        store.check()
+
+
+def test_an_unknown_kind_of_store_is_named() -> None:
+    with pytest.raises(NotConfigured, match="'ftp'"):
+        open_store("ftp://host/folder")

@@ -1,0 +1,27 @@
+"""API keys: the secret leaves once, its digest stays."""
+
+import hashlib
+
+import pytest
+from pydantic import ValidationError
+
+from models.keys import key_entry, make_key
+from models.settings import Scope
+
+
+def test_a_new_key_is_known_by_its_digest_alone() -> None:
+    secret, entry = make_key("ops", frozenset({Scope.ADMIN}))
+    assert len(secret) >= 43
+    assert entry.sha256 == hashlib.sha256(secret.encode()).hexdigest()
+    assert entry == key_entry("ops", secret, frozenset({Scope.ADMIN}))
+    assert secret not in entry.model_dump_json()
+
+
+def test_no_two_keys_are_the_same() -> None:
+    assert len({make_key("ops", frozenset())[0] for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("name", ["", "Ops", "a b", "-a", "a" * 64, "a\n"])
+def test_a_name_that_would_not_read_well_in_a_log_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        make_key(name, frozenset())

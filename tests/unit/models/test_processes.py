@@ -1,0 +1,62 @@
+"""A child that asked to die with its parent does: real processes, really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[3]
+CHILD = """
+import os, sys, time
+from models.processes import die_with_parent
+die_with_parent(int(sys.argv[1]))
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+PARENT = f"""
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", {CHILD!r}, str(os.getpid())], start_new_session=True)
+time.sleep(60)
+"""
+
+
+def gone(pid: int, within_s: float = 10) -> bool:
+    """Whether a process ends in time; one that nobody has waited for yet has ended."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_child_of_a_killed_parent_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert psutil.pid_exists(child)
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+        assert gone(child)
+
+
+def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
+    with subprocess.Popen(["true"]) as earlier:
+        earlier.wait()
+    ended = subprocess.run(
+        [sys.executable, "-c", CHILD, str(earlier.pid)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, b"")

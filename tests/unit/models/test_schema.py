@@ -1,0 +1,154 @@
+"""The migrated schema is the records' schema, as PostgreSQL itself describes both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from models.audit.append import append
+from models.audit.events import Event
+from models.database import Database, alembic_config, check_schema, migrate
+from models.errors import SchemaOutOfDate
+from models.records import Base
+from tests.conftest import Servers
+
+COLUMNS = """
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attcollation
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+  AND c.relname <> 'alembic_version' AND a.attnum > 0 AND NOT a.attisdropped
+"""
+CONSTRAINTS = """
+SELECT conrelid::regclass::text, conname, contype, pg_get_constraintdef(oid)
+FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+"""
+INDEXES = """
+SELECT indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE relnamespace = 'public'::regnamespace AND indrelid::regclass::text <> 'alembic_version'
+"""
+LEFT_OVER = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'alembic_version%'
+UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+"""
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _rows(url: str, query: str) -> list[str]:
+    with _connected(url) as connection:
+        return sorted(str(tuple(row)) for row in connection.execute(text(query)))
+
+
+@pytest.fixture
+def migrated(servers: Servers) -> str:
+    return servers.database("migrated")
+
+
+@pytest.fixture
+def empty(servers: Servers) -> str:
+    return servers.database("template0")
+
+
+@pytest.fixture
+def created(empty: str) -> str:
+    with _connected(empty) as connection:
+        Base.metadata.create_all(connection)
+    return empty
+
+
+@pytest.mark.parametrize("query", [COLUMNS, CONSTRAINTS, INDEXES], ids=["columns", "cons", "index"])
+def test_the_migrated_schema_equals_the_records(migrated: str, created: str, query: str) -> None:
+    found = _rows(migrated, query)
+    assert len(found) >= len(Base.metadata.tables)
+    assert found == _rows(created, query)
+
+
+def test_alembic_too_sees_no_difference(migrated: str) -> None:
+    command.check(alembic_config(migrated))
+
+
+def test_migrating_twice_is_migrating_once(empty: str) -> None:
+    migrate(empty)
+    migrate(empty)
+    database = Database(empty)
+    assert check_schema(database)
+    database.close()
+
+
+def test_going_back_leaves_nothing(migrated: str) -> None:
+    command.downgrade(alembic_config(migrated), "base")
+    assert _rows(migrated, LEFT_OVER) == []
+    migrate(migrated)
+
+
+def test_a_schema_of_another_time_is_named(empty: str) -> None:
+    database = Database(empty)
+    with pytest.raises(SchemaOutOfDate, match=r"schema none.*expunge migrate"):
+        check_schema(database)
+    database.close()
+
+
+REFUSED = [
+    "UPDATE audit_record SET actor = 'nobody'",
+    "DELETE FROM audit_record",
+    "TRUNCATE audit_record",
+    "TRUNCATE registered_model CASCADE",
+    "INSERT INTO audit_record (sequence, event, actor, details) OVERRIDING SYSTEM VALUE "
+    "VALUES (1, 'x', 'x', '{}') ON CONFLICT (sequence) DO UPDATE SET actor = 'nobody'",
+    "MERGE INTO audit_record a USING (SELECT 1) b ON true WHEN MATCHED THEN DELETE",
+]
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_the_database_refuses_to_change_audit_records(database: Database, statement: str) -> None:
+    with database.transaction() as session:
+        append(session, Event.ENROLMENT_REQUESTED, actor="somebody")
+    with pytest.raises(DBAPIError), database.transaction() as session:
+        session.execute(text(statement))
+    with database.reading() as session:
+        kept = session.execute(text("SELECT event, actor FROM audit_record")).all()
+    assert [tuple(row) for row in kept] == [("enrolment.requested", "somebody")]
+
+
+def test_an_audit_record_can_be_added(database: Database) -> None:
+    with database.transaction() as session:
+        append(session, Event.ENROLMENT_REQUESTED, actor="somebody", details={"count": 1})
+        append(session, Event.ENROLMENT_FAILED, actor="somebody")
+    with database.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM audit_record")) == 2
+
+
+def test_a_reading_session_cannot_write(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="read-only"), database.reading() as session:
+        session.execute(text("CREATE TABLE written (n int)"))
+
+
+def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _append_and_fail(database)
+    with database.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM audit_record")) == 0
+
+
+def _append_and_fail(database: Database) -> None:
+    with database.transaction() as session:
+        append(session, Event.ENROLMENT_REQUESTED, actor="somebody")
+        session.flush()
+        raise ZeroDivisionError

@@ -1,0 +1,234 @@
+"""Fisher sums against the obvious loop, in float64, one sample and one parameter at a time."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from models.errors import NonFiniteGradient, NotEvaluable, SumsMismatch
+from models.specifications import ArchitectureSpec
+from workers.architectures import build
+from workers.unlearning.importances import (
+    Provenance,
+    Sums,
+    add_sums,
+    squared_gradient_sums,
+    zero_sums,
+)
+
+CLASSES = 4
+
+
+def oracle(network: nn.Module, inputs: Tensor, labels: Tensor) -> Sums:
+    """What the definition says, slowly: Σ over samples of (∂ cross-entropy / ∂ w)², in float64."""
+    twin = _double_twin(network)
+    sums = {name: torch.zeros_like(p) for name, p in twin.named_parameters()}
+    for image, label in zip(inputs.double(), labels, strict=True):
+        twin.zero_grad()
+        logits = twin(image[None])[0]
+        loss = -(logits[label] - torch.logsumexp(logits, 0))
+        torch.autograd.backward(loss)
+        for name, parameter in twin.named_parameters():
+            if parameter.grad is not None:
+                sums[name] += parameter.grad**2
+    return {name: total.detach() for name, total in sums.items()}
+
+
+def _double_twin(network: nn.Module) -> nn.Module:
+    spec = network.spec
+    assert isinstance(spec, ArchitectureSpec)
+    twin = build(spec)
+    twin.load_state_dict(network.state_dict())
+    return twin.double().eval()
+
+
+def make_network(name: str = "small_resnet", **options: int | bool) -> nn.Module:
+    """A network in evaluation mode whose running statistics are not those of a fresh one."""
+    spec = ArchitectureSpec(name=name, num_classes=CLASSES, options=options)
+    torch.manual_seed(0)
+    network = build(spec)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    network.spec = spec  # type: ignore[assignment]
+    return network.eval()
+
+
+def make_samples(count: int, *, channels: int = 1, size: int = 8) -> tuple[Tensor, Tensor]:
+    """Random images and labels."""
+    torch.manual_seed(count)
+    return torch.randn(count, channels, size, size), torch.randint(0, CLASSES, (count,))
+
+
+def worst_relative_error(found: Sums, expected: Sums) -> float:
+    """Per tensor, the largest error relative to the tensor's largest entry; the worst of them."""
+    assert found.keys() == expected.keys()
+    return max(
+        float((found[name] - expected[name]).abs().max() / expected[name].abs().max().clamp(1e-300))
+        for name in expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "channels", "size"),
+    [
+        ("small_resnet", {"in_channels": 1, "width": 8}, 1, 8),
+        ("resnet18", {}, 3, 32),
+        ("resnet18", {"cifar_stem": True}, 3, 16),
+        ("squeezenet1_1", {}, 3, 32),
+        ("vit_b_16", {"image_size": 16}, 3, 16),
+    ],
+)
+def test_sums_equal_the_float64_loop_within_1e_5(
+    name: str, options: dict[str, int | bool], channels: int, size: int
+) -> None:
+    network = make_network(name, **options)
+    inputs, labels = make_samples(3, channels=channels, size=size)
+    found = squared_gradient_sums(network, [(inputs, labels)])
+    assert worst_relative_error(found, oracle(network, inputs, labels)) <= 1e-5
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    sizes=st.lists(st.integers(0, 4), max_size=4),
+    width=st.integers(1, 6),
+    size=st.integers(4, 9),
+)
+def test_sums_of_any_batching_equal_the_loop(sizes: list[int], width: int, size: int) -> None:
+    network = make_network(in_channels=1, width=width)
+    inputs, labels = make_samples(sum(sizes), size=size)
+    batches = list(zip(inputs.split(sizes), labels.split(sizes), strict=True)) if sizes else []
+    found = squared_gradient_sums(network, batches)
+    expected = oracle(network, inputs, labels)
+    for name, total in expected.items():
+        torch.testing.assert_close(found[name], total, rtol=1e-4, atol=1e-9)
+
+
+def test_no_samples_give_zeros_for_every_parameter() -> None:
+    network = make_network(in_channels=1, width=4)
+    for batches in ([], [make_samples(0)]):
+        sums = squared_gradient_sums(network, batches)
+        assert sums.keys() == dict(network.named_parameters()).keys()
+        assert all(not total.any() and total.dtype is torch.float64 for total in sums.values())
+
+
+def test_a_sample_counts_the_same_bit_for_bit_whoever_shares_its_batch() -> None:
+    network = make_network(in_channels=1, width=8)
+    inputs, labels = make_samples(6)
+    alone = squared_gradient_sums(network, [(inputs[2:3], labels[2:3])])
+    with_it = squared_gradient_sums(network, [(inputs[:3], labels[:3])])
+    without = squared_gradient_sums(network, [(inputs[:2], labels[:2])])
+    # The last sample of a pass is added to what came before it, and to nothing else.
+    for name, total in with_it.items():
+        assert torch.equal(total, without[name] + alone[name])
+
+
+def test_sums_add_up_over_shards_and_orders() -> None:
+    network = make_network(in_channels=1, width=8)
+    inputs, labels = make_samples(12)
+    whole = squared_gradient_sums(network, [(inputs, labels)])
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    sharded = zero_sums(network)
+    for shard in order.split(5):
+        add_sums(sharded, squared_gradient_sums(network, [(inputs[shard], labels[shard])]))
+    for name, total in whole.items():
+        torch.testing.assert_close(sharded[name], total, rtol=1e-13, atol=0)
+
+
+def test_a_repeated_pass_is_identical_to_the_last_bit() -> None:
+    network = make_network(in_channels=1, width=8)
+    batch = make_samples(5)
+    first = squared_gradient_sums(network, [batch])
+    for _ in range(10):
+        again = squared_gradient_sums(network, [batch])
+        assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_tiny_gradients_do_not_underflow() -> None:
+    network = nn.Linear(1, 2, bias=False).eval()
+    inputs = torch.full((1, 1), 1e-25)
+    sums = squared_gradient_sums(network, [(inputs, torch.tensor([0]))])
+    # In float32 the square of 1e-25 is 0.
+    assert 0 < float(sums["weight"].max()) < 1e-49
+
+
+def test_a_parameter_that_is_used_twice_gets_the_square_of_its_whole_gradient() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(3, 3, bias=False)
+            self.second = nn.Linear(3, 3, bias=False)
+            self.second.weight = self.first.weight
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.second(torch.tanh(self.first(inputs)))  # type: ignore[no-any-return]
+
+    torch.manual_seed(0)
+    network = Tied().eval()
+    inputs, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    expected = torch.zeros(3, 3, dtype=torch.float64)
+    for image, label in zip(inputs, labels, strict=True):
+        network.zero_grad()
+        torch.autograd.backward(nn.functional.cross_entropy(network(image[None]), label[None]))
+        assert network.first.weight.grad is not None
+        expected += network.first.weight.grad.double() ** 2
+    sums = squared_gradient_sums(network, [(inputs, labels)])
+    assert list(sums) == ["first.weight"]
+    torch.testing.assert_close(sums["first.weight"], expected)
+
+
+def test_a_parameter_that_is_not_used_gets_zeros() -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used = nn.Linear(2, 2)
+            self.idle = nn.Linear(2, 2)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.used(inputs)  # type: ignore[no-any-return]
+
+    sums = squared_gradient_sums(Idle().eval(), [(torch.randn(3, 2), torch.tensor([0, 1, 1]))])
+    assert sums["used.weight"].all()
+    assert not sums["idle.weight"].any()
+
+
+def test_train_mode_is_refused_by_name() -> None:
+    network = make_network(in_channels=1, width=4)
+    network.get_submodule("stages" if hasattr(network, "stages") else "").train()
+    with pytest.raises(NotEvaluable, match="train mode"):
+        squared_gradient_sums(network, [make_samples(1)])
+
+
+def test_a_sample_with_nan_is_named_with_its_parameter() -> None:
+    network = make_network(in_channels=1, width=4)
+    inputs, labels = make_samples(5)
+    inputs[3] = torch.nan
+    with pytest.raises(NonFiniteGradient, match=r"parameter '.+' .*sample number 3") as caught:
+        squared_gradient_sums(network, zip(inputs.split(2), labels.split(2), strict=True))
+    assert caught.value.sample == 3
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    network = make_network(in_channels=1, width=4)
+    frozen = next(iter(network.parameters()))
+    frozen.requires_grad_(False)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    squared_gradient_sums(network, [make_samples(2)])
+    assert not frozen.requires_grad
+    assert all(p.requires_grad for p in itertools.islice(network.parameters(), 1, None))
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+
+
+@pytest.mark.parametrize("field", ["weights", "manifest", "loss", "estimator", "estimator_version"])
+def test_sums_of_another_provenance_are_refused_by_what_differs(field: str) -> None:
+    mine = Provenance(weights="w", manifest="m")
+    other = Provenance(**{**vars(mine), field: 2 if field == "estimator_version" else "other"})
+    mine.require_same(mine)
+    with pytest.raises(SumsMismatch, match=field):
+        mine.require_same(other)
