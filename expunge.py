@@ -43,6 +43,8 @@ def main(context: click.Context, data_dir: Path | None) -> None:
     """Make trained image classifiers forget training samples."""
     context.obj = settings = load_settings(data_dir)
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr)
+    for talkative in ("alembic.runtime.plugins", "httpx2", "rq.worker"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 @main.command()

@@ -67,7 +67,8 @@ def serve(settings: Settings) -> None:
         create_app(settings),
         host=settings.gateway_host,
         port=settings.gateway_port,
-        log_level=settings.log_level.lower(),
+        # Uvicorn logs as everything else does.
+        log_config=None,
         # Paths hold sample IDs; Guard writes an access log without them.
         access_log=False,
         server_header=False,

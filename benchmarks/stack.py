@@ -95,6 +95,8 @@ class Stack:
         settings = Settings(
             data_dir=self.folder / name,
             DATABASE_URL=database_url,
+            REDIS_URL="",
+            api_keys=[],
             ARTIFACT_STORE_URL=(self.folder / "artifacts").as_uri(),
             gateway_port=_free_port(),
             log_level="WARNING",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rich.console import Console
 from demo import training
 from demo.report import print_audit, print_fresh, print_run
 from embedded.addresses import key_file
+from embedded.folder import clear_folder
 from embedded.supervisor import Supervisor
 from embedded.up import address, banner, wait_for_gateway, watch_in_background
 from models.errors import ExpungeError
@@ -50,9 +52,19 @@ class DemoFailed(ExpungeError):
 def run_demo(settings: Settings, stop: threading.Event, *, keep: bool) -> None:
     """Tell the story; with `keep`, leave everything running until `stop` is set."""
     console = Console()
-    folder = settings.data_dir / "demo" / time.strftime("%Y%m%d-%H%M%S")
-    settings = settings.model_copy(
-        update={"data_dir": folder.absolute(), "gateway_port": _free_port()}
+    folder = settings.data_dir / "demo"
+    clear_folder(folder)
+    # Servers and keys of its own, whatever the environment says: a demo touches nothing else.
+    settings = Settings(
+        data_dir=folder,
+        gateway_host="127.0.0.1",
+        gateway_port=_port(settings.gateway_port),
+        log_level="WARNING",
+        api_keys=[],
+        sources_root=None,
+        DATABASE_URL="",
+        REDIS_URL="",
+        ARTIFACT_STORE_URL="",
     )
     supervisor = Supervisor(settings)
     watching: threading.Thread | None = None
@@ -200,8 +212,12 @@ def _look(enrolment: Enrolment, file: Path, forgotten: list[str]) -> Any:
     return json.loads(answer.stdout)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
+def _port(wanted: int) -> int:
+    """The wanted port if it is free, else one that is."""
+    for candidate in (wanted, 0):
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", candidate))
+            port: int = listener.getsockname()[1]
+            return port
+    raise DemoFailed("There is no free port on 127.0.0.1.")

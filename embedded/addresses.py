@@ -1,6 +1,5 @@
 """Addresses and keys of an embedded installation, kept where other commands find them."""
 
-import json
 import os
 from pathlib import Path
 
@@ -22,16 +21,17 @@ def key_file(data_dir: Path, name: str) -> Path:
 def write_services(settings: Settings, database_url: str, redis_url: str) -> dict[str, str]:
     """Write `services.env`; return the same as environment variables."""
     folder = settings.data_dir
-    store = settings.artifact_store_url or (folder / "artifacts").as_uri()
-    keys = settings.api_keys or _kept_keys(folder)
-    environment = {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "ARTIFACT_STORE_URL": store,
-        "EXPUNGE_DATA_DIR": str(folder),
-        "EXPUNGE_GATEWAY_PORT": str(settings.gateway_port),
-        "EXPUNGE_API_KEYS": json.dumps([key.model_dump(mode="json") for key in keys]),
-    }
+    complete = settings.model_copy(
+        update={
+            "data_dir": folder,
+            "database_url": database_url,
+            "redis_url": redis_url,
+            "artifact_store_url": settings.artifact_store_url or (folder / "artifacts").as_uri(),
+            "api_keys": settings.api_keys or _kept_keys(folder),
+            "gateway_port": settings.gateway_port,
+        }
+    )
+    environment = complete.environment()
     lines = [f"{name}='{value}'\n" for name, value in environment.items()]
     _write_private(services_file(folder), "".join(lines))
     return environment

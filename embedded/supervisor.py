@@ -4,7 +4,6 @@ A child that dies is started again, with growing pauses while it keeps dying. St
 first the children that use the servers, then the servers.
 """
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -13,14 +12,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TextIO
 
 from embedded.addresses import write_services
+from embedded.folder import take_folder
 from embedded.postgres import EmbeddedPostgres
 from embedded.redis import EmbeddedRedis
 from models.database import migrate
-from models.errors import NotConfigured
 from models.processes import die_with_parent
 from models.settings import Settings, services_file
 
@@ -101,8 +99,7 @@ class Supervisor:
     def start(self) -> None:
         """Start the servers that have no address yet, migrate, and start the programs."""
         folder = self.settings.data_dir
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._take_folder(folder)
+        self._lock = take_folder(folder)
         database_url, redis_url = self.settings.database_url, self.settings.redis_url
         if not database_url:
             self.postgres = EmbeddedPostgres(folder / "postgres")
@@ -143,14 +140,3 @@ class Supervisor:
         services_file(self.settings.data_dir).unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
-
-    def _take_folder(self, folder: Path) -> None:
-        self._lock = (folder / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise NotConfigured(
-                f"Another `expunge up` is running in {folder}. Stop it, or use another "
-                "EXPUNGE_DATA_DIR."
-            ) from None

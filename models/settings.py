@@ -4,6 +4,7 @@
 folder, so that a command started in another shell finds them; the environment wins over the file.
 """
 
+import json
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -105,6 +106,16 @@ class Settings(BaseSettings):
                 f"{self.data_dir}. Run `expunge up` first, or set the addresses."
             )
         return self
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables from which another process reads these same settings."""
+        variables = {}
+        for name, value in self.model_dump(mode="json", exclude_unset=True).items():
+            alias = type(self).model_fields[name].validation_alias
+            variable = alias if isinstance(alias, str) else f"EXPUNGE_{name.upper()}"
+            if value is not None:
+                variables[variable] = value if isinstance(value, str) else json.dumps(value)
+        return variables
 
 
 def services_file(data_dir: Path) -> Path:

@@ -226,20 +226,8 @@ def client(enrolled: Settings) -> Iterator[TestClient]:
 
 def work(settings: Settings) -> None:
     """Work off everything in the queue, in this process, as a worker would."""
-    environment = {
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "ARTIFACT_STORE_URL": settings.artifact_store_url,
-        "EXPUNGE_DATA_DIR": str(settings.data_dir),
-        "EXPUNGE_DEVICE": "cpu",
-        "EXPUNGE_THREADS": "2",
-        "EXPUNGE_LEASE_S": str(settings.lease_s),
-        "EXPUNGE_HEARTBEAT_S": str(settings.heartbeat_s),
-        "EXPUNGE_MAX_ATTEMPTS": str(settings.max_attempts),
-        "EXPUNGE_MAX_ITEMS_PER_RUN": str(settings.max_items_per_run),
-    }
     before = dict(os.environ)
-    os.environ.update(environment)
+    os.environ.update(settings.environment())
     try:
         with Redis.from_url(settings.redis_url) as connection:
             SimpleWorker(

@@ -68,6 +68,6 @@ def run_worker(settings: Settings) -> bool:
         connection=Redis.from_url(settings.redis_url),
         serializer="json",
     )
-    worker.work(logging_level=settings.log_level)
+    worker.work(logging_level="WARNING")
     # RQ has no public name for how its loop ended.
     return bool(worker._stop_requested)  # noqa: SLF001

@@ -36,10 +36,13 @@ def test_what_is_written_is_read_whatever_the_folder_is_called(tmp_path: Path, n
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_redis_is_reached_whatever_its_folder_is_called(tmp_path: Path, name: str) -> None:
+def test_redis_is_reached_whatever_its_folder_is_called(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedded.redis.START_S", 3)
     redis = EmbeddedRedis(tmp_path / name)
-    redis.start()
     try:
+        redis.start()
         Doorbell(redis.url, run_limit_s=1, enrolment_limit_s=1).ping()
     finally:
         redis.stop()

@@ -31,6 +31,9 @@ def test_it_starts_everything_and_ctrl_c_stops_everything(folder: Path) -> None:
         assert len(first.postgres()) == 1
         keys, tree = _keys(folder), first.tree()
         assert all(key not in first.log() for key in keys)
+        secret = [services_file(folder), key_file(folder, "admin"), key_file(folder, "pipeline")]
+        assert [path.stat().st_mode & 0o077 for path in secret] == [0, 0, 0]
+        assert load_settings(folder).require_services().gateway_port == first.port
         second = subprocess.run(
             first._command(folder), cwd=ROOT, capture_output=True, text=True, check=False
         )
@@ -50,13 +53,6 @@ def test_it_starts_everything_and_ctrl_c_stops_everything(folder: Path) -> None:
         tree = again.tree()
         assert again.stop(signal.SIGTERM) == 0
         assert _gone(tree)
-
-
-def test_what_is_secret_is_readable_by_its_owner_alone(folder: Path) -> None:
-    with Up(folder) as up:
-        paths = [services_file(folder), *(key_file(folder, name) for name in ("admin", "pipeline"))]
-        assert [path.stat().st_mode & 0o077 for path in paths] == [0, 0, 0]
-        assert load_settings(folder).require_services().gateway_port == up.port
 
 
 def test_a_killed_supervisor_takes_its_children_along_and_can_be_replaced(folder: Path) -> None:

@@ -1,0 +1,145 @@
+"""GET /v1/deletion-requests/{id}, its items, and withdrawing it."""
+
+import uuid
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from models.settings import Settings
+from tests.conftest import Digits, work
+from tests.integration.app.support import (
+    REQUESTS,
+    assert_problem,
+    assert_some_problem,
+    pages,
+    post,
+    row_counts,
+)
+from workers import pipeline as steps
+from workers.claims import claim
+from workers.resources import Resources
+
+
+def test_a_settled_request_names_its_run_and_its_checkpoint(
+    client: TestClient, digits: Digits, forgotten: dict[str, Any]
+) -> None:
+    assert forgotten["counts"] == {"forgotten": len(digits.of_label(3))}
+    assert forgotten["settled_at"] is not None
+    assert forgotten["checkpoint"]["version"] == 1
+    assert client.get(forgotten["checkpoint"]["href"]).json()["version"] == 1
+    assert client.get(forgotten["run"]["href"]).json()["state"] == "published"
+
+
+def test_items_are_walked_page_by_page_in_the_order_of_posting(client: TestClient) -> None:
+    sample_ids = [f"person-{number}" for number in range(24, -1, -1)]
+    location = post(client, sample_ids).headers["Location"]
+
+    walked = list(pages(client, f"{location}/items", limit=10))
+
+    assert [len(page["items"]) for page in walked] == [10, 10, 5]
+    assert [item["sample_id"] for page in walked for item in page["items"]] == sample_ids
+
+
+def test_a_last_page_that_is_full_has_no_next(client: TestClient) -> None:
+    location = post(client, [f"person-{number}" for number in range(20)]).headers["Location"]
+
+    assert [len(page["items"]) for page in pages(client, f"{location}/items", limit=10)] == [10, 10]
+
+
+def test_items_are_filtered_by_outcome_across_pages(client: TestClient) -> None:
+    sample_ids = [f"{'person' if number % 3 else 'nobody'}-{number}" for number in range(30)]
+    location = post(client, sample_ids).headers["Location"]
+
+    walked = list(pages(client, f"{location}/items", limit=4, outcome="unknown"))
+
+    found = [item["sample_id"] for page in walked for item in page["items"]]
+    assert found == [name for name in sample_ids if name.startswith("nobody")]
+
+
+@pytest.mark.parametrize("cursor", ["x", "bm9uc2Vuc2U", "WyJhIl0", "W3RydWVd", "W10", "é", "%00"])
+def test_a_cursor_that_was_not_issued_is_refused(client: TestClient, cursor: str) -> None:
+    location = post(client, ["person-1"]).headers["Location"]
+    answer = client.get(f"{location}/items", params={"cursor": cursor})
+    assert_problem(answer, 400, "invalid-cursor")
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=ten", "outcome=lost"])
+def test_a_query_out_of_range_is_refused(client: TestClient, query: str) -> None:
+    location = post(client, ["person-1"]).headers["Location"]
+    assert_problem(client.get(f"{location}/items?{query}"), 422, "invalid-request")
+
+
+def test_a_pending_request_can_be_withdrawn_and_nothing_is_forgotten(
+    client: TestClient, enrolled: Settings, digits: Digits
+) -> None:
+    posted = post(client, [*digits.of_label(3), "nobody"])
+
+    withdrawn = client.delete(posted.headers["Location"])
+    work(enrolled)
+
+    assert withdrawn.status_code == 200
+    view = client.get(posted.headers["Location"]).json()
+    assert view["status"] == "cancelled"
+    assert view["counts"] == {"cancelled": len(digits.of_label(3)), "unknown": 1}
+    assert client.get("/v1/models/digits").json()["head_version"] == 0
+    assert client.get("/v1/runs").json()["runs"] == []
+    assert_problem(client.delete(posted.headers["Location"]), 409, "request-not-pending")
+
+
+def test_withdrawing_one_request_leaves_the_others_that_name_its_samples(
+    client: TestClient, enrolled: Settings, digits: Digits
+) -> None:
+    first = post(client, digits.of_label(3))
+    second = post(client, digits.of_label(3))
+    client.delete(first.headers["Location"])
+
+    work(enrolled)
+
+    assert client.get(second.headers["Location"]).json()["status"] == "settled"
+    sample = client.get(f"/v1/models/digits/samples/{digits.of_label(3)[0]}").json()
+    assert sample["state"] == "forgotten"
+
+
+def test_a_settled_request_cannot_be_withdrawn(
+    client: TestClient, enrolled: Settings, forgotten: dict[str, Any]
+) -> None:
+    before = row_counts(enrolled)
+    refused = client.delete(f"{REQUESTS}/{forgotten['id']}")
+
+    assert_problem(refused, 409, "request-not-pending")
+    assert client.get(f"{REQUESTS}/{forgotten['id']}").json() == forgotten
+    assert row_counts(enrolled) == before
+
+
+def test_a_request_that_a_run_is_working_on_cannot_be_withdrawn(
+    client: TestClient, resources: Resources, digits: Digits
+) -> None:
+    posted = post(client, digits.of_label(3))
+    run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
+    assert run is not None
+
+    assert client.get(posted.headers["Location"]).json()["status"] == "running"
+    assert_problem(client.delete(posted.headers["Location"]), 409, "request-not-pending")
+    steps.unlearn(run, resources)
+    assert client.get(posted.headers["Location"]).json()["status"] == "settled"
+
+
+def test_somebody_elses_request_is_not_there(pipeline: TestClient, other: TestClient) -> None:
+    location = post(pipeline, ["person-1"]).headers["Location"]
+
+    for answer in (other.get(location), other.get(f"{location}/items"), other.delete(location)):
+        assert_problem(answer, 404, "unknown-request")
+    assert pipeline.get(location).json()["status"] == "pending"
+
+
+def test_an_admin_sees_everybodys_requests(client: TestClient, pipeline: TestClient) -> None:
+    location = post(pipeline, ["person-1"]).headers["Location"]
+    assert client.get(location).status_code == 200
+
+
+def test_an_id_that_nobody_was_given_is_not_there(client: TestClient) -> None:
+    path = f"{REQUESTS}/{uuid.uuid4()}"
+    for answer in (client.get(path), client.get(f"{path}/items"), client.delete(path)):
+        assert_problem(answer, 404, "unknown-request")
+    assert_some_problem(client.get(f"{REQUESTS}/not-an-id"))

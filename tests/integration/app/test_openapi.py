@@ -1,0 +1,137 @@
+"""The OpenAPI document: good enough to generate a client from."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.integration.app.support import PROBLEM
+
+METHODS = {"get", "put", "post", "delete", "patch", "head", "options"}
+PATHS = {
+    "/v1/deletion-requests": {"post"},
+    "/v1/deletion-requests/{request_id}": {"get", "delete"},
+    "/v1/deletion-requests/{request_id}/items": {"get"},
+    "/v1/runs": {"get"},
+    "/v1/runs/{run_id}": {"get"},
+    "/v1/models": {"get", "post"},
+    "/v1/models/{model}": {"get"},
+    "/v1/models/{model}/checkpoints": {"get"},
+    "/v1/models/{model}/checkpoints/{version}": {"get"},
+    "/v1/models/{model}/checkpoints/{version}/file": {"get", "head"},
+    "/v1/models/{model}/samples/{sample_id}": {"get"},
+    "/v1/audit/records": {"get"},
+    "/healthz": {"get"},
+    "/readyz": {"get"},
+}
+
+
+@pytest.fixture
+def document(stranger: TestClient) -> dict[str, Any]:
+    answer = stranger.get("/openapi.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS & set(item):
+            yield path, method, item[method]
+
+
+def everything(node: Any) -> Iterator[dict[str, Any]]:
+    """All objects in a document."""
+    if isinstance(node, dict):
+        yield node
+        for child in node.values():
+            yield from everything(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from everything(child)
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    node: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        node = node[part]
+    return node
+
+
+def test_every_route_of_the_service_is_described(document: dict[str, Any]) -> None:
+    described = {path: METHODS & set(item) for path, item in document["paths"].items()}
+    for path, methods in PATHS.items():
+        assert methods <= described[path]
+
+
+def test_the_document_is_sound(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    for node in everything(document):
+        if isinstance(node.get("$ref"), str):
+            assert resolve(document, node["$ref"])
+    for path, _, operation in operations(document):
+        named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        assert named == set(re.findall(r"{(\w+)}", path))
+        assert all(p["required"] for p in operation.get("parameters", []) if p["in"] == "path")
+        assert all("schema" in p for p in operation.get("parameters", []))
+        for code, response in operation["responses"].items():
+            assert code == "default" or 100 <= int(code) < 600
+            assert response["description"]
+    security = set(document["components"]["securitySchemes"])
+    for path, _, operation in operations(document):
+        used = {name for choice in operation.get("security", []) for name in choice}
+        assert used <= security
+        assert bool(used) == path.startswith("/v1/")
+
+
+def test_every_operation_has_an_id_of_its_own_a_summary_and_a_description(
+    document: dict[str, Any],
+) -> None:
+    found = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(found) == len(set(found))
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in found)
+    for path, method, operation in operations(document):
+        assert operation.get("summary"), (method, path)
+        assert operation.get("description"), (method, path)
+        assert operation.get("tags"), (method, path)
+
+
+def test_every_problem_is_described_as_one(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for code, response in operation["responses"].items():
+            if code == "default" or (code.startswith("4") and code != "404"):
+                assert set(response["content"]) == {PROBLEM}, (method, path, code)
+
+
+def test_what_is_posted_has_examples(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        if "requestBody" in operation:
+            content = operation["requestBody"]["content"]["application/json"]
+            schema = content["schema"]
+            schema = resolve(document, schema["$ref"]) if "$ref" in schema else schema
+            fields = schema.get("properties", {}).values()
+            shown = content.get("examples") or content.get("example") or schema.get("examples")
+            assert shown or any("examples" in field for field in fields), (method, path)
+
+
+def test_the_example_of_a_deletion_request_is_one(
+    client: TestClient, document: dict[str, Any]
+) -> None:
+    (example,) = document["components"]["schemas"]["NewDeletionRequest"]["examples"]
+    assert client.post("/v1/deletion-requests", json=example).status_code == 202
+
+
+def test_success_is_described_as_it_is_sent(document: dict[str, Any]) -> None:
+    def codes(path: str, method: str) -> set[str]:
+        return {code for code in document["paths"][path][method]["responses"] if code < "4"}
+
+    assert codes("/v1/deletion-requests", "post") == {"202"}
+    assert codes("/v1/models", "post") == {"202"}
+    file = document["paths"]["/v1/models/{model}/checkpoints/{version}/file"]["get"]
+    assert set(file["responses"]["200"]["content"]) == {"application/octet-stream"}
+    for path in ("/v1/models/{model}/checkpoints/latest",):
+        assert codes(path, "get") == {"307"}

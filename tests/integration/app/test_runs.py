@@ -1,0 +1,107 @@
+"""GET /v1/runs: what admins poll."""
+
+import uuid
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import cursors
+from models.settings import Settings
+from tests.conftest import Digits, work
+from tests.integration.app.support import (
+    assert_problem,
+    assert_some_problem,
+    enrolment,
+    forget,
+    pages,
+    post,
+)
+
+
+@pytest.fixture
+def three_runs(client: TestClient, enrolled: Settings, digits: Digits) -> list[str]:
+    """The IDs of three runs that found something to forget, oldest first."""
+    return [forget(client, enrolled, digits.of_label(label))["run"]["id"] for label in (3, 5, 8)]
+
+
+def test_a_run_shows_phase_attempt_verdict_and_seconds_per_phase(
+    client: TestClient, digits: Digits, forgotten: dict[str, Any]
+) -> None:
+    run = client.get(forgotten["run"]["href"]).json()
+
+    assert run["model"] == "digits"
+    assert run["state"] == "published"
+    assert run["attempt"] == 1
+    assert run["items"] == len(digits.of_label(3))
+    assert (run["parent_version"], run["version"]) == (0, 1)
+    assert run["failure"] is None
+    assert run["finished_at"] > run["created_at"]
+    assert {"load", "weigh", "tune", "verify", "store"} <= set(run["timings"])
+    assert all(seconds >= 0 for seconds in run["timings"].values())
+    assert {"phase", "progress"} <= set(run)
+    figures = run["verdict"]["figures"]
+    for moment in ("before", "after"):
+        assert {"forgotten", "retained", "holdout"} <= set(figures[moment])
+
+
+def test_waiting_requests_share_one_run(
+    client: TestClient, enrolled: Settings, digits: Digits
+) -> None:
+    posted = [post(client, digits.of_label(label)) for label in (3, 5)]
+    work(enrolled)
+
+    views = [client.get(answer.headers["Location"]).json() for answer in posted]
+    assert views[0]["run"]["id"] == views[1]["run"]["id"]
+    assert len(client.get("/v1/runs").json()["runs"]) == 1
+
+
+def test_runs_are_listed_newest_first_and_walked_page_by_page(
+    client: TestClient, three_runs: list[str]
+) -> None:
+    assert [run["id"] for run in client.get("/v1/runs").json()["runs"]] == three_runs[::-1]
+    for limit in (1, 2, 3):
+        walked = [
+            run["id"] for page in pages(client, "/v1/runs", limit=limit) for run in page["runs"]
+        ]
+        assert walked == three_runs[::-1]
+
+
+def test_runs_are_filtered_by_model_and_state(
+    client: TestClient, enrolled: Settings, digits: Digits, forgotten: dict[str, Any]
+) -> None:
+    client.post("/v1/models", json=enrolment(digits, "second"))
+    work(enrolled)
+
+    def listed(query: str) -> list[str]:
+        return [run["id"] for run in client.get(f"/v1/runs?{query}").json()["runs"]]
+
+    only = [forgotten["run"]["id"]]
+    assert listed("model=digits") == only
+    assert listed("model=second") == []
+    assert listed("state=published") == only
+    assert listed("state=failed") == []
+    assert listed("state=published&model=digits") == only
+    assert listed("state=published&model=second") == []
+
+
+def test_unknown_runs_models_and_states_are_problems(client: TestClient) -> None:
+    assert_problem(client.get(f"/v1/runs/{uuid.uuid4()}"), 404, "unknown-run")
+    assert_problem(client.get("/v1/runs?model=nowhere"), 404, "unknown-model")
+    assert_problem(client.get("/v1/runs?state=happy"), 422, "invalid-request")
+    assert_some_problem(client.get("/v1/runs/not-an-id"))
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        cursors.encode([3]),
+        cursors.encode(["yesterday", "not-an-id"]),
+        cursors.encode(["2026-01-01T00:00:00+00:00", "not-an-id"]),
+        cursors.encode(["yesterday", str(uuid.UUID(int=1))]),
+    ],
+)
+def test_a_cursor_that_was_not_issued_is_refused(client: TestClient, cursor: str) -> None:
+    answer = client.get("/v1/runs", params={"cursor": cursor})
+    assert_problem(answer, 400, "invalid-cursor")
