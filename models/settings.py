@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         description="If set, weights and datasets are enrolled from below this folder only.",
     )
     max_body_bytes: int = Field(
-        default=16 * 1024 * 1024, ge=1024, description="Largest request body accepted."
+        default=32 * 1024 * 1024, ge=1024, description="Largest request body accepted."
     )
     max_inline_ids: int = Field(
         default=100_000, ge=1, description="Most sample IDs in one JSON request."
@@ -123,8 +123,12 @@ def services_file(data_dir: Path) -> Path:
     return data_dir / "services.env"
 
 
-def load_settings(data_dir: Path | None = None) -> Settings:
-    """Read the settings; `data_dir` overrides `EXPUNGE_DATA_DIR`."""
+def load_settings(data_dir: Path | None = None, *, with_services: bool = True) -> Settings:
+    """Read the settings; `data_dir` overrides `EXPUNGE_DATA_DIR`.
+
+    Without `with_services` the addresses of embedded servers are not looked up.
+    """
     folder = data_dir or Path(os.environ.get("EXPUNGE_DATA_DIR", ".expunge"))
     folder = folder.expanduser().absolute()
-    return Settings(_env_file=services_file(folder), data_dir=folder)
+    file = services_file(folder) if with_services else None
+    return Settings(_env_file=file, data_dir=folder)

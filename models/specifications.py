@@ -6,9 +6,21 @@ line and the rows in which they are kept.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MODEL_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not hold a NUL character")
+    return value
+
+
+# No file name and no text of PostgreSQL can hold a NUL.
+Text = Annotated[str, AfterValidator(_without_nul)]
+Path = Annotated[Text, Field(min_length=1, max_length=4096)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Specification(BaseModel):
@@ -23,14 +35,14 @@ class Specification(BaseModel):
 class ArchitectureSpec(Specification):
     """Which network the weights belong to."""
 
-    name: str = Field(
+    name: Text = Field(
         min_length=1,
         max_length=64,
         description="A torchvision classification network, or one of Expunge's own.",
         examples=["resnet18"],
     )
     num_classes: int = Field(ge=2, le=1_000_000, description="Outputs of the network.")
-    options: dict[str, bool | int | float | str] = Field(
+    options: dict[Text, bool | int | Number | Text] = Field(
         default_factory=dict,
         description="Further arguments of the builder, e.g. `cifar_stem` for ResNets.",
     )
@@ -50,14 +62,14 @@ class ImagesSpec(Specification):
     """PNG or JPEG files named by a CSV or Parquet manifest: sample_id, path, label[, split]."""
 
     kind: Literal["images"] = "images"
-    manifest: str = Field(description="The manifest; image paths are relative to its folder.")
+    manifest: Path = Field(description="The manifest; image paths are relative to its folder.")
 
 
 class ArraysSpec(Specification):
     """One .npz file with `ids`, `images` [n, h, w] or [n, h, w, c], `labels`[, `splits`]."""
 
     kind: Literal["arrays"] = "arrays"
-    path: str
+    path: Path
 
 
 class IdxSpec(Specification):
@@ -67,14 +79,14 @@ class IdxSpec(Specification):
     """
 
     kind: Literal["idx"] = "idx"
-    path: str
+    path: Path
 
 
 class CifarSpec(Specification):
     """torchvision's folder of CIFAR-10 or CIFAR-100; sample IDs as for `idx`, `test-0`, …"""
 
     kind: Literal["cifar10", "cifar100"]
-    path: str
+    path: Path
     download: bool = Field(default=False, description="Fetch the files if they are not there.")
 
 
@@ -99,8 +111,8 @@ class Preprocessing(Specification):
 
     size: int = Field(ge=1, le=4096, description="Height and width of the input.")
     channels: Literal[1, 3] = 3
-    mean: list[float] = Field(default=[0.0], description="One number, or one per channel.")
-    std: list[float] = Field(default=[1.0], description="One number, or one per channel.")
+    mean: list[Number] = Field(default=[0.0], description="One number, or one per channel.")
+    std: list[Number] = Field(default=[1.0], description="One number, or one per channel.")
 
     @model_validator(mode="after")
     def _per_channel(self) -> "Preprocessing":
@@ -166,17 +178,10 @@ class Enrolment(Specification):
 
     name: str = Field(pattern=MODEL_NAME, description="Name in every path and report.")
     architecture: ArchitectureSpec
-    weights: str = Field(
+    weights: Path = Field(
         description="Path of the trained weights, a safetensors file, as the worker sees it."
     )
     dataset: DatasetSpec
     preprocessing: Preprocessing
     holdout: HoldoutSpec = HoldoutSpec()
     policy: Policy = Policy()
-
-    @field_validator("weights")
-    @classmethod
-    def _a_path(cls, value: str) -> str:
-        if not value.strip() or "\0" in value:
-            raise ValueError("must be the path of a file")
-        return value

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -57,7 +58,7 @@ def enrolment_from(
                 "std": std.split(","),
             },
             "holdout": {"fraction": holdout_fraction, "seed": holdout_seed},
-            "policy": json.loads(policy.read_text()) if policy else {},
+            "policy": _policy(policy),
         }
     )
 
@@ -116,10 +117,19 @@ def _dataset(text: str) -> dict[str, Any]:
     return {"kind": kind, "manifest" if kind == "images" else "path": absolute}
 
 
+def _policy(path: Path | None) -> Any:
+    if path is None:
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise click.UsageError(f"{path} is not JSON: {error}") from error
+
+
 def _option(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator:
-        raise EnrolmentRefused(f"--option {text!r} is not of the form KEY=VALUE.")
+        raise click.UsageError(f"--option {text!r} is not of the form KEY=VALUE.")
     try:
         return key, json.loads(value)
     except json.JSONDecodeError:

@@ -114,13 +114,14 @@ def _prepare(enrolment: Enrolment, resources: Resources, report: Report) -> Enro
     network = build(enrolment.architecture).to(resources.device)
     weights = _checked_weights(enrolment, network)
     network.load_state_dict(weights)
-    indexed = _index(enrolment)
+    indexed = _index(enrolment, resources.settings.sources_root)
     training = indexed.training()
     _try_out(network, enrolment, indexed.dataset, training, resources.device)
+    sums = _full_sums(network, indexed.dataset, training, resources.device, report)
+    # Only now, when nothing can be refused any more, are files made.
     metadata = enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
     base = resources.store.put(lambda path: write_tensors(path, weights, metadata))
     provenance = Provenance(weights=base.sha256, manifest=indexed.manifest_digest)
-    sums = _full_sums(network, indexed.dataset, training, resources.device, report)
     return Enrolled(
         base=base,
         full=store_sums(sums, len(training), provenance, resources),
@@ -136,8 +137,8 @@ def _checked_weights(enrolment: Enrolment, network: nn.Module) -> Weights:
     return weights
 
 
-def _index(enrolment: Enrolment) -> Indexed:
-    dataset = open_dataset(enrolment.dataset, enrolment.preprocessing)
+def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
+    dataset = open_dataset(enrolment.dataset, enrolment.preprocessing, root)
     index = dataset.index()
     checked_index(index, enrolment.architecture.num_classes)
     dataset.check()

@@ -4,7 +4,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
@@ -158,3 +158,5 @@ def _copy_samples(session: Session, model_id: uuid.UUID, rows: SampleRows) -> No
             zip(rows.sample_ids, rows.labels, rows.splits, rows.probe_ranks, strict=True)
         ):
             copy.write_row((model_id, sample_id, position, label, split.value, rank))
+    # The first run must not be planned as if the table were empty.
+    session.execute(text("ANALYZE sample"))

@@ -6,6 +6,7 @@ CUDA context does not survive a fork, nor do the threads of a CPU computation.
 """
 
 import logging
+from types import FrameType
 
 import rq
 from redis import Redis
@@ -52,6 +53,13 @@ class Worker(rq.Worker):
     """RQ's forking worker; its children do not outlive it."""
 
     job_class = AllowedJob
+    # RQ has no public name for why its loop ended, and an idle worker's is not set at all.
+    asked_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """On SIGTERM or SIGINT: finish the job at hand."""
+        self.asked_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def setup_work_horse_signals(self) -> None:
         """In the child: die with the parent, so that nobody computes behind a new worker's back."""
@@ -69,5 +77,4 @@ def run_worker(settings: Settings) -> bool:
         serializer="json",
     )
     worker.work(logging_level="WARNING")
-    # RQ has no public name for how its loop ended.
-    return bool(worker._stop_requested)  # noqa: SLF001
+    return worker.asked_to_stop

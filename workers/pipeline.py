@@ -8,32 +8,22 @@ claim, and what this one had stored is never referred to.
 """
 
 import logging
-from dataclasses import dataclass
 
-from models.errors import ExpungeError, LeaseLost, NothingRetained
+from models.errors import ExpungeError, LeaseLost
 from models.records import Phase
 from models.records.base import Json
+from workers.candidates import Tuned, tune
 from workers.claims import Run, give_up
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.publication import Candidate, hold_for_review, publish, settle_without_checkpoint
 from workers.resources import Resources
 from workers.runlog import RunLog
-from workers.subjects import KeptSums, Subject, load_subject, read_on
+from workers.subjects import Subject, load_subject, read_on
 from workers.tensors import write_tensors
-from workers.unlearning.cohorts import Cohort, form_cohorts
-from workers.unlearning.dampening import (
-    Population,
-    Weights,
-    dampen,
-    dampened_counts,
-    tighten,
-    unit_factors,
-)
-from workers.unlearning.importances import Sums, add_sums, zero_sums
-from workers.unlearning.methods import METHODS
+from workers.unlearning.dampening import Weights
 from workers.unlearning.verification import judge, measure
-from workers.verdicts import CohortSetting, Measured, layers, remarks
+from workers.verdicts import Measured, layers, remarks
 from workers.weighing import Weighed, weigh
 
 log = logging.getLogger(__name__)
@@ -90,51 +80,6 @@ def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:
         publish(run, weighed, subject.provenance, candidate, verdict, runlog.timings, resources)
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """A candidate's weights, and how they came about."""
-
-    weights: Weights
-    cohorts: list[CohortSetting]
-    dampened: dict[str, int]
-    # All forgotten training samples per label, this run's included.
-    forgotten: dict[int, int]
-
-
-def tune(run: Run, subject: Subject, weighed: Weighed, resources: Resources) -> Tuned:
-    """Choose α and λ for every cohort of all that is forgotten, and dampen the base with them."""
-    kept = {**subject.forgotten, **weighed.updated}
-    forgotten = {label: sums.count for label, sums in kept.items()}
-    total = sum(run.trained.values())
-    if sum(forgotten.values()) >= total:
-        raise NothingRetained(
-            f"All {total} training samples would be forgotten, and nothing would be left to "
-            "protect. Retire the network instead."
-        )
-    method = run.policy.method
-    factors = unit_factors(subject.full)
-    settings = []
-    for cohort in form_cohorts(forgotten, run.trained):
-        population = Population(total=total, forgotten=cohort.count)
-        forget = _cohort_sums(cohort, kept, subject, resources)
-        setting = METHODS[method.method](method, subject.full, forget, population)
-        dampened = tighten(
-            factors,
-            subject.full,
-            forget,
-            population,
-            selection=setting.selection,
-            strength=setting.strength,
-        )
-        settings.append(CohortSetting(cohort, setting, dampened))
-    return Tuned(
-        weights=dampen(subject.base, factors),
-        cohorts=settings,
-        dampened=dampened_counts(factors),
-        forgotten=forgotten,
-    )
-
-
 def verify(
     run: Run, subject: Subject, weighed: Weighed, tuned: Tuned, resources: Resources
 ) -> Json:
@@ -157,15 +102,15 @@ def verify(
         if gate.enabled
         else []
     )
-    gone = {label for label, count in tuned.forgotten.items() if count >= run.trained[label]}
     sizes = {name: tensor.numel() for name, tensor in subject.full.items()}
     return {
         "outcome": "needs_review" if reasons else "published",
         "reasons": reasons,
         "remarks": remarks(before, after, len(weighed.trained)),
         "policy": run.policy.model_dump(mode="json", by_alias=True),
+        "ladder": tuned.ladder,
         "cohorts": [cohort.as_json() for cohort in tuned.cohorts],
-        "figures": {"before": before.as_json(gone), "after": after.as_json(gone)},
+        "figures": {"before": before.as_json(tuned.gone), "after": after.as_json(tuned.gone)},
         "weights": layers(tuned.dampened, sizes),
     }
 
@@ -175,12 +120,3 @@ def store(run: Run, tuned: Tuned, resources: Resources) -> Candidate:
     metadata = run.enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
     artifact = resources.store.put(lambda path: write_tensors(path, tuned.weights, metadata))
     return Candidate(artifact=artifact, forgotten_count=sum(tuned.forgotten.values()))
-
-
-def _cohort_sums(
-    cohort: Cohort, kept: dict[int, KeptSums], subject: Subject, resources: Resources
-) -> Sums:
-    sums = zero_sums(subject.network)
-    for label in cohort.labels:
-        add_sums(sums, read_on(kept[label].artifact, resources))
-    return sums

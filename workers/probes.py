@@ -1,15 +1,18 @@
 """Which samples a run verifies on: stratified probes of retained and of holdout samples.
 
 Samples got a seeded random rank at enrolment; a probe takes the lowest ranks of every label through
-an index, so its cost depends on its size and not on the size of the training set.
+an index, so its cost depends on its size and that of the run, not on that of the training set.
 """
 
 import uuid
+from collections import Counter
+from collections.abc import Collection, Mapping
 
-from sqlalchemy import Integer, column, exists, select, true, values
+from sqlalchemy import Integer, column, select, true, values
 from sqlalchemy.orm import Session
 
-from models.records import DeletionItem, Sample, Split
+from models.records import Sample, Split
+from workers.claims import ForgetSample
 
 
 def select_probe(
@@ -17,40 +20,53 @@ def select_probe(
     model_id: uuid.UUID,
     split: Split,
     *,
-    counts: dict[int, int],
+    counts: Mapping[int, int],
     size: int,
-    run_id: uuid.UUID,
+    without: Collection[ForgetSample],
 ) -> list[tuple[int, int]]:
     """Positions and labels of about `size` samples that no version has forgotten.
 
-    Every label gets its share of the enrolled `counts`, at least one. Samples that the run is
-    about to forget are left out.
+    Every label gets its share of the enrolled `counts`, at least one, as far as it has that many
+    besides those in `without`, which are about to be forgotten.
     """
     total = sum(counts.values())
-    if not total:
+    quotas = {label: max(1, round(min(size, total) * n / total)) for label, n in counts.items()}
+    excluded = {sample.position for sample in without}
+    in_the_way = Counter(sample.label for sample in without)
+    left = dict(quotas)
+    probe = []
+    # So many are read of each label that enough remain, whichever of them are left out.
+    limits = {label: quota + in_the_way[label] for label, quota in quotas.items()}
+    for position, label in _lowest_ranks(session, model_id, split, limits):
+        if position not in excluded and left[label]:
+            left[label] -= 1
+            probe.append((position, label))
+    return sorted(probe)
+
+
+def _lowest_ranks(
+    session: Session, model_id: uuid.UUID, split: Split, limits: Mapping[int, int]
+) -> list[tuple[int, int]]:
+    if not limits:
         return []
-    shares = [
-        (label, max(1, round(min(size, total) * count / total))) for label, count in counts.items()
-    ]
-    quota = values(column("label", Integer), column("quota", Integer), name="quota").data(shares)
+    wanted = values(column("label", Integer), column("limit", Integer), name="wanted").data(
+        list(limits.items())
+    )
     ranked = (
         select(Sample.position, Sample.label, Sample.probe_rank)
         .where(
             Sample.model_id == model_id,
             Sample.split == split,
-            Sample.label == quota.c.label,
+            Sample.label == wanted.c.label,
             Sample.forgotten_version.is_(None),
-            ~exists().where(
-                DeletionItem.run_id == run_id, DeletionItem.sample_id == Sample.sample_id
-            ),
         )
         .order_by(Sample.probe_rank)
-        .limit(quota.c.quota)
+        .limit(wanted.c.limit)
+        .lateral("ranked")
     )
-    chosen = ranked.lateral("chosen")
     rows = session.execute(
-        select(chosen.c.position, chosen.c.label)
-        .select_from(quota.join(chosen, true()))
-        .order_by(chosen.c.position)
+        select(ranked.c.position, ranked.c.label)
+        .select_from(wanted.join(ranked, true()))
+        .order_by(ranked.c.probe_rank)
     )
     return [(position, label) for position, label in rows]

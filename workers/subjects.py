@@ -8,6 +8,7 @@ from sqlalchemy import select
 from torch import Tensor, nn
 
 from models.artifacts import Artifact
+from models.errors import SampleUnreadable
 from models.records import Checkpoint, FisherSums, RegisteredModel, Split, SumsKind
 from workers.architectures import build
 from workers.claims import Run
@@ -45,11 +46,13 @@ class Subject:
     dataset: Dataset
     retained: list[Position]
     holdout: list[Position]
+    # Enrolled holdout samples per label.
+    holdout_counts: dict[int, int]
     device: torch.device
 
     def batches(self, samples: Sequence[Position]) -> Iterator[Batch]:
-        """Inputs and labels of these samples, in order, on the device."""
-        return batches_of(self.dataset, samples, self.device)
+        """Those of a probe that can be read; the others are counted by their absence."""
+        return readable_batches(self.dataset, samples, self.device, unreadable={})
 
     def put(self, weights: Weights) -> nn.Module:
         """The network with these weights."""
@@ -63,6 +66,28 @@ def batches_of(
     """Inputs [b, channels, size, size] and labels [b], in the order of `samples`."""
     for start in range(0, len(samples), BATCH):
         yield one_batch(dataset, samples[start : start + BATCH], device)
+
+
+def readable_batches(
+    dataset: Dataset,
+    samples: Sequence[Position],
+    device: torch.device,
+    *,
+    unreadable: dict[int, str],
+) -> Iterator[Batch]:
+    """The same without the samples that cannot be read.
+
+    Their positions and what is wrong with them are added to `unreadable`.
+    """
+    for start in range(0, len(samples), BATCH):
+        chunk = dict(samples[start : start + BATCH])
+        while True:
+            try:
+                yield one_batch(dataset, list(chunk.items()), device)
+                break
+            except SampleUnreadable as error:
+                unreadable[error.position] = str(error)
+                del chunk[error.position]
 
 
 def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.device) -> Batch:
@@ -94,7 +119,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
                 split,
                 counts=counts[split],
                 size=run.policy.probe_size,
-                run_id=run.id,
+                without=run.samples,
             )
             for split in (Split.TRAIN, Split.HOLDOUT)
         )
@@ -115,9 +140,14 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             for row in sums
             if row.label is not None
         },
-        dataset=open_dataset(run.enrolment.dataset, run.enrolment.preprocessing),
+        dataset=open_dataset(
+            run.enrolment.dataset,
+            run.enrolment.preprocessing,
+            resources.settings.sources_root,
+        ),
         retained=retained,
         holdout=holdout,
+        holdout_counts=counts[Split.HOLDOUT],
         device=device,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from models.records.base import Json
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.methods import Setting
+from workers.unlearning.tuning import Setting
 from workers.unlearning.verification import Figures
 
 # Accuracy on the forgotten samples that falls by less than this shows no forgetting.

@@ -8,12 +8,11 @@ from the store.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from models.errors import SampleUnreadable
 from models.records import Phase, Split
 from workers.claims import ForgetSample, Run
 from workers.progress import Report, Tracker
 from workers.resources import Resources
-from workers.subjects import BATCH, KeptSums, Subject, one_batch, read_on
+from workers.subjects import BATCH, KeptSums, Subject, read_on, readable_batches
 from workers.tensors import write_tensors
 from workers.unlearning.importances import Batch, Provenance, Sums, add_sums, squared_gradient_sums
 
@@ -46,12 +45,12 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
     trained: list[ForgetSample] = []
     unreadable: dict[str, str] = {}
     for label, samples in sorted(by_label.items()):
-        batches = _readable(subject, samples, tracker, unreadable)
-        sums = squared_gradient_sums(subject.network, batches)
-        read = [sample for sample in samples if sample.sample_id not in unreadable]
+        sums, faults = _label_sums(subject, samples, tracker)
+        read = [sample for sample in samples if sample.position not in faults]
         if read:
             updated[label] = _add_kept(sums, len(read), label, subject, resources)
-            trained += read
+        trained += read
+        unreadable |= {s.sample_id: faults[s.position] for s in samples if s.position in faults}
     return Weighed(
         updated=updated,
         trained=tuple(trained),
@@ -60,25 +59,39 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
     )
 
 
-def _readable(
-    subject: Subject,
-    samples: Sequence[ForgetSample],
-    tracker: Tracker,
-    unreadable: dict[str, str],
-) -> Iterator[Batch]:
-    """Batches of the samples whose images can be read; the others go into `unreadable`."""
-    for start in range(0, len(samples), BATCH):
-        chunk = {sample.position: sample for sample in samples[start : start + BATCH]}
-        tried = len(chunk)
-        while True:
-            try:
-                positions = [(sample.position, sample.label) for sample in chunk.values()]
-                batch = one_batch(subject.dataset, positions, subject.device)
-                break
-            except SampleUnreadable as error:
-                unreadable[chunk.pop(error.position).sample_id] = str(error)
-        yield batch
-        tracker.advance(tried)
+def _label_sums(
+    subject: Subject, samples: Sequence[ForgetSample], tracker: Tracker
+) -> tuple[Sums, dict[int, str]]:
+    """Sums over those samples whose images can be read, and by position why others cannot."""
+    unreadable = _moved(subject, samples)
+    positions = [(s.position, s.label) for s in samples if s.position not in unreadable]
+
+    def counted() -> Iterator[Batch]:
+        done = 0
+        for batch in readable_batches(
+            subject.dataset, positions, subject.device, unreadable=unreadable
+        ):
+            yield batch
+            tracker.advance(min(BATCH, len(positions) - done))
+            done += BATCH
+
+    return squared_gradient_sums(subject.network, counted()), unreadable
+
+
+def _moved(subject: Subject, samples: Sequence[ForgetSample]) -> dict[int, str]:
+    """Samples whose place in the dataset holds another one now, with the wrong gradient."""
+    index = subject.dataset.index()
+    present = len(index.sample_ids)
+    return {
+        sample.position: (
+            f"The dataset has changed since it was enrolled: position {sample.position} does not "
+            "hold this sample any more."
+        )
+        for sample in samples
+        if sample.position >= present
+        or index.sample_ids[sample.position] != sample.sample_id
+        or int(index.labels[sample.position]) != sample.label
+    }
 
 
 def _add_kept(

@@ -5,11 +5,12 @@ A new kind is one file with an opener that returns an `ImageSource`, and one lin
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from models.errors import DatasetUnreadable
+from models.errors import DatasetUnreadable, SourceOutsideRoot
 from models.specifications import DatasetSpec, Preprocessing
 from workers.datasets.arrays import open_arrays
 from workers.datasets.cifar import open_cifar
@@ -62,21 +63,35 @@ class Dataset:
 
         Raises:
             DatasetUnreadable: something is not there.
+            SourceOutsideRoot: something lies outside of the folder for sources.
 
         """
+        outside = self.source.outside()
+        if outside:
+            raise SourceOutsideRoot(
+                f"{len(outside)} images are not below the only folder this service enrols from: "
+                f"{_named(outside)}"
+            )
         missing = self.source.missing()
         if missing:
-            named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
             raise DatasetUnreadable(
-                f"{len(missing)} of {len(self.index().sample_ids)} images are not there: {named}"
+                f"{len(missing)} of {len(self.index().sample_ids)} images are not there: "
+                f"{_named(missing)}"
             )
 
 
-def open_dataset(spec: DatasetSpec, preprocessing: Preprocessing) -> Dataset:
-    """The dataset that `spec` names.
+def open_dataset(
+    spec: DatasetSpec, preprocessing: Preprocessing, root: Path | None = None
+) -> Dataset:
+    """The dataset that `spec` names; with `root`, no file outside of that folder is read.
 
     Raises:
         DatasetUnreadable: it is not there, or not what `spec` says.
 
     """
-    return Dataset(DATASETS[spec.kind](spec), preprocessing)
+    source = DATASETS[spec.kind](spec)
+    return Dataset(source if root is None else source.confined(root), preprocessing)
+
+
+def _named(paths: list[str]) -> str:
+    return ", ".join(paths[:NAMED]) + (", …" if len(paths) > NAMED else "")

@@ -9,7 +9,8 @@ split       optional: train or holdout
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ class ImageFiles(ImageSource):
     manifest: Path
     samples: SampleIndex
     paths: pyarrow.ChunkedArray
+    root: Path | None = None
 
     def index(self) -> SampleIndex:
         """The samples in the manifest's order."""
@@ -66,6 +68,10 @@ class ImageFiles(ImageSource):
                 position,
             )
         path = self.manifest.parent / self.paths[position].as_py()
+        if not self._is_inside(path):
+            raise SampleUnreadable(
+                f"{path}, the image at position {position}, is not below {self.root}.", position
+            )
         try:
             pixels = _decoded(path)
         except DAMAGE as error:
@@ -74,11 +80,27 @@ class ImageFiles(ImageSource):
             ) from error
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
+    def confined(self, root: Path) -> "ImageFiles":
+        """The same rows; files that lie outside of `root` cannot be read."""
+        return replace(self, root=root.resolve())
+
+    def outside(self) -> list[str]:
+        """Paths of the manifest that lead out of the root."""
+        folder = self.manifest.parent
+        return [path for path in self._all_paths() if not self._is_inside(folder / path)]
+
     def missing(self) -> list[str]:
         """Paths of the manifest that are no files."""
         folder = self.manifest.parent
-        paths = (path for chunk in self.paths.chunks for path in chunk.to_pylist())
-        return [path for path in paths if not os.path.isfile(os.path.join(folder, path))]
+        return [
+            path for path in self._all_paths() if not os.path.isfile(os.path.join(folder, path))
+        ]
+
+    def _all_paths(self) -> Iterator[str]:
+        return (path for chunk in self.paths.chunks for path in chunk.to_pylist())
+
+    def _is_inside(self, path: Path) -> bool:
+        return self.root is None or path.resolve().is_relative_to(self.root)
 
 
 def open_images(spec: ImagesSpec) -> ImageSource:

@@ -44,6 +44,19 @@ class ImageSource(Protocol):
 
         """
 
+    def confined(self, root: Path) -> "ImageSource":
+        """The same source, reading no file outside of `root`, by whatever way it is named.
+
+        Most sources are files that a specification names, which are checked before they are
+        opened; this is for those that go on to name others.
+        """
+        del root
+        return self
+
+    def outside(self) -> list[str]:
+        """What samples refer to outside of the folder that the source is confined to."""
+        return []
+
     def missing(self) -> list[str]:
         """What samples refer to and cannot be found; nothing, where opening reads it all."""
         return []

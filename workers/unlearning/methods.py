@@ -1,20 +1,11 @@
 """How selection and strength are found: one function a method, all of them in `METHODS`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from models.specifications import AdaptiveMethod, FixedMethod
 from workers.unlearning.dampening import Population
 from workers.unlearning.importances import Sums
-from workers.unlearning.tuning import adaptive_selection
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The two hyperparameters of SSD: selection α and strength λ."""
-
-    selection: float
-    strength: float
+from workers.unlearning.tuning import Setting, adaptive_selection
 
 
 def adaptive(

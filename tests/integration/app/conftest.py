@@ -5,10 +5,50 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import make_url
 
 from models.settings import Settings
-from tests.conftest import OTHER_KEY, PIPELINE_KEY, Digits, client_for
+from tests.conftest import OTHER_KEY, PIPELINE_KEY, Digits, Servers, client_for, settings_for
 from tests.integration.app.support import forget
+
+
+@pytest.fixture
+def enrolled(enrolled: Settings, servers: Servers) -> Iterator[Settings]:
+    """As everywhere, and dropped: else PostgreSQL syncs every database when it is stopped."""
+    yield enrolled
+    _drop(servers, enrolled)
+
+
+@pytest.fixture
+def settings(settings: Settings, servers: Servers) -> Iterator[Settings]:
+    """The same for the empty database."""
+    yield settings
+    _drop(servers, settings)
+
+
+def _drop(servers: Servers, settings: Settings) -> None:
+    name = make_url(settings.database_url).database
+    servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def unchanged(servers: Servers, digits_template: str) -> Settings:
+    """A database with `digits` that all tests share that change nothing; it makes them quick."""
+    return settings_for(servers, servers.database(digits_template))
+
+
+@pytest.fixture(scope="session")
+def reader(unchanged: Settings) -> Iterator[TestClient]:
+    """An admin's client of the gateway on `unchanged`."""
+    with client_for(unchanged) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def reader_without_key(unchanged: Settings) -> Iterator[TestClient]:
+    """A client without a key of the gateway on `unchanged`."""
+    with client_for(unchanged, None) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -22,13 +62,6 @@ def pipeline(enrolled: Settings) -> Iterator[TestClient]:
 def other(enrolled: Settings) -> Iterator[TestClient]:
     """Another pipeline's client."""
     with client_for(enrolled, OTHER_KEY) as opened:
-        yield opened
-
-
-@pytest.fixture
-def stranger(enrolled: Settings) -> Iterator[TestClient]:
-    """A client without a key."""
-    with client_for(enrolled, None) as opened:
         yield opened
 
 

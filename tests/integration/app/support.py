@@ -1,12 +1,17 @@
 """What the gateway's tests share: posting, working off, walking pages, counting rows."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
+import uvicorn
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import create_engine, inspect, text
 
+from app.main import create_app
 from models.database import with_driver
 from models.settings import Settings
 from tests.conftest import Digits, work
@@ -94,7 +99,21 @@ def execute(settings: Settings, *statements: str) -> None:
         engine.dispose()
 
 
-def enrolment(digits: Digits, name: str, **changed: Any) -> dict[str, Any]:
+def enrolment(digits: Digits, name: str, /, **changed: Any) -> dict[str, Any]:
     """The body that enrols `digits` anew under a name, with changes."""
     body: dict[str, Any] = digits.enrolment.model_dump(mode="json", by_alias=True)
     return {**body, "name": name, **changed}
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """A gateway on a port of its own; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
+        thread = Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield "http://{}:{}".format(*listening.getsockname())
+        finally:
+            server.should_exit = True
+            thread.join()

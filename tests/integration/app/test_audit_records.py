@@ -73,12 +73,12 @@ def test_records_hold_no_sample_id(client: TestClient, enrolled: Settings, digit
     assert "nobody-known" not in text
 
 
-def test_unknown_filters_are_problems(client: TestClient) -> None:
-    assert_problem(client.get(RECORDS, params={"model": "nowhere"}), 404, "unknown-model")
-    assert_problem(client.get(RECORDS, params={"event": "sun.rose"}), 422, "invalid-request")
-    assert_problem(client.get(RECORDS, params={"limit": 0}), 422, "invalid-request")
+def test_unknown_filters_are_problems(reader: TestClient) -> None:
+    assert_problem(reader.get(RECORDS, params={"model": "nowhere"}), 404, "unknown-model")
+    assert_problem(reader.get(RECORDS, params={"event": "sun.rose"}), 422, "invalid-request")
+    assert_problem(reader.get(RECORDS, params={"limit": 0}), 422, "invalid-request")
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", cursors.encode(["a"]), cursors.encode([1, 2])])
-def test_a_cursor_that_was_not_issued_is_refused(client: TestClient, cursor: str) -> None:
-    assert_problem(client.get(RECORDS, params={"cursor": cursor}), 400, "invalid-cursor")
+def test_a_cursor_that_was_not_issued_is_refused(reader: TestClient, cursor: str) -> None:
+    assert_problem(reader.get(RECORDS, params={"cursor": cursor}), 400, "invalid-cursor")

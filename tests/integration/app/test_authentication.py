@@ -28,18 +28,18 @@ FOR_ADMINS = ["/v1/runs", f"/v1/runs/{uuid.UUID(int=1)}", "/v1/audit/records"]
 
 
 def test_without_a_key_nothing_is_answered(
-    stranger: TestClient, enrolled: Settings, digits: Digits
+    reader_without_key: TestClient, unchanged: Settings, digits: Digits
 ) -> None:
-    before = row_counts(enrolled)
-    answers = [stranger.get(path, follow_redirects=False) for path in READS]
-    answers.append(post(stranger, ["person-1"]))
-    answers.append(stranger.post("/v1/models", json=enrolment(digits, "second")))
-    answers.append(stranger.delete(READS[0]))
+    before = row_counts(unchanged)
+    answers = [reader_without_key.get(path, follow_redirects=False) for path in READS]
+    answers.append(post(reader_without_key, ["person-1"]))
+    answers.append(reader_without_key.post("/v1/models", json=enrolment(digits, "second")))
+    answers.append(reader_without_key.delete(READS[0]))
 
     for answer in answers:
         assert_problem(answer, 401, "not-authenticated")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert row_counts(enrolled) == before
+    assert row_counts(unchanged) == before
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def test_without_a_key_nothing_is_answered(
         "Bearer ü",
     ],
 )
-def test_a_wrong_key_is_as_good_as_none(stranger: TestClient, sent: str) -> None:
+def test_a_wrong_key_is_as_good_as_none(reader_without_key: TestClient, sent: str) -> None:
     headers = {"Authorization": sent.encode()}
-    answer = stranger.get("/v1/models", headers=headers)
+    answer = reader_without_key.get("/v1/models", headers=headers)
     assert_problem(answer, 401, "not-authenticated")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_key_is_not_taken_from_the_address(stranger: TestClient) -> None:
+def test_a_key_is_not_taken_from_the_address(reader_without_key: TestClient) -> None:
     for name in ("key", "api_key", "access_token", "token"):
-        answer = stranger.get("/v1/models", params={name: ADMIN_KEY})
+        answer = reader_without_key.get("/v1/models", params={name: ADMIN_KEY})
         assert_problem(answer, 401, "not-authenticated")
 
 

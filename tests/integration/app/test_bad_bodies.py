@@ -21,19 +21,19 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_changes(enrolled: Settings) -> Iterator[None]:
-    before = row_counts(enrolled)
+def _nothing_changes(unchanged: Settings) -> Iterator[None]:
+    before = row_counts(unchanged)
     yield
-    assert row_counts(enrolled) == before
+    assert row_counts(unchanged) == before
 
 
-def test_an_empty_list_is_refused(client: TestClient) -> None:
-    problem = assert_problem(post(client, []), 422, "invalid-request")
+def test_an_empty_list_is_refused(reader: TestClient) -> None:
+    problem = assert_problem(post(reader, []), 422, "invalid-request")
     assert "sample_ids" in problem["detail"]
 
 
-def test_100_001_ids_are_refused_with_the_limit(client: TestClient) -> None:
-    refused = post(client, [f"person-{number}" for number in range(100_001)])
+def test_100_001_ids_are_refused_with_the_limit(reader: TestClient) -> None:
+    refused = post(reader, [f"person-{number}" for number in range(100_001)])
     problem = assert_problem(refused, 422, "too-many-samples")
     assert "100000" in problem["detail"]
 
@@ -51,8 +51,8 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("content", MALFORMED, ids=range(len(MALFORMED)))
-def test_malformed_json_is_refused(client: TestClient, content: bytes) -> None:
-    answer = client.post(REQUESTS, content=content, headers=JSON)
+def test_malformed_json_is_refused(reader: TestClient, content: bytes) -> None:
+    answer = reader.post(REQUESTS, content=content, headers=JSON)
     if content:
         assert_problem(answer, 400, "malformed-json")
     else:
@@ -87,57 +87,57 @@ WRONG: list[Any] = [
 ]
 
 
-def test_wrong_types_are_refused(client: TestClient) -> None:
+def test_wrong_types_are_refused(reader: TestClient) -> None:
     for body in WRONG:
-        assert_problem(client.post(REQUESTS, json=body), 422, "invalid-request")
+        assert_problem(reader.post(REQUESTS, json=body), 422, "invalid-request")
 
 
-def test_ids_with_control_characters_are_refused(client: TestClient) -> None:
+def test_ids_with_control_characters_are_refused(reader: TestClient) -> None:
     for code in [*range(0x20), *range(0x7F, 0xA0)]:
         for sample_id in (f"person{chr(code)}1", f"person-1{chr(code)}", chr(code)):
-            refused = post(client, ["person-1", sample_id])
+            refused = post(reader, ["person-1", sample_id])
             problem = assert_problem(refused, 422, "invalid-request")
             assert "sample_ids/1" in problem["detail"]
 
 
-def test_an_unpaired_surrogate_is_refused_wherever_it_stands(client: TestClient) -> None:
+def test_an_unpaired_surrogate_is_refused_wherever_it_stands(reader: TestClient) -> None:
     for content in (
         '{"model": "digits", "sample_ids": ["\\ud800"]}',
         '{"model": "digits", "sample_ids": ["person-1"], "reference": "\\udfff"}',
         '{"model": "\\ud800", "sample_ids": ["person-1"]}',
         '{"model": "digits", "sample_ids": ["person-1"], "\\ud800": 1}',
     ):
-        assert_some_problem(client.post(REQUESTS, content=content, headers=JSON))
+        assert_some_problem(reader.post(REQUESTS, content=content, headers=JSON))
 
 
-def test_a_body_that_is_not_declared_json_is_refused(client: TestClient) -> None:
+def test_a_body_that_is_not_declared_json_is_refused(reader: TestClient) -> None:
     content = json.dumps({"model": "digits", "sample_ids": ["person-1"]})
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/octet-stream"):
-        answer = client.post(REQUESTS, content=content, headers={"Content-Type": kind})
+        answer = reader.post(REQUESTS, content=content, headers={"Content-Type": kind})
         assert_some_problem(answer)
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_read(enrolled: Settings) -> None:
-    small = enrolled.model_copy(update={"max_body_bytes": 2048})
-    with client_for(small) as client:
-        refused = post(client, [f"person-{number}" for number in range(500)])
+def test_a_body_over_the_limit_is_refused_before_it_is_read(unchanged: Settings) -> None:
+    small = unchanged.model_copy(update={"max_body_bytes": 2048})
+    with client_for(small) as reader:
+        refused = post(reader, [f"person-{number}" for number in range(500)])
         assert "2048" in assert_problem(refused, 413, "body-too-large")["detail"]
 
 
-def test_a_body_over_the_limit_that_does_not_say_so_is_refused(enrolled: Settings) -> None:
+def test_a_body_over_the_limit_that_does_not_say_so_is_refused(unchanged: Settings) -> None:
     def chunks() -> Iterator[bytes]:
         yield b'{"model": "digits", "sample_ids": ["person-1"'
         for number in range(500):
             yield f', "person-{number}"'.encode()
         yield b"]}"
 
-    small = enrolled.model_copy(update={"max_body_bytes": 2048})
-    with client_for(small) as client:
-        answer = client.post(REQUESTS, content=chunks(), headers=JSON)
+    small = unchanged.model_copy(update={"max_body_bytes": 2048})
+    with client_for(small) as reader:
+        answer = reader.post(REQUESTS, content=chunks(), headers=JSON)
         assert "content-length" not in answer.request.headers
         assert_problem(answer, 413, "body-too-large")
 
 
-def test_the_default_limit_of_a_body_is_kept(client: TestClient, enrolled: Settings) -> None:
-    refused = client.post(REQUESTS, content=b" " * (enrolled.max_body_bytes + 1), headers=JSON)
+def test_the_default_limit_of_a_body_is_kept(reader: TestClient, unchanged: Settings) -> None:
+    refused = reader.post(REQUESTS, content=b" " * (unchanged.max_body_bytes + 1), headers=JSON)
     assert_problem(refused, 413, "body-too-large")

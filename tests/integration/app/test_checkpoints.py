@@ -57,9 +57,9 @@ def test_latest_redirects_to_the_version_that_does_not_change(
     assert location("latest") == f"{CHECKPOINTS}/2"
 
 
-def test_before_anything_is_forgotten_the_base_is_the_latest(client: TestClient) -> None:
-    assert client.get(f"{CHECKPOINTS}/latest").json()["version"] == 0
-    assert client.get(f"{CHECKPOINTS}/latest/file").status_code == 200
+def test_before_anything_is_forgotten_the_base_is_the_latest(reader: TestClient) -> None:
+    assert reader.get(f"{CHECKPOINTS}/latest").json()["version"] == 0
+    assert reader.get(f"{CHECKPOINTS}/latest/file").status_code == 200
 
 
 def test_versions_that_carry_a_forgotten_sample_are_gone_the_base_too(
@@ -94,12 +94,12 @@ def test_no_header_brings_a_withdrawn_version_back(
 
 
 @pytest.mark.parametrize("version", ["7", str(2**62)])
-def test_a_version_that_never_was_is_unknown(client: TestClient, version: str) -> None:
+def test_a_version_that_never_was_is_unknown(reader: TestClient, version: str) -> None:
     for path in (f"{CHECKPOINTS}/{version}", f"{CHECKPOINTS}/{version}/file"):
-        assert_problem(client.get(path), 404, "unknown-checkpoint")
+        assert_problem(reader.get(path), 404, "unknown-checkpoint")
 
 
 @pytest.mark.parametrize("version", ["-1", "first", "1.5", "9" * 40])
-def test_what_is_no_version_is_a_problem(client: TestClient, version: str) -> None:
+def test_what_is_no_version_is_a_problem(reader: TestClient, version: str) -> None:
     for path in (f"{CHECKPOINTS}/{version}", f"{CHECKPOINTS}/{version}/file"):
-        assert_some_problem(client.get(path))
+        assert_some_problem(reader.get(path))

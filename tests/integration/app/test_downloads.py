@@ -41,9 +41,9 @@ def test_the_file_comes_with_digest_name_and_type(
     assert answer.headers["Accept-Ranges"] == "bytes"
 
 
-def test_the_downloaded_bytes_load_in_a_fresh_process(client: TestClient, tmp_path: Path) -> None:
+def test_the_downloaded_bytes_load_in_a_fresh_process(reader: TestClient, tmp_path: Path) -> None:
     path = tmp_path / "downloaded.safetensors"
-    path.write_bytes(client.get(BASE).content)
+    path.write_bytes(reader.get(BASE).content)
 
     loaded = subprocess.run(
         [sys.executable, "-c", LOAD, str(path)], check=True, capture_output=True, text=True
@@ -52,8 +52,8 @@ def test_the_downloaded_bytes_load_in_a_fresh_process(client: TestClient, tmp_pa
     assert int(loaded.stdout.split()[1]) > 5
 
 
-def test_head_answers_like_get_without_the_bytes(client: TestClient) -> None:
-    got, head = client.get(BASE), client.head(BASE)
+def test_head_answers_like_get_without_the_bytes(reader: TestClient) -> None:
+    got, head = reader.get(BASE), reader.head(BASE)
 
     assert head.status_code == 200
     assert head.content == b""
@@ -78,11 +78,11 @@ def test_head_answers_like_get_without_the_bytes(client: TestClient) -> None:
         ("bytes=10-99999999999", slice(10, None)),
     ],
 )
-def test_one_range_is_sent(client: TestClient, sent: str, part: slice) -> None:
-    whole = client.get(BASE)
+def test_one_range_is_sent(reader: TestClient, sent: str, part: slice) -> None:
+    whole = reader.get(BASE)
     positions = range(len(whole.content))[part]
 
-    answer = client.get(BASE, headers={"Range": sent})
+    answer = reader.get(BASE, headers={"Range": sent})
 
     assert answer.status_code == 206
     assert answer.content == whole.content[part]
@@ -93,17 +93,17 @@ def test_one_range_is_sent(client: TestClient, sent: str, part: slice) -> None:
     assert answer.headers["Repr-Digest"] == whole.headers["Repr-Digest"]
 
 
-def test_a_suffix_longer_than_the_file_is_all_of_it(client: TestClient) -> None:
-    whole = client.get(BASE).content
-    answer = client.get(BASE, headers={"Range": f"bytes=-{len(whole) + 1}"})
+def test_a_suffix_longer_than_the_file_is_all_of_it(reader: TestClient) -> None:
+    whole = reader.get(BASE).content
+    answer = reader.get(BASE, headers={"Range": f"bytes=-{len(whole) + 1}"})
     assert answer.status_code in {200, 206}
     assert answer.content == whole
 
 
-def test_several_ranges_are_sent_as_parts(client: TestClient) -> None:
-    whole = client.get(BASE).content
+def test_several_ranges_are_sent_as_parts(reader: TestClient) -> None:
+    whole = reader.get(BASE).content
 
-    answer = client.get(BASE, headers={"Range": "bytes=0-9,100-119,-5"})
+    answer = reader.get(BASE, headers={"Range": "bytes=0-9,100-119,-5"})
 
     assert answer.status_code == 206
     kind = answer.headers["Content-Type"]
@@ -120,50 +120,50 @@ def test_several_ranges_are_sent_as_parts(client: TestClient) -> None:
         assert piece in answer.content
 
 
-def test_a_range_beyond_the_end_is_a_problem_that_names_the_length(client: TestClient) -> None:
-    size = client.head(BASE).headers["Content-Length"]
+def test_a_range_beyond_the_end_is_a_problem_that_names_the_length(reader: TestClient) -> None:
+    size = reader.head(BASE).headers["Content-Length"]
 
-    answer = client.get(BASE, headers={"Range": f"bytes={size}-"})
+    answer = reader.get(BASE, headers={"Range": f"bytes={size}-"})
 
     assert_problem(answer, 416, "range-not-satisfiable")
     assert answer.headers["Content-Range"] == f"bytes */{size}"
 
 
-def test_a_range_in_a_unit_nobody_knows_is_ignored(client: TestClient) -> None:
+def test_a_range_in_a_unit_nobody_knows_is_ignored(reader: TestClient) -> None:
     """RFC 9110, 14.2: an origin server MUST ignore it."""
-    answer = client.get(BASE, headers={"Range": "tensors=0-5"})
+    answer = reader.get(BASE, headers={"Range": "tensors=0-5"})
     assert answer.status_code == 200
 
 
-def test_a_range_that_holds_for_the_same_bytes_is_sent(client: TestClient) -> None:
-    etag = client.head(BASE).headers["ETag"]
-    answer = client.get(BASE, headers={"Range": "bytes=0-9", "If-Range": etag})
+def test_a_range_that_holds_for_the_same_bytes_is_sent(reader: TestClient) -> None:
+    etag = reader.head(BASE).headers["ETag"]
+    answer = reader.get(BASE, headers={"Range": "bytes=0-9", "If-Range": etag})
     assert (answer.status_code, len(answer.content)) == (206, 10)
 
 
 @pytest.mark.parametrize("other", ['"other"', "W/{etag}", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_range_that_holds_for_other_bytes_is_answered_with_the_whole(
-    client: TestClient, other: str
+    reader: TestClient, other: str
 ) -> None:
-    whole = client.get(BASE)
+    whole = reader.get(BASE)
     headers = {"Range": "bytes=0-9", "If-Range": other.format(etag=whole.headers["ETag"])}
-    answer = client.get(BASE, headers=headers)
+    answer = reader.get(BASE, headers=headers)
     assert answer.status_code == 200
     assert answer.content == whole.content
 
 
-def test_bytes_that_the_client_has_are_not_sent_again(client: TestClient) -> None:
-    etag = client.head(BASE).headers["ETag"]
+def test_bytes_that_the_client_has_are_not_sent_again(reader: TestClient) -> None:
+    etag = reader.head(BASE).headers["ETag"]
 
     for sent in (etag, f'"other", {etag}', "*"):
         for method in ("GET", "HEAD"):
-            answer = client.request(method, BASE, headers={"If-None-Match": sent})
+            answer = reader.request(method, BASE, headers={"If-None-Match": sent})
             assert (answer.status_code, answer.content) == (304, b"")
             assert answer.headers["ETag"] == etag
-    assert client.get(BASE, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert reader.get(BASE, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_if_none_match_is_asked_before_the_range(client: TestClient) -> None:
-    etag = client.head(BASE).headers["ETag"]
-    answer = client.get(BASE, headers={"If-None-Match": etag, "Range": "bytes=0-9"})
+def test_if_none_match_is_asked_before_the_range(reader: TestClient) -> None:
+    etag = reader.head(BASE).headers["ETag"]
+    answer = reader.get(BASE, headers={"If-None-Match": etag, "Range": "bytes=0-9"})
     assert answer.status_code == 304

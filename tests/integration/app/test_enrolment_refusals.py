@@ -70,7 +70,7 @@ def test_a_pickle_is_refused_and_never_executed(
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.001, 0.5, 0.999])
+@pytest.mark.parametrize("kept", [0.001, 0.5, 0.999])
 def test_a_truncated_safetensors_file_is_refused(
     admin: TestClient, settings: Settings, digits: Digits, tmp_path: Path, kept: float
 ) -> None:
@@ -126,7 +126,9 @@ def test_a_class_count_that_does_not_fit_the_weights_is_refused(
 
     assert failure["kind"] == "weights-mismatch"
     classifier = [
-        name for name, tensor in load_file(digits.enrolment.weights).items() if len(tensor) == 10
+        name
+        for name, tensor in load_file(digits.enrolment.weights).items()
+        if tensor.shape[:1] == (10,)
     ]
     assert any(name in failure["detail"] for name in classifier)
 

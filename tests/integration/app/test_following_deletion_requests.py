@@ -3,7 +3,6 @@
 import uuid
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 
 from models.settings import Settings
@@ -57,17 +56,17 @@ def test_items_are_filtered_by_outcome_across_pages(client: TestClient) -> None:
     assert found == [name for name in sample_ids if name.startswith("nobody")]
 
 
-@pytest.mark.parametrize("cursor", ["x", "bm9uc2Vuc2U", "WyJhIl0", "W3RydWVd", "W10", "é", "%00"])
-def test_a_cursor_that_was_not_issued_is_refused(client: TestClient, cursor: str) -> None:
+def test_a_cursor_that_was_not_issued_is_refused(client: TestClient) -> None:
     location = post(client, ["person-1"]).headers["Location"]
-    answer = client.get(f"{location}/items", params={"cursor": cursor})
-    assert_problem(answer, 400, "invalid-cursor")
+    for cursor in ["x", "bm9uc2Vuc2U", "WyJhIl0", "W3RydWVd", "W10", "é", "%00"]:
+        answer = client.get(f"{location}/items", params={"cursor": cursor})
+        assert_problem(answer, 400, "invalid-cursor")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=ten", "outcome=lost"])
-def test_a_query_out_of_range_is_refused(client: TestClient, query: str) -> None:
+def test_a_query_out_of_range_is_refused(client: TestClient) -> None:
     location = post(client, ["person-1"]).headers["Location"]
-    assert_problem(client.get(f"{location}/items?{query}"), 422, "invalid-request")
+    for query in ["limit=0", "limit=1001", "limit=ten", "outcome=lost"]:
+        assert_problem(client.get(f"{location}/items?{query}"), 422, "invalid-request")
 
 
 def test_a_pending_request_can_be_withdrawn_and_nothing_is_forgotten(
@@ -138,8 +137,8 @@ def test_an_admin_sees_everybodys_requests(client: TestClient, pipeline: TestCli
     assert client.get(location).status_code == 200
 
 
-def test_an_id_that_nobody_was_given_is_not_there(client: TestClient) -> None:
+def test_an_id_that_nobody_was_given_is_not_there(reader: TestClient) -> None:
     path = f"{REQUESTS}/{uuid.uuid4()}"
-    for answer in (client.get(path), client.get(f"{path}/items"), client.delete(path)):
+    for answer in (reader.get(path), reader.get(f"{path}/items"), reader.delete(path)):
         assert_problem(answer, 404, "unknown-request")
-    assert_some_problem(client.get(f"{REQUESTS}/not-an-id"))
+    assert_some_problem(reader.get(f"{REQUESTS}/not-an-id"))

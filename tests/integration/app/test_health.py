@@ -9,9 +9,9 @@ from tests.integration.app.support import execute, post, row_counts
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
-def test_a_gateway_with_everything_is_ready(stranger: TestClient) -> None:
-    assert stranger.get("/healthz").status_code == 200
-    ready = stranger.get("/readyz")
+def test_a_gateway_with_everything_is_ready(reader_without_key: TestClient) -> None:
+    assert reader_without_key.get("/healthz").status_code == 200
+    ready = reader_without_key.get("/readyz")
     assert ready.status_code == 200
     assert ready.json()["status"] == "ready"
     assert {ready.json()[part] for part in ("database", "queue", "store")} == {"ok"}

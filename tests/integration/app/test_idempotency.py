@@ -96,11 +96,11 @@ def test_without_a_key_the_same_body_twice_is_two_requests(client: TestClient) -
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
 def test_a_key_that_is_empty_or_too_long_is_refused(
-    client: TestClient, enrolled: Settings, key: str
+    reader: TestClient, unchanged: Settings, key: str
 ) -> None:
-    before = row_counts(enrolled)
-    assert_problem(post(client, ["person-1"], key=key), 422, "invalid-request")
-    assert row_counts(enrolled) == before
+    before = row_counts(unchanged)
+    assert_problem(post(reader, ["person-1"], key=key), 422, "invalid-request")
+    assert row_counts(unchanged) == before
 
 
 def test_posts_at_the_same_time_with_the_same_key_make_one_request(enrolled: Settings) -> None:

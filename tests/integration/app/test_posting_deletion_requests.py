@@ -2,11 +2,18 @@
 
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from models.settings import Settings
 from tests.conftest import Digits
-from tests.integration.app.support import REQUESTS, pages, post, row_counts
+from tests.integration.app.support import (
+    REQUESTS,
+    assert_problem,
+    pages,
+    post,
+    row_counts,
+)
 
 
 def test_an_accepted_request_answers_202_with_location_retry_after_and_counts(
@@ -31,6 +38,19 @@ def test_reference_and_deadline_are_kept_and_shown(pipeline: TestClient) -> None
     view = pipeline.get(posted.headers["Location"]).json()
     assert view["reference"] == "Fall 4711 – Löschung"
     assert view["deadline"] == "2030-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize(
+    "deadline",
+    ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"],
+)
+def test_a_deadline_that_is_accepted_can_be_read_back(client: TestClient, deadline: str) -> None:
+    posted = post(client, ["person-1"], deadline=deadline)
+
+    if posted.status_code == 202:
+        assert client.get(posted.headers["Location"]).status_code == 200
+    else:
+        assert_problem(posted, 422, "invalid-request")
 
 
 def test_one_bad_id_never_sinks_the_rest(
@@ -98,7 +118,7 @@ def test_the_largest_request_is_accepted(client: TestClient) -> None:
 
 
 def test_a_sample_id_may_be_any_printable_text_of_up_to_255_characters(client: TestClient) -> None:
-    odd = ["a b", " ", "ü/√", "a?b#c%20", "🙂", "\\", '"', "x" * 255, "‮right to left"]
+    odd = ["a b", " ", "ü/√", "a?b#c%20", "🙂", "\\", '"', "x" * 255, "\u202eright to left"]
 
     posted = post(client, odd)
 

@@ -16,8 +16,8 @@ from tests.integration.app.support import (
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/v1/modelz", "/%00", "/.env", "//"])
-def test_an_unknown_route_is_a_problem(stranger: TestClient, path: str) -> None:
-    assert_problem(stranger.get(f"http://testserver{path}"), 404, "not-found")
+def test_an_unknown_route_is_a_problem(reader_without_key: TestClient, path: str) -> None:
+    assert_problem(reader_without_key.get(f"http://testserver{path}"), 404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,18 @@ def test_an_unknown_route_is_a_problem(stranger: TestClient, path: str) -> None:
     ],
 )
 def test_a_method_that_a_route_does_not_have_is_a_problem_that_names_the_others(
-    client: TestClient, method: str, path: str
+    reader: TestClient, method: str, path: str
 ) -> None:
-    answer = client.request(method, path)
+    answer = reader.request(method, path)
     assert_problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"]
 
 
-def test_a_violation_says_where_and_does_not_repeat_what_was_sent(client: TestClient) -> None:
+def test_a_violation_says_where_and_does_not_repeat_what_was_sent(reader: TestClient) -> None:
     body = {"model": "digits", "sample_ids": ["person-1", "secret\x07person"], "reference": 5}
 
     problem = assert_problem(
-        client.post("/v1/deletion-requests", json=body), 422, "invalid-request"
+        reader.post("/v1/deletion-requests", json=body), 422, "invalid-request"
     )
 
     pointers = [violation["pointer"] for violation in problem["errors"]]
@@ -59,7 +59,7 @@ def test_an_error_that_nobody_foresaw_says_nothing_of_what_it_was_about(
     execute(
         enrolled,
         """CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
-           $$ BEGIN RAISE EXCEPTION 'secret of %', NEW.sample_id; END $$""",
+           $$ BEGIN RAISE EXCEPTION 'secret of %%', NEW.sample_id; END $$""",
         "CREATE TRIGGER fail BEFORE INSERT ON deletion_item FOR EACH ROW EXECUTE FUNCTION fail()",
     )
     before = row_counts(enrolled)
@@ -85,5 +85,5 @@ def test_a_stored_file_that_is_gone_is_a_problem_of_the_service(
     assert_problem(answer, 500, "artifact-missing")
 
 
-def test_slashes_at_the_end_are_no_way_around(stranger: TestClient) -> None:
-    assert_some_problem(stranger.get("/v1/models/"))
+def test_slashes_at_the_end_are_no_way_around(reader_without_key: TestClient) -> None:
+    assert_some_problem(reader_without_key.get("/v1/models/"))

@@ -59,9 +59,9 @@ def test_registered_models_are_listed_by_name(
 
 
 def test_a_registered_model_shows_what_it_was_enrolled_with(
-    client: TestClient, digits: Digits
+    reader: TestClient, digits: Digits
 ) -> None:
-    view = client.get("/v1/models/digits").json()
+    view = reader.get("/v1/models/digits").json()
 
     body = enrolment(digits, "digits")
     for field in ("architecture", "preprocessing", "policy"):
@@ -82,13 +82,13 @@ def test_a_fixed_policy_is_taken_and_shown_in_the_words_of_the_paper(
 
 
 def test_a_name_that_is_taken_is_refused(
-    client: TestClient, enrolled: Settings, digits: Digits
+    reader: TestClient, unchanged: Settings, digits: Digits
 ) -> None:
-    before = row_counts(enrolled)
-    refused = client.post("/v1/models", json=enrolment(digits, "digits"))
+    before = row_counts(unchanged)
+    refused = reader.post("/v1/models", json=enrolment(digits, "digits"))
 
     assert_problem(refused, 409, "model-exists")
-    assert row_counts(enrolled) == before
+    assert row_counts(unchanged) == before
 
 
 def test_an_unknown_registered_model_is_a_problem_wherever_it_is_named(
@@ -132,28 +132,28 @@ def test_an_unknown_registered_model_is_a_problem_wherever_it_is_named(
     ],
 )
 def test_an_enrolment_of_the_wrong_form_is_refused_at_once(
-    client: TestClient, enrolled: Settings, digits: Digits, change: dict[str, object]
+    reader: TestClient, unchanged: Settings, digits: Digits, change: dict[str, object]
 ) -> None:
-    before = row_counts(enrolled)
-    refused = client.post("/v1/models", json=enrolment(digits, "second", **change))
+    before = row_counts(unchanged)
+    refused = reader.post("/v1/models", json=enrolment(digits, "second", **change))
 
     assert_problem(refused, 422, "invalid-request")
-    assert row_counts(enrolled) == before
+    assert row_counts(unchanged) == before
 
 
 @pytest.mark.parametrize("field", ["mean", "std"])
 def test_numbers_that_are_not_finite_are_refused(
-    client: TestClient, enrolled: Settings, digits: Digits, field: str
+    reader: TestClient, unchanged: Settings, digits: Digits, field: str
 ) -> None:
-    before = row_counts(enrolled)
-    body = client.build_request("POST", "/", json=enrolment(digits, "second")).content.decode()
+    before = row_counts(unchanged)
+    body = reader.build_request("POST", "/", json=enrolment(digits, "second")).content.decode()
     value = {"mean": "[0.3]", "std": "[0.35]"}[field]
     assert f'"{field}":{value}' in body
-    refused = client.post(
+    refused = reader.post(
         "/v1/models",
         content=body.replace(f'"{field}":{value}', f'"{field}":[1e999]'),
         headers={"Content-Type": "application/json"},
     )
 
     assert_some_problem(refused)
-    assert row_counts(enrolled) == before
+    assert row_counts(unchanged) == before

@@ -85,11 +85,11 @@ def test_runs_are_filtered_by_model_and_state(
     assert listed("state=published&model=second") == []
 
 
-def test_unknown_runs_models_and_states_are_problems(client: TestClient) -> None:
-    assert_problem(client.get(f"/v1/runs/{uuid.uuid4()}"), 404, "unknown-run")
-    assert_problem(client.get("/v1/runs?model=nowhere"), 404, "unknown-model")
-    assert_problem(client.get("/v1/runs?state=happy"), 422, "invalid-request")
-    assert_some_problem(client.get("/v1/runs/not-an-id"))
+def test_unknown_runs_models_and_states_are_problems(reader: TestClient) -> None:
+    assert_problem(reader.get(f"/v1/runs/{uuid.uuid4()}"), 404, "unknown-run")
+    assert_problem(reader.get("/v1/runs?model=nowhere"), 404, "unknown-model")
+    assert_problem(reader.get("/v1/runs?state=happy"), 422, "invalid-request")
+    assert_some_problem(reader.get("/v1/runs/not-an-id"))
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,6 @@ def test_unknown_runs_models_and_states_are_problems(client: TestClient) -> None
         cursors.encode(["yesterday", str(uuid.UUID(int=1))]),
     ],
 )
-def test_a_cursor_that_was_not_issued_is_refused(client: TestClient, cursor: str) -> None:
-    answer = client.get("/v1/runs", params={"cursor": cursor})
+def test_a_cursor_that_was_not_issued_is_refused(reader: TestClient, cursor: str) -> None:
+    answer = reader.get("/v1/runs", params={"cursor": cursor})
     assert_problem(answer, 400, "invalid-cursor")

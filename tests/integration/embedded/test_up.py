@@ -38,7 +38,7 @@ def test_it_starts_everything_and_ctrl_c_stops_everything(folder: Path) -> None:
             first._command(folder), cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert second.returncode == 1
-        assert "Another `expunge up` is running" in second.stderr
+        assert f"running in {folder}" in second.stderr
         assert "Traceback" not in second.stderr
         assert first.ready()
         assert first.stop(signal.SIGINT) == 0

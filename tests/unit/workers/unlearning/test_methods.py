@@ -6,8 +6,8 @@ import torch
 
 from models.specifications import AdaptiveMethod, FixedMethod, Policy
 from workers.unlearning.dampening import Population
-from workers.unlearning.methods import METHODS, Setting
-from workers.unlearning.tuning import adaptive_selection
+from workers.unlearning.methods import METHODS
+from workers.unlearning.tuning import Setting, adaptive_selection
 
 FULL = {"w": torch.linspace(1, 2, 50, dtype=torch.float64)}
 FORGET = {"w": torch.linspace(0, 1, 50, dtype=torch.float64)}
