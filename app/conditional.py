@@ -29,7 +29,7 @@ def matches(if_none_match: str | None, etag: str) -> bool:
 
 def represent(request: Request, body: BaseModel) -> Response:
     """The body as JSON with its ETag, or 304 if the client has it."""
-    content = body.model_dump_json().encode()
+    content = body.model_dump_json(by_alias=True).encode()
     etag = quoted(hashlib.sha256(content).hexdigest()[:32])
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if matches(request.headers.get("if-none-match"), etag):

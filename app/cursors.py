@@ -20,11 +20,12 @@ def decode(cursor: str, *kinds: type[str] | type[int]) -> Position:
         padded = cursor + "=" * (-len(cursor) % 4)
         position = json.loads(base64.urlsafe_b64decode(padded.encode()))
     except (binascii.Error, ValueError) as error:
-        raise _invalid() from error
+        raise invalid() from error
     if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
-        raise _invalid()
+        raise invalid()
     return position
 
 
-def _invalid() -> InvalidCursor:
+def invalid() -> InvalidCursor:
+    """The one thing there is to say of a cursor that is not ours."""
     return InvalidCursor("The cursor is not one of this list. Start again without it.")

@@ -28,7 +28,7 @@ class Download(FileResponse):
             elif not refused:
                 await send(message)
 
-        await super().__call__(scope, receive, watched_send)
+        await super().__call__(_with_byte_ranges_only(scope), receive, watched_send)
 
     async def _refuse(
         self, content_range: bytes | None, scope: Scope, receive: Receive, send: Send
@@ -40,3 +40,13 @@ class Download(FileResponse):
             headers=headers,
         )
         await answer(scope, receive, send)
+
+
+def _with_byte_ranges_only(scope: Scope) -> Scope:
+    """Without a Range header in another unit than bytes, which RFC 9110 says to ignore."""
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name != b"range" or value.lower().startswith(b"bytes=")
+    ]
+    return {**scope, "headers": headers}

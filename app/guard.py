@@ -33,57 +33,84 @@ class Guard:
             await self._app(scope, receive, send)
             return
         start = time.monotonic()
-        status = 0
-
-        async def watched_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        exchange = Exchange(scope, Body(receive, self._max_body_bytes), send)
         try:
-            declared = _declared_length(scope)
-            if declared is not None and declared > self._max_body_bytes:
-                raise self._too_large()
-            await self._app(scope, self._limited(receive), watched_send)
+            await exchange.run(self._app)
         except BodyTooLarge as error:
-            await _answer(error, status, scope, receive, watched_send)
+            await exchange.answer(error)
         except Exception as error:  # noqa: BLE001  (logged, and answered as a 500)
             frames = "".join(traceback.format_tb(error.__traceback__))
             log.error("%s (message withheld)\n%s", type(error).__name__, frames)
-            internal = InternalError("This is a fault of the service; its log has the trace.")
-            await _answer(internal, status, scope, receive, watched_send)
+            await exchange.answer(
+                InternalError("This is a fault of the service; its log has the trace.")
+            )
         finally:
             milliseconds = 1000 * (time.monotonic() - start)
             template = getattr(scope.get("route"), "path", "-")
-            log.info("%s %s %d %.1f ms", scope["method"], template, status, milliseconds)
+            log.info("%s %s %d %.1f ms", scope["method"], template, exchange.status, milliseconds)
 
-    def _limited(self, receive: Receive) -> Receive:
-        received = 0
 
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise self._too_large()
-            return message
+class Exchange:
+    """One request and its answer, of which `status` is 0 until it has begun."""
 
-        return limited
+    def __init__(self, scope: Scope, body: "Body", send: Send) -> None:
+        self._scope = scope
+        self._body = body
+        self._send = send
+        self.status = 0
 
-    def _too_large(self) -> BodyTooLarge:
+    async def run(self, app: ASGIApp) -> None:
+        """Let the application answer; `BodyTooLarge` if it must not."""
+        declared = _declared_length(self._scope)
+        if declared is not None and declared > self._body.limit:
+            raise self._body.error()
+        await app(self._scope, self._body.receive, self._watched_send)
+        if self._body.too_large:
+            raise self._body.error()
+
+    async def answer(self, error: ExpungeError) -> None:
+        """Answer with a problem, unless an answer has begun: then the connection just ends."""
+        if not self.status:
+            response = problem_response(error)
+            self.status = response.status_code
+            await response(self._scope, self._body.receive, self._send)
+
+    async def _watched_send(self, message: Message) -> None:
+        if self._body.too_large and not self.status:
+            # The framework makes an answer of its own of what `receive` raises; ours follows.
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
+class Body:
+    """A request's body as it comes in, up to a limit."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self.limit = limit
+        self._received = 0
+
+    @property
+    def too_large(self) -> bool:
+        """Whether more than the limit has come."""
+        return self._received > self.limit
+
+    async def receive(self) -> Message:
+        """The next part; `BodyTooLarge` once the limit is passed."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self.too_large:
+            raise self.error()
+        return message
+
+    def error(self) -> BodyTooLarge:
+        """What to tell the client."""
         return BodyTooLarge(
-            f"The body is larger than the limit of {self._max_body_bytes} bytes. "
+            f"The body is larger than the limit of {self.limit} bytes. "
             "Send the sample IDs in several requests."
         )
-
-
-async def _answer(
-    error: ExpungeError, status: int, scope: Scope, receive: Receive, send: Send
-) -> None:
-    # Once an answer has begun it cannot become another; the connection's end tells the client.
-    if not status:
-        await problem_response(error)(scope, receive, send)
 
 
 def _declared_length(scope: Scope) -> int | None:

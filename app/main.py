@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app import routes
 from app.guard import Guard
 from app.operation_ids import operation_id
-from app.problems import PROBLEM_RESPONSES, install_problem_handlers
+from app.problems import PROBLEM_RESPONSES, describe_problems, install_problem_handlers
 from app.security import require_keys
 from models.artifacts import open_store
 from models.database import Database
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.store = open_store(settings.artifact_store_url)
     app.state.doorbell = open_doorbell(settings)
     install_problem_handlers(app)
+    describe_problems(app)
     for router in routes.ROUTERS:
         app.include_router(router)
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)

@@ -48,9 +48,10 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {
             "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
         },
-        "model": Problem,
     }
 }
+# What the framework itself says no to. It answers 400 to a body that it cannot decode.
+OF_STATUS = {400: "malformed-json", 404: "not-found", 405: "method-not-allowed"}
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "2"
 
@@ -98,6 +99,20 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeout, _no_database)
 
 
+def describe_problems(app: FastAPI) -> None:
+    """Put the shape of a problem into the OpenAPI document, where `PROBLEM_RESPONSES` points."""
+    generate = app.openapi
+
+    def with_problem() -> dict[str, Any]:
+        document = generate()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= {**schema.pop("$defs"), "Problem": schema}
+        return document
+
+    app.openapi = with_problem  # type: ignore[method-assign]
+
+
 async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ExpungeError)
     if error.kind not in TABLE:
@@ -113,7 +128,7 @@ async def _no_database(_request: Request, _error: Exception) -> JSONResponse:
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "invalid-request")
+    kind = OF_STATUS.get(error.status_code, "invalid-request")
     return problem(kind, str(error.detail), headers=error.headers)
 
 

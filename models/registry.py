@@ -1,5 +1,7 @@
 """Registering a model: the row that an enrolment then fills."""
 
+import re
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -8,7 +10,7 @@ from models.audit.append import append
 from models.audit.events import Event
 from models.errors import ModelExists, UnknownModel
 from models.records import ModelState, RegisteredModel
-from models.specifications import Enrolment
+from models.specifications import MODEL_NAME, Enrolment
 
 
 def register_model(session: Session, enrolment: Enrolment, actor: str) -> RegisteredModel:
@@ -44,7 +46,13 @@ def register_model(session: Session, enrolment: Enrolment, actor: str) -> Regist
 
 def find_model(session: Session, name: str) -> RegisteredModel:
     """The registered model of that name, or `UnknownModel`."""
-    model = session.scalar(select(RegisteredModel).where(RegisteredModel.name == name))
+    # A name that no model can have may hold what the database cannot be asked for.
+    possible = re.fullmatch(MODEL_NAME, name) is not None
+    model = (
+        session.scalar(select(RegisteredModel).where(RegisteredModel.name == name))
+        if possible
+        else None
+    )
     if model is None:
         raise UnknownModel(f"There is no registered model {name!r}. GET /v1/models lists them.")
     return model

@@ -176,6 +176,22 @@ class Policy(Specification):
 class Enrolment(Specification):
     """Everything needed to put a trained network under management."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "faces",
+                    "architecture": {"name": "resnet18", "num_classes": 10},
+                    "weights": "/sources/faces.safetensors",
+                    "dataset": {"kind": "images", "manifest": "/sources/faces/manifest.csv"},
+                    "preprocessing": {"size": 224, "mean": [0.485, 0.456, 0.406]},
+                }
+            ]
+        },
+    )
+
     name: str = Field(pattern=MODEL_NAME, description="Name in every path and report.")
     architecture: ArchitectureSpec
     weights: Path = Field(

@@ -1,5 +1,7 @@
 """Registered models: enrol, look, and ask after a sample."""
 
+import re
+
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
@@ -17,6 +19,7 @@ from app.schemas.runs import FailureView, ProgressView
 from models.doorbell import Job
 from models.errors import UnknownSample
 from models.records import RegisteredModel, Sample
+from models.records.sample import SAMPLE_ID
 from models.registry import find_model, register_model
 from models.specifications import Enrolment, Policy
 
@@ -80,7 +83,9 @@ def get_sample(
 ) -> Response:
     """Whether a sample is retained or forgotten, and since which version."""
     with database.reading() as session:
-        row = session.get(Sample, (find_model(session, model).id, sample_id))
+        identity = find_model(session, model).id
+        possible = re.fullmatch(SAMPLE_ID, sample_id) is not None
+        row = session.get(Sample, (identity, sample_id)) if possible else None
     if row is None:
         raise UnknownSample(f"The registered model {model!r} has no sample of this ID.")
     return represent(

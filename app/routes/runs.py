@@ -32,9 +32,7 @@ def list_runs(
     if state is not None:
         query = query.where(UnlearningRun.state == state)
     if cursor is not None:
-        created_at, run_id = cursors.decode(cursor, str, str)
-        before = (datetime.fromisoformat(str(created_at)), uuid.UUID(str(run_id)))
-        query = query.where(tuple_(UnlearningRun.created_at, UnlearningRun.id) < before)
+        query = query.where(tuple_(UnlearningRun.created_at, UnlearningRun.id) < _before(cursor))
     with database.reading() as session:
         if model is not None:
             query = query.where(UnlearningRun.model_id == find_model(session, model).id)
@@ -66,6 +64,14 @@ async def get_run(
         return _view(*found)
 
     return await long_poll(request, look, min(wait, settings.max_wait_s))
+
+
+def _before(cursor: str) -> tuple[datetime, uuid.UUID]:
+    created_at, run_id = cursors.decode(cursor, str, str)
+    try:
+        return datetime.fromisoformat(str(created_at)), uuid.UUID(str(run_id))
+    except ValueError as error:
+        raise cursors.invalid() from error
 
 
 def _runs() -> Select[UnlearningRun, str]:

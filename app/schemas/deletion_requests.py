@@ -1,23 +1,31 @@
 """Deletion requests and their items."""
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.schemas.polling import Pollable
 from models.records import Outcome, Phase, RunState
-from models.records.sample import MAX_SAMPLE_ID
+from models.records.sample import MAX_SAMPLE_ID, SAMPLE_ID
 from models.specifications import MODEL_NAME
 
-# Printable: no C0 or C1 control character, no DEL.
-PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 SampleId = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=MAX_SAMPLE_ID, pattern=PRINTABLE, strict=True),
+    StringConstraints(min_length=1, max_length=MAX_SAMPLE_ID, pattern=SAMPLE_ID, strict=True),
 ]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside of the years 1 to 9999 in UTC") from None
+
+
+Deadline = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class NewDeletionRequest(BaseModel):
@@ -42,10 +50,10 @@ class NewDeletionRequest(BaseModel):
     ]
     reference: Annotated[
         str | None,
-        Field(max_length=255, pattern=PRINTABLE, description="Your own name for the request."),
+        Field(max_length=255, pattern=SAMPLE_ID, description="Your own name for the request."),
     ] = None
     deadline: Annotated[
-        AwareDatetime | None, Field(description="When it must be done; kept and shown.")
+        Deadline | None, Field(description="When it must be done; kept and shown.")
     ] = None
 
 

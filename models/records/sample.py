@@ -10,6 +10,8 @@ from models.records.base import Base, enum_column
 from models.records.states import Split
 
 MAX_SAMPLE_ID = 255
+# Printable: no C0 or C1 control character, no DEL.
+SAMPLE_ID = r"^[^\x00-\x1f\x7f-\x9f]+$"
 
 
 class Sample(Base):

@@ -5,30 +5,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import make_url
 
 from models.settings import Settings
 from tests.conftest import OTHER_KEY, PIPELINE_KEY, Digits, Servers, client_for, settings_for
 from tests.integration.app.support import forget
-
-
-@pytest.fixture
-def enrolled(enrolled: Settings, servers: Servers) -> Iterator[Settings]:
-    """As everywhere, and dropped: else PostgreSQL syncs every database when it is stopped."""
-    yield enrolled
-    _drop(servers, enrolled)
-
-
-@pytest.fixture
-def settings(settings: Settings, servers: Servers) -> Iterator[Settings]:
-    """The same for the empty database."""
-    yield settings
-    _drop(servers, settings)
-
-
-def _drop(servers: Servers, settings: Settings) -> None:
-    name = make_url(settings.database_url).database
-    servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")
