@@ -5,7 +5,19 @@ Every function here works inside the caller's transaction and has checked the ep
 
 import uuid
 
-from sqlalchemy import case, exists, func, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    CollectionAggregate,
+    Text,
+    any_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from models.records import (
@@ -50,7 +62,7 @@ def mark_forgotten(
         update(Sample)
         .where(
             Sample.model_id == model_id,
-            Sample.sample_id.in_(sample_ids),
+            Sample.sample_id == _any_of(sample_ids),
             Sample.forgotten_version.is_(None),
         )
         # now() is the time at which the transaction began, the same in all its statements.
@@ -92,7 +104,7 @@ def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reaso
         .where(
             DeletionItem.run_id == run_id,
             DeletionItem.outcome == Outcome.PENDING,
-            DeletionItem.sample_id.in_(sample_ids),
+            DeletionItem.sample_id == _any_of(sample_ids),
         )
         .values(outcome=Outcome.FAILED, reason=reason[:500], settled_at=func.now())
     )
@@ -134,3 +146,8 @@ def settle_requests(session: Session, model_id: uuid.UUID) -> None:
         )
         .values(state=RequestState.SETTLED, settled_at=func.now())
     )
+
+
+def _any_of(values: list[str]) -> CollectionAggregate[bool]:
+    """One array instead of a parameter each, of which PostgreSQL takes 65 535 at most."""
+    return any_(cast(values, ARRAY(Text)))

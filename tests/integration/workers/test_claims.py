@@ -19,6 +19,7 @@ from workers.claims import Run, claim, give_up
 from workers.leases import Heartbeat, give_back
 from workers.publication import Candidate, hold_for_review, publish, settle_without_checkpoint
 from workers.resources import Resources
+from workers.settlement import fail_items, mark_forgotten, settle_items
 from workers.unlearning.importances import Provenance
 from workers.weighing import Weighed
 
@@ -170,6 +171,23 @@ def test_a_run_is_told_in_the_audit_log_without_sample_ids(story: Story, digits:
         "checkpoint.published",
     ]
     assert not any("person-" in str(record.details) for record in records)
+
+
+def test_a_run_may_settle_more_items_than_a_statement_has_parameters(
+    story: Story, digits: Digits
+) -> None:
+    present = digits.of_label(3)
+    absent = [f"nobody-{number}" for number in range(100_000)]
+    request_id = story.post(present)
+    run = claimed(story, story.resources)
+    with story.database.transaction() as session:
+        mark_forgotten(session, run.model_id, [*absent, *present[1:]], version=7)
+        fail_items(session, run.id, [*absent, present[0]], "gone")
+        assert settle_items(session, run.id) == len(present) - 1
+    assert outcomes(story.database, request_id) == {
+        Outcome.FORGOTTEN: len(present) - 1,
+        Outcome.FAILED: 1,
+    }
 
 
 def eventually(condition: object, *, seconds: float = 10) -> bool:
