@@ -15,7 +15,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from models.errors import ExpungeError, NotConfigured
+from models.errors import ExpungeError
 from models.settings import Scope, Settings, load_settings
 
 STARTING = ("up", "demo")
@@ -31,6 +31,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ExpungeError as error:
             raise click.ClickException(str(error)) from error
+        except ValidationError as error:
+            raise click.ClickException(f"{sentences(error)}.") from error
 
 
 @click.group(cls=Commands)
@@ -44,10 +46,7 @@ def main(context: click.Context, data_dir: Path | None) -> None:
     """Make trained image classifiers forget training samples."""
     # What `up` and `demo` start is their own to say; a file of theirs may be left of a crash.
     starting = context.invoked_subcommand in STARTING
-    try:
-        context.obj = settings = load_settings(data_dir, with_services=not starting)
-    except ValidationError as error:
-        raise NotConfigured(f"The environment cannot be used. {sentences(error)}.") from error
+    context.obj = settings = load_settings(data_dir, with_services=not starting)
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr)
     for talkative in ("alembic.runtime.plugins", "httpx2", "rq.worker"):
         logging.getLogger(talkative).setLevel(logging.WARNING)

@@ -34,4 +34,6 @@ def _private_folder() -> Path:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise NotConfigured(f"{folder} belongs to somebody else. Remove it, or set TMPDIR.")
+    # Others may pass through and not look: root starts PostgreSQL as another user.
+    folder.chmod(0o711)
     return folder

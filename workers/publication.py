@@ -4,6 +4,7 @@ Files are in the store before a transaction here begins, and every one of them f
 and compares the epoch: a stale worker changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import func, update
@@ -30,6 +31,9 @@ from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
 from workers.weighing import Weighed
 
+# Asked for at the very end, so that the last phase is in them too.
+Timings = Callable[[], Json]
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -45,7 +49,7 @@ def publish(
     provenance: Provenance,
     candidate: Candidate,
     verdict: Json,
-    timings: Json,
+    timings: Timings,
     resources: Resources,
 ) -> None:
     """Move the head, insert checkpoint and sums, settle the items, record it: all or nothing."""
@@ -69,7 +73,7 @@ def publish(
             _keep_sums(session, run, label, kept, provenance, version)
         forgotten = _settle(session, run, weighed, version)
         end_run(
-            session, run.id, RunState.PUBLISHED, timings=timings, verdict=verdict, version=version
+            session, run.id, RunState.PUBLISHED, timings=timings(), verdict=verdict, version=version
         )
         _record(
             session,
@@ -88,13 +92,13 @@ def publish(
 
 
 def settle_without_checkpoint(
-    run: Run, weighed: Weighed, timings: Json, resources: Resources
+    run: Run, weighed: Weighed, timings: Timings, resources: Resources
 ) -> None:
     """End a run none of whose samples ever shaped the weights: the head stays where it is."""
     with resources.database.transaction() as session:
         require_lease(session, run.model_id, run.epoch)
         forgotten = _settle(session, run, weighed, run.parent_version)
-        end_run(session, run.id, RunState.NOTHING_TO_DO, timings=timings)
+        end_run(session, run.id, RunState.NOTHING_TO_DO, timings=timings())
         _record(
             session,
             Event.RUN_FOUND_NOTHING_TO_DO,
@@ -105,11 +109,11 @@ def settle_without_checkpoint(
         give_back(session, run.model_id, run.epoch)
 
 
-def hold_for_review(run: Run, verdict: Json, timings: Json, resources: Resources) -> None:
+def hold_for_review(run: Run, verdict: Json, timings: Timings, resources: Resources) -> None:
     """End a run whose candidate did not pass: nothing is published, the items stay pending."""
     with resources.database.transaction() as session:
         require_lease(session, run.model_id, run.epoch)
-        end_run(session, run.id, RunState.NEEDS_REVIEW, timings=timings, verdict=verdict)
+        end_run(session, run.id, RunState.NEEDS_REVIEW, timings=timings(), verdict=verdict)
         _record(
             session,
             Event.RUN_NEEDS_REVIEW,

@@ -24,7 +24,6 @@ class RunLog:
         self._ended: Json = {}
         self._began: tuple[Phase, float] | None = None
 
-    @property
     def timings(self) -> Json:
         """Seconds per phase, those of the present one included."""
         if self._began is None:
@@ -36,10 +35,10 @@ class RunLog:
     def phase(self, phase: Phase) -> Iterator[None]:
         """The seconds this block takes are the phase's timing."""
         self._heartbeat.check()
-        self._write(phase=phase, progress=None, timings=self.timings)
+        self._write(phase=phase, progress=None, timings=self.timings())
         self._began = (phase, time.monotonic())
         yield
-        self._ended = self.timings
+        self._ended = self.timings()
         self._began = None
 
     def report(self, progress: Progress) -> None:

@@ -20,7 +20,12 @@ def test_a_killed_child_comes_back(up: Up, name: str) -> None:
     killed = up.children()[name]
     others = {other: child.pid for other, child in up.children().items() if other != name}
     killed.kill()
-    assert until(lambda: name in up.children() and up.children()[name].pid != killed.pid)
+
+    def came_back() -> bool:
+        child = up.children().get(name)
+        return child is not None and child.pid != killed.pid
+
+    assert until(came_back)
     assert until(up.ready)
     if name != "redis":
         assert {other: up.children()[other].pid for other in others} == others

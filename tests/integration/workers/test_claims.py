@@ -93,11 +93,11 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
             Provenance("w", "m"),
             candidate,
             verdict,
-            {},
+            dict,
             story.resources,
         ),
-        lambda: settle_without_checkpoint(stale, weighed, {}, story.resources),
-        lambda: hold_for_review(stale, verdict, {}, story.resources),
+        lambda: settle_without_checkpoint(stale, weighed, dict, story.resources),
+        lambda: hold_for_review(stale, verdict, dict, story.resources),
         lambda: give_up(stale, story.resources, {"kind": "k", "detail": "d"}, {}),
     ]
     for attempt in attempts:
