@@ -17,8 +17,7 @@ from sqlalchemy import create_engine
 
 from embedded.addresses import key_file
 from embedded.postgres import EmbeddedPostgres
-from embedded.supervisor import Supervisor
-from embedded.up import address, wait_for_gateway, watch_in_background
+from embedded.up import address, running
 from models.database import migrate
 from models.settings import Settings
 from models.specifications import Enrolment
@@ -101,19 +100,8 @@ class Stack:
             gateway_port=_free_port(),
             log_level="WARNING",
         )
-        supervisor = Supervisor(settings)
-        stop = threading.Event()
-        watching: threading.Thread | None = None
-        try:
-            supervisor.start()
-            watching = watch_in_background(supervisor, stop)
-            wait_for_gateway(settings, stop)
+        with running(settings, threading.Event()):
             yield Service(settings)
-        finally:
-            stop.set()
-            if watching is not None:
-                watching.join()
-            supervisor.stop()
 
 
 @contextmanager

@@ -23,8 +23,7 @@ from demo import training
 from demo.report import print_audit, print_fresh, print_run
 from embedded.addresses import key_file
 from embedded.folder import clear_folder
-from embedded.supervisor import Supervisor
-from embedded.up import address, banner, wait_for_gateway, watch_in_background
+from embedded.up import address, banner, running
 from models.errors import ExpungeError
 from models.records import Split
 from models.settings import Settings
@@ -66,22 +65,12 @@ def run_demo(settings: Settings, stop: threading.Event, *, keep: bool) -> None:
         REDIS_URL="",
         ARTIFACT_STORE_URL="",
     )
-    supervisor = Supervisor(settings)
-    watching: threading.Thread | None = None
-    try:
-        console.rule("Starting PostgreSQL, Redis, gateway, worker, steward")
-        supervisor.start()
-        watching = watch_in_background(supervisor, stop)
-        wait_for_gateway(settings, stop)
+    console.rule("Starting PostgreSQL, Redis, gateway, worker, steward")
+    with running(settings, stop):
         _tell(settings, console)
         if keep:
             console.print(banner(settings))
             stop.wait()
-    finally:
-        stop.set()
-        if watching is not None:
-            watching.join()
-        supervisor.stop()
 
 
 def _tell(settings: Settings, console: Console) -> None:

@@ -86,7 +86,7 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """Everything `expunge up` runs. `start`, then `watch` until the event is set, then `stop`."""
+    """Everything `expunge up` runs: `start`, then `tend` until the event is set."""
 
     settings: Settings
     programs: tuple[str, ...] = PROGRAMS
@@ -116,15 +116,25 @@ class Supervisor:
             child.start()
             self.children.append(child)
 
-    def watch(self, stop: threading.Event) -> None:
-        """Keep everything running until `stop` is set."""
-        while not stop.wait(LOOK_EVERY_S):
-            if self.postgres is not None:
-                self.postgres.revive()
-            if self.redis is not None:
-                self.redis.revive()
-            for child in self.children:
-                child.revive()
+    def tend(self, stop: threading.Event) -> None:
+        """Keep everything running until `stop` is set, then stop it.
+
+        One thread does both: on Linux a child dies with the thread that has revived it.
+        """
+        try:
+            while not stop.wait(LOOK_EVERY_S):
+                for service in (self.postgres, self.redis, *self.children):
+                    if service is not None:
+                        _revive(service)
+        finally:
+            self.stop()
+
+    def runs(self, name: str) -> bool:
+        """Whether a program is alive at this moment."""
+        return any(
+            child.name == name and child.process is not None and child.process.poll() is None
+            for child in self.children
+        )
 
     def stop(self) -> None:
         """Stop the programs together, then the servers they used."""
@@ -137,6 +147,13 @@ class Supervisor:
             self.redis.stop()
         if self.postgres is not None:
             self.postgres.stop()
-        services_file(self.settings.data_dir).unlink(missing_ok=True)
         if self._lock is not None:
+            services_file(self.settings.data_dir).unlink(missing_ok=True)
             self._lock.close()
+
+
+def _revive(service: EmbeddedPostgres | EmbeddedRedis | Child) -> None:
+    try:
+        service.revive()
+    except (OSError, RuntimeError, subprocess.SubprocessError):
+        log.exception("A service could not be started again; trying once more.")

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 import httpx2
@@ -15,25 +17,30 @@ START_S = 60.0
 
 
 def run_up(settings: Settings, stop: threading.Event) -> None:
-    """Start everything, say where it is, and watch it until `stop` is set."""
+    """Start everything, say where it is, and keep it running until `stop` is set."""
+    with running(settings, stop):
+        click.echo(banner(settings))
+        stop.wait()
+        click.echo("Stopping …", err=True)
+
+
+@contextmanager
+def running(settings: Settings, stop: threading.Event) -> Iterator[None]:
+    """Everything is up inside the block, and has been stopped in good order after it."""
     supervisor = Supervisor(settings)
     try:
         supervisor.start()
-        watching = watch_in_background(supervisor, stop)
-        wait_for_gateway(settings, stop)
-        click.echo(banner(settings))
-        stop.wait()
-        watching.join()
-    finally:
-        click.echo("Stopping …", err=True)
+    except BaseException:
         supervisor.stop()
-
-
-def watch_in_background(supervisor: Supervisor, stop: threading.Event) -> threading.Thread:
-    """Keep everything running from a thread, so that the caller can use it."""
-    thread = threading.Thread(target=supervisor.watch, args=(stop,), name="supervisor")
-    thread.start()
-    return thread
+        raise
+    tending = threading.Thread(target=supervisor.tend, args=(stop,), name="supervisor")
+    tending.start()
+    try:
+        wait_for_gateway(settings, supervisor, stop)
+        yield
+    finally:
+        stop.set()
+        tending.join()
 
 
 def address(settings: Settings) -> str:
@@ -41,12 +48,14 @@ def address(settings: Settings) -> str:
     return f"http://{settings.gateway_host}:{settings.gateway_port}"
 
 
-def wait_for_gateway(settings: Settings, stop: threading.Event) -> None:
+def wait_for_gateway(settings: Settings, supervisor: Supervisor, stop: threading.Event) -> None:
     """Return when the gateway is ready; raise `NotConfigured` if it does not become so."""
     deadline = time.monotonic() + START_S
     while not stop.wait(0.1):
         try:
-            if httpx2.get(f"{address(settings)}/readyz").status_code == 200:
+            answer = httpx2.get(f"{address(settings)}/readyz")
+            # If the port is somebody else's, they answer, and ours is dead.
+            if answer.status_code == 200 and supervisor.runs("gateway"):
                 return
         except httpx2.TransportError:
             pass

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=3, ge=1, description="Runs that may fail on an item before it is given up."
     )
+    retry_s: float = Field(
+        default=30, ge=0, description="Pause after a failed run; it doubles with every attempt."
+    )
     lease_s: float = Field(default=12, gt=0, description="A lease lives this long unrenewed.")
     heartbeat_s: float = Field(default=3, gt=0, description="How often a worker renews its lease.")
     steward_s: float = Field(default=2, gt=0, description="How often the steward looks around.")

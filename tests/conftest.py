@@ -99,6 +99,7 @@ def settings_for(servers: Servers, database_url: str) -> Settings:
         lease_s=4,
         heartbeat_s=1,
         steward_s=0.2,
+        retry_s=0,
     )
 
 

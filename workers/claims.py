@@ -20,6 +20,7 @@ from models.records import (
     UnlearningRun,
 )
 from models.records.base import Json
+from models.records.deletion_item import rested
 from models.specifications import Enrolment, Policy
 from workers.leases import give_back, require_lease, take_lease
 from workers.resources import Resources
@@ -113,6 +114,7 @@ def has_free_items(session: Session, model_id: uuid.UUID) -> bool:
                     DeletionItem.model_id == model_id,
                     DeletionItem.outcome == Outcome.PENDING,
                     DeletionItem.run_id.is_(None),
+                    rested(),
                 )
             )
         )
@@ -128,6 +130,7 @@ def give_up(run: Run, resources: Resources, failure: Json, timings: Json) -> Non
             session,
             run.id,
             max_attempts=resources.settings.max_attempts,
+            retry_s=resources.settings.retry_s,
             reason=failure["detail"],
         )
         settle_requests(session, run.model_id)
@@ -156,7 +159,14 @@ def _end_abandoned(session: Session, model_id: uuid.UUID, resources: Resources) 
             RunState.ABANDONED,
             failure={"kind": "worker-lost", "detail": detail},
         )
-        release_items(session, run_id, max_attempts=resources.settings.max_attempts, reason=detail)
+        release_items(
+            session,
+            run_id,
+            max_attempts=resources.settings.max_attempts,
+            # That a worker was lost says nothing about the items yet.
+            retry_s=0,
+            reason=detail,
+        )
         append(
             session,
             Event.RUN_ABANDONED,
@@ -173,7 +183,11 @@ def _take_items(session: Session, run: UnlearningRun, limit: int) -> None:
     chosen = (
         select(DeletionItem.request_id, DeletionItem.position)
         .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
-        .where(DeletionItem.model_id == run.model_id, DeletionItem.outcome == Outcome.PENDING)
+        .where(
+            DeletionItem.model_id == run.model_id,
+            DeletionItem.outcome == Outcome.PENDING,
+            rested(),
+        )
         .order_by(
             # Should there be more than one run can take, what waits for a review comes last.
             DeletionItem.run_id.is_not(None),

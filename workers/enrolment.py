@@ -121,7 +121,11 @@ def _prepare(enrolment: Enrolment, resources: Resources, report: Report) -> Enro
     # Only now, when nothing can be refused any more, are files made.
     metadata = enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
     base = resources.store.put(lambda path: write_tensors(path, weights, metadata))
-    provenance = Provenance(weights=base.sha256, manifest=indexed.manifest_digest)
+    provenance = Provenance(
+        weights=base.sha256,
+        manifest=indexed.manifest_digest,
+        device=resources.device.type,
+    )
     return Enrolled(
         base=base,
         full=store_sums(sums, len(training), provenance, resources),

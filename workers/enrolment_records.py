@@ -67,6 +67,11 @@ def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enr
         epoch = take_lease(session, model_id, resources.worker, resources.settings.lease_s)
         if epoch is None:
             return None
+        # Taking the lease may have waited for the end of another enrolment of the same model.
+        session.refresh(model)
+        if model.state is not ModelState.ENROLLING:
+            give_back(session, model_id, epoch)
+            return None
         return epoch, Enrolment.model_validate(model.specification)
 
 

@@ -11,6 +11,8 @@ def describe(error: Exception) -> Json:
     """What goes into the row: a domain error's own words, or where an unexpected one came from."""
     if isinstance(error, ExpungeError):
         return {"kind": error.kind, "detail": str(error)}
+    if isinstance(error, OSError) and error.strerror:
+        return {"kind": "io-error", "detail": f"{error.strerror}. Check the worker's disks."}
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return {
         "kind": "internal-error",

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 from models.doorbell import Job
 from models.settings import load_settings
 from workers import enrolment, pipeline
-from workers.claims import claim
+from workers.claims import claim, has_free_items
 from workers.failures import log_unexpected
 from workers.resources import open_resources
 
@@ -16,13 +16,19 @@ log = logging.getLogger(__name__)
 
 
 def unlearn(model_id: str) -> None:
-    """Run until the registered model has no pending items, or somebody else is at it."""
+    """Make one run of what is pending, and ring again for what has come meanwhile."""
     identity = uuid.UUID(model_id)
     with open_resources(load_settings()) as resources:
         resources.doorbell.answered(Job.UNLEARN, identity)
         try:
-            while (run := claim(identity, resources)) is not None:
-                pipeline.unlearn(run, resources)
+            run = claim(identity, resources)
+            if run is None:
+                return
+            pipeline.unlearn(run, resources)
+            with resources.database.reading() as session:
+                more = has_free_items(session, identity)
+            if more:
+                resources.doorbell.ring(Job.UNLEARN, identity)
         except OperationalError as error:
             # The database went away. What was committed stands; the lease runs out and the
             # steward rings again.

@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Integer, column, select, true, values
+from sqlalchemy import ARRAY, Integer, cast, column, func, select, true
 from sqlalchemy.orm import Session
 
 from models.records import Sample, Split
@@ -49,8 +49,11 @@ def _lowest_ranks(
 ) -> list[tuple[int, int]]:
     if not limits:
         return []
-    wanted = values(column("label", Integer), column("limit", Integer), name="wanted").data(
-        list(limits.items())
+    # Two arrays, not two parameters for every label: there may be a million of them.
+    wanted = (
+        func.unnest(cast(list(limits), ARRAY(Integer)), cast(list(limits.values()), ARRAY(Integer)))
+        .table_valued(column("label", Integer), column("limit", Integer))
+        .render_derived()
     )
     ranked = (
         select(Sample.position, Sample.label, Sample.probe_rank)

@@ -110,14 +110,21 @@ def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reaso
     )
 
 
-def release_items(session: Session, run_id: uuid.UUID, *, max_attempts: int, reason: str) -> None:
-    """Give a failed run's items back to the next one, unless they have failed too often."""
+def release_items(
+    session: Session, run_id: uuid.UUID, *, max_attempts: int, retry_s: float, reason: str
+) -> None:
+    """Give a failed run's items back, unless they have failed too often.
+
+    They rest first, longer each time: whatever made the run fail may pass.
+    """
+    pause = func.make_interval(0, 0, 0, 0, 0, 0, retry_s * func.pow(2, DeletionItem.attempts))
     tried = DeletionItem.attempts + 1
     session.execute(
         update(DeletionItem)
         .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
         .values(
             attempts=tried,
+            retry_at=func.now() + pause,
             run_id=case((tried < max_attempts, None), else_=DeletionItem.run_id),
             outcome=case(
                 (tried < max_attempts, literal(Outcome.PENDING.value)),

@@ -23,6 +23,7 @@ from models.records import (
     RunState,
     UnlearningRun,
 )
+from models.records.deletion_item import rested
 from models.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def find_stranded(session: Session) -> list[tuple[Job, uuid.UUID]]:
         DeletionItem.model_id == RegisteredModel.id,
         DeletionItem.outcome == Outcome.PENDING,
         DeletionItem.run_id.is_(None),
+        rested(),
     )
     # Its lease has run out, so its worker is dead: the next claim ends it.
     orphaned_run = exists().where(

@@ -1,7 +1,7 @@
 """Loading what a run works on: the base, its sums, the head's weights, the data, the probes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sqlalchemy import select
@@ -126,6 +126,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     by_version = {row.version: Artifact(row.sha256, row.size) for row in versions}
     full_row = next(row for row in sums if row.kind is SumsKind.FULL)
     provenance = Provenance(**full_row.provenance)
+    provenance.require_same(replace(provenance, device=resources.device.type))
     for row in sums:
         provenance.require_same(Provenance(**row.provenance))
     device = resources.device

@@ -36,6 +36,7 @@ from models.errors import RequestNotPending, UnknownRequest
 from models.records import (
     DeletionItem,
     DeletionRequest,
+    Lease,
     Outcome,
     RegisteredModel,
     RequestState,
@@ -123,7 +124,11 @@ def cancel_deletion_request(
 ) -> DeletionRequestView:
     """Withdraw a request of which nothing has been carried out and no run is under way."""
     with database.transaction() as session:
-        row = _find(session, request_id, principal, lock=True)
+        row = _find(session, request_id, principal)
+        # Every transaction of a worker locks the lease first; so does this one, or they could wait
+        # for each other's items and requests.
+        session.execute(select(Lease.epoch).where(Lease.model_id == row.model_id).with_for_update())
+        session.refresh(row, with_for_update=True)
         if row.state is not RequestState.PENDING:
             raise RequestNotPending(f"The request is {row.state.value}; it cannot be withdrawn.")
         _require_untouched(session, request_id)
@@ -166,10 +171,8 @@ def _require_untouched(session: Session, request_id: uuid.UUID) -> None:
         )
 
 
-def _find(
-    session: Session, request_id: uuid.UUID, principal: Principal, *, lock: bool = False
-) -> DeletionRequest:
-    row = session.get(DeletionRequest, request_id, with_for_update=lock)
+def _find(session: Session, request_id: uuid.UUID, principal: Principal) -> DeletionRequest:
+    row = session.get(DeletionRequest, request_id)
     if row is None or not (principal.is_admin or row.principal == principal.name):
         raise UnknownRequest(f"There is no deletion request {request_id}.")
     return row

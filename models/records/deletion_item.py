@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, func, or_, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.records.base import Base, enum_column
@@ -37,6 +37,8 @@ class DeletionItem(Base):
     outcome: Mapped[Outcome] = mapped_column(enum_column(Outcome))
     reason: Mapped[str | None] = mapped_column(String(500))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    # After a failure: not before this time.
+    retry_at: Mapped[datetime | None]
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("unlearning_run.id"))
     version: Mapped[int | None]
     settled_at: Mapped[datetime | None]
@@ -44,3 +46,8 @@ class DeletionItem(Base):
     @validates("outcome")
     def _legal(self, _key: str, after: Outcome) -> Outcome:
         return check_transition(self.outcome, after)
+
+
+def rested() -> ColumnElement[bool]:
+    """For queries: items whose pause after a failure, if there was one, is over."""
+    return or_(DeletionItem.retry_at.is_(None), DeletionItem.retry_at <= func.now())

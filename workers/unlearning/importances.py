@@ -28,6 +28,8 @@ class Provenance:
 
     weights: str
     manifest: str
+    # Kinds of devices round differently, and the difference of two sums must not show it.
+    device: str = "cpu"
     loss: str = "cross_entropy"
     estimator: str = "empirical"
     estimator_version: int = 1
