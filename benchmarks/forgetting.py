@@ -34,6 +34,7 @@ from models.specifications import (
 )
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
+from workers.unlearning.batches import Batch
 from workers.unlearning.verification import Figures, measure
 
 PLACES = (
@@ -74,7 +75,8 @@ class Fashion:
     def judge(self, weights: dict[str, Tensor]) -> Figures:
         """Classify all test images with these weights."""
         self._network.load_state_dict(weights)
-        batches = zip(torch.split(self._inputs, 256), torch.split(self._labels, 256), strict=True)
+        unseen = Batch.of(self._inputs, self._labels)
+        batches = (unseen.part(start, start + 256) for start in range(0, len(unseen), 256))
         return measure(self._network, batches)
 
 

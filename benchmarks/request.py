@@ -33,6 +33,7 @@ from models.specifications import (
     Preprocessing,
 )
 from workers.architectures import build
+from workers.unlearning.batches import Batch
 from workers.unlearning.importances import squared_gradient_sums
 
 SIZES = (1_000, 2_000, 4_000)
@@ -134,7 +135,7 @@ def _seconds_per_sample() -> dict[str, float]:
     inputs = torch.randn(TIMED, 3, 32, 32)
     labels = torch.randint(0, CLASSES, (TIMED,))
     passes: dict[str, Callable[[], object]] = {
-        "per sample": lambda: squared_gradient_sums(network, [(inputs, labels)]),
+        "per sample": lambda: squared_gradient_sums(network, [Batch.of(inputs, labels)]),
         "batch gradients": lambda: _batch_gradients(network, inputs, labels),
         "epoch": lambda: training.fit(network, inputs, labels, epochs=1, learning_rate=0.01),
     }

@@ -176,9 +176,9 @@ class SampleUnreadable(ExpungeError):
 class NonFiniteGradient(ExpungeError):
     """A sample's gradient holds NaN or infinity."""
 
-    def __init__(self, message: str, sample: int) -> None:
+    def __init__(self, message: str, position: int) -> None:
         super().__init__(message)
-        self.sample = sample
+        self.position = position
 
 
 class NotEvaluable(ExpungeError):

@@ -170,6 +170,33 @@ class Policy(Specification):
     )
 
 
+# Estimator -------------------------------------------------------------------------------------
+
+
+class EmpiricalEstimator(Specification):
+    """Squared gradients of the cross-entropy at the true labels."""
+
+    kind: Literal["empirical"] = "empirical"
+
+
+class LabelFreeEstimator(Specification):
+    """Absolute gradients of the squared norm of the outputs (arXiv 2402.19308)."""
+
+    kind: Literal["label_free"] = "label_free"
+
+
+class PredictiveEstimator(Specification):
+    """Squared gradients of the cross-entropy at labels drawn from the network's prediction."""
+
+    kind: Literal["predictive"] = "predictive"
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the draws.")
+
+
+EstimatorSpec = Annotated[
+    EmpiricalEstimator | LabelFreeEstimator | PredictiveEstimator, Field(discriminator="kind")
+]
+
+
 # The whole -------------------------------------------------------------------------------------
 
 
@@ -200,4 +227,7 @@ class Enrolment(Specification):
     dataset: DatasetSpec
     preprocessing: Preprocessing
     holdout: HoldoutSpec = HoldoutSpec()
+    estimator: EstimatorSpec = Field(
+        default=EmpiricalEstimator(), description="How it is measured what matters to a sample."
+    )
     policy: Policy = Policy()

@@ -42,8 +42,10 @@ from workers.progress import Progress, Report, Tracker
 from workers.resources import Resources
 from workers.subjects import batches_of
 from workers.tensors import read_tensors, write_tensors
+from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights
-from workers.unlearning.importances import Batch, Provenance, Sums, squared_gradient_sums
+from workers.unlearning.estimators import Estimator, estimator_of
+from workers.unlearning.importances import Provenance, Sums, squared_gradient_sums
 from workers.weighing import store_sums
 from workers.weights import check_weights
 
@@ -117,11 +119,13 @@ def _prepare(enrolment: Enrolment, resources: Resources, report: Report) -> Enro
     indexed = _index(enrolment, resources.settings.sources_root)
     training = indexed.training()
     _try_out(network, enrolment, indexed.dataset, training, resources.device)
-    sums = _full_sums(network, indexed.dataset, training, resources.device, report)
+    estimator = estimator_of(enrolment.estimator)
+    sums = _full_sums(network, estimator, indexed.dataset, training, resources.device, report)
     # Only now, when nothing can be refused any more, are files made.
     metadata = enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
     base = resources.store.put(lambda path: write_tensors(path, weights, metadata))
-    provenance = Provenance(
+    provenance = Provenance.of(
+        estimator,
         weights=base.sha256,
         manifest=indexed.manifest_digest,
         device=resources.device.type,
@@ -160,6 +164,7 @@ def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
 
 def _full_sums(
     network: nn.Module,
+    estimator: Estimator,
     dataset: Dataset,
     training: list[tuple[int, int]],
     device: torch.device,
@@ -170,10 +175,10 @@ def _full_sums(
     def counted() -> Iterator[Batch]:
         for batch in batches_of(dataset, training, device):
             yield batch
-            tracker.advance(len(batch[0]))
+            tracker.advance(len(batch))
 
     try:
-        return squared_gradient_sums(network, counted())
+        return squared_gradient_sums(network, counted(), estimator=estimator)
     except SampleUnreadable as error:
         raise DatasetUnreadable(str(error)) from error
 

@@ -40,7 +40,8 @@ class Tracker:
 
     def advance(self, count: int) -> None:
         """`count` more are done."""
-        self._done += count
+        # A pass that is done again counts no sample twice.
+        self._done = min(self._done + count, self._total)
         now = time.monotonic()
         if now - self._reported < REPORT_EVERY_S and self._done < self._total:
             return

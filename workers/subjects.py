@@ -1,7 +1,7 @@
 """Loading what a run works on: the base, its sums, the head's weights, the data, the probes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from sqlalchemy import select
@@ -16,10 +16,10 @@ from workers.datasets import Dataset, open_dataset
 from workers.probes import select_probe
 from workers.resources import Resources
 from workers.tensors import read_tensors
+from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights
-from workers.unlearning.importances import Batch, Provenance, Sums
-
-BATCH = 64
+from workers.unlearning.estimators import Estimator, estimator_of
+from workers.unlearning.importances import BATCH, Provenance, Sums
 
 # A sample's position in its dataset, and its label.
 Position = tuple[int, int]
@@ -40,6 +40,7 @@ class Subject:
     network: nn.Module
     base: Weights
     full: Sums
+    estimator: Estimator
     provenance: Provenance
     head: Artifact
     forgotten: dict[int, KeptSums]
@@ -92,9 +93,13 @@ def readable_batches(
 
 def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.device) -> Batch:
     """All of `samples` at once; `SampleUnreadable` if an image cannot be read."""
-    inputs = dataset.load([position for position, _ in samples])
-    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
-    return inputs.to(device), labels.to(device)
+    positions = [position for position, _ in samples]
+    labels = [label for _, label in samples]
+    return Batch(
+        dataset.load(positions).to(device),
+        torch.tensor(labels, dtype=torch.int64, device=device),
+        torch.tensor(positions, dtype=torch.int64),
+    )
 
 
 def load_subject(run: Run, resources: Resources) -> Subject:
@@ -126,7 +131,15 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     by_version = {row.version: Artifact(row.sha256, row.size) for row in versions}
     full_row = next(row for row in sums if row.kind is SumsKind.FULL)
     provenance = Provenance(**full_row.provenance)
-    provenance.require_same(replace(provenance, device=resources.device.type))
+    estimator = estimator_of(run.enrolment.estimator)
+    provenance.require_same(
+        Provenance.of(
+            estimator,
+            weights=by_version[0].sha256,
+            manifest=provenance.manifest,
+            device=resources.device.type,
+        )
+    )
     for row in sums:
         provenance.require_same(Provenance(**row.provenance))
     device = resources.device
@@ -134,6 +147,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         network=build(run.enrolment.architecture).to(device),
         base=read_on(by_version[0], resources),
         full=read_on(Artifact(full_row.sha256, full_row.size), resources),
+        estimator=estimator,
         provenance=provenance,
         head=by_version[run.parent_version],
         forgotten={

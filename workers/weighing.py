@@ -8,13 +8,15 @@ from the store.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from models.errors import NonFiniteGradient
 from models.records import Phase, Split
 from workers.claims import ForgetSample, Run
 from workers.progress import Report, Tracker
 from workers.resources import Resources
-from workers.subjects import BATCH, KeptSums, Subject, read_on, readable_batches
+from workers.subjects import KeptSums, Position, Subject, read_on, readable_batches
 from workers.tensors import write_tensors
-from workers.unlearning.importances import Batch, Provenance, Sums, add_sums, squared_gradient_sums
+from workers.unlearning.batches import Batch
+from workers.unlearning.importances import BATCH, Provenance, Sums, add_sums, squared_gradient_sums
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
     """
     subject.put(subject.base)
     by_label: dict[int, list[ForgetSample]] = {}
-    for sample in run.samples:
+    # In dataset order, whatever the order they were asked in.
+    for sample in sorted(run.samples, key=lambda sample: sample.position):
         if sample.split is Split.TRAIN:
             by_label.setdefault(sample.label, []).append(sample)
     tracker = Tracker(Phase.WEIGH, sum(map(len, by_label.values())), report)
@@ -62,20 +65,30 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
 def _label_sums(
     subject: Subject, samples: Sequence[ForgetSample], tracker: Tracker
 ) -> tuple[Sums, dict[int, str]]:
-    """Sums over those samples whose images can be read, and by position why others cannot."""
-    unreadable = _moved(subject, samples)
-    positions = [(s.position, s.label) for s in samples if s.position not in unreadable]
+    """Sums over those samples that can be used, and by position why others cannot."""
+    unusable = _moved(subject, samples)
+    while True:
+        positions = [(s.position, s.label) for s in samples if s.position not in unusable]
+        batches = _counted(subject, positions, tracker, unusable)
+        try:
+            # Reproducible: in which requests and order samples are forgotten must not show.
+            sums = squared_gradient_sums(
+                subject.network, batches, estimator=subject.estimator, reproducible=True
+            )
+        except NonFiniteGradient as error:
+            unusable[error.position] = str(error)
+        else:
+            return sums, unusable
 
-    def counted() -> Iterator[Batch]:
-        done = 0
-        for batch in readable_batches(
-            subject.dataset, positions, subject.device, unreadable=unreadable
-        ):
-            yield batch
-            tracker.advance(min(BATCH, len(positions) - done))
-            done += BATCH
 
-    return squared_gradient_sums(subject.network, counted()), unreadable
+def _counted(
+    subject: Subject, positions: Sequence[Position], tracker: Tracker, unusable: dict[int, str]
+) -> Iterator[Batch]:
+    done = 0
+    for batch in readable_batches(subject.dataset, positions, subject.device, unreadable=unusable):
+        yield batch
+        tracker.advance(min(BATCH, len(positions) - done))
+        done += BATCH
 
 
 def _moved(subject: Subject, samples: Sequence[ForgetSample]) -> dict[int, str]:

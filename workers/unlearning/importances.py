@@ -1,25 +1,29 @@
-"""Per-sample Fisher sums: how much each parameter matters to a set of samples.
+"""Fisher sums: how much each parameter matters to a set of samples.
 
-One sample at a time, by design: a sample's gradient then never depends on which other samples
-share its batch, not even in the last bit, so sums over any order and batching of the same samples
-agree to the rounding of a float64 addition (docs/decisions/0003). Sums are therefore safe to
-subtract: `full − forget` is what the retained samples sum to.
+The gradients are per sample, never those of a batch's mean: their powers add up over batches, over
+shards and over requests, and subtract again, `full − forget` being what the retained samples sum to
+(docs/decisions/0002). Batches go through one forward and one backward pass (`per_sample`); a window
+of some hundred samples is summed in float32, windows are summed in float64.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from models.errors import NonFiniteGradient, NotEvaluable, SumsMismatch
+from models.errors import NotEvaluable, SumsMismatch
+from workers.unlearning.batches import Batch
+from workers.unlearning.estimators import Estimator, empirical
+from workers.unlearning.summation import Summation, windows
 
 Sums = dict[str, Tensor]
-Batch = tuple[Tensor, Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
 
-# Squares are widened to float64 in blocks that stay in the processor's cache.
-BLOCK = 1 << 16
+# Samples of one pass, until memory says otherwise; of a reproducible one, which a single sample
+# has to fill.
+BATCH = 64
+REPRODUCIBLE_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,21 @@ class Provenance:
     manifest: str
     # Kinds of devices round differently, and the difference of two sums must not show it.
     device: str = "cpu"
-    loss: str = "cross_entropy"
     estimator: str = "empirical"
     estimator_version: int = 1
+    estimator_parameters: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, estimator: Estimator, *, weights: str, manifest: str, device: str) -> "Provenance":
+        """That of sums which `estimator` makes at these weights."""
+        return cls(
+            weights=weights,
+            manifest=manifest,
+            device=device,
+            estimator=estimator.name,
+            estimator_version=estimator.version,
+            estimator_parameters=dict(estimator.parameters),
+        )
 
     def require_same(self, other: "Provenance") -> None:
         """Raise `SumsMismatch` naming what differs."""
@@ -56,39 +72,40 @@ def squared_gradient_sums(
     network: nn.Module,
     batches: Iterable[Batch],
     *,
-    loss: Loss = nn.functional.cross_entropy,
+    estimator: Estimator | None = None,
+    batch_size: int | None = None,
+    reproducible: bool = False,
 ) -> Sums:
     """The sum over samples of the squared gradient of each sample's loss.
 
-    `batches` yields inputs [b, channels, height, width] and labels [b]; b may vary and be 0. The
-    result maps every parameter's name to a float64 tensor of its shape; it is a sum, not a mean.
+    The result maps every parameter's name to a float64 tensor of its shape; it is a sum, not a
+    mean. Without an `estimator` the loss is the cross-entropy at the true label; an estimator has
+    its own loss, and may sum absolute gradients instead. Passes are of `batch_size` samples, and of
+    half as many whenever the device runs out of memory; the result does not depend on it, nor on
+    how `batches` are cut, but for rounding (1e-6; 1e-13 if `reproducible`, at one batch size, which
+    costs a tenth to a third more).
+
     The network is left as it was. Parameters it does not use get zeros; a parameter that the
-    network uses twice gets the square of its whole gradient.
+    network uses twice gets the square of its whole gradient. The first dimension of what flows
+    through the network must stay that of the samples, each sample's rows together.
 
     Raises `NotEvaluable` if a module is in train mode (batch normalisation would couple samples,
-    dropout would make them random), `NonFiniteGradient` naming parameter and sample.
+    dropout would make them random) or a parameter is used in a way for which there is no
+    per-sample gradient, naming it; `NonFiniteGradient` naming parameter and sample.
     """
     _require_evaluation_mode(network)
-    sums = zero_sums(network)
-    parameters = dict(network.named_parameters())
-    trainable = {name: parameter.requires_grad for name, parameter in parameters.items()}
-    seen = 0
-    try:
-        network.requires_grad_(True)
-        for inputs, labels in batches:
-            for row in range(len(inputs)):
-                value = loss(network(inputs[row : row + 1]), labels[row : row + 1])
-                gradients = torch.autograd.grad(
-                    value, list(parameters.values()), materialize_grads=True
-                )
-                _require_finite(parameters, gradients, seen + row)
-                for total, gradient in zip(sums.values(), gradients, strict=True):
-                    _add_square(total, gradient)
-            seen += len(inputs)
-    finally:
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(trainable[name])
-    return sums
+    totals = zero_sums(network)
+    summation = Summation(
+        network,
+        totals,
+        estimator or empirical(),
+        batch_size=batch_size or (REPRODUCIBLE_BATCH if reproducible else BATCH),
+        reproducible=reproducible,
+    )
+    with _frozen(network):
+        for samples in windows(batches):
+            summation.add(samples)
+    return totals
 
 
 def add_sums(total: Sums, more: Mapping[str, Tensor]) -> Sums:
@@ -98,15 +115,16 @@ def add_sums(total: Sums, more: Mapping[str, Tensor]) -> Sums:
     return total
 
 
-def _add_square(total: Tensor, gradient: Tensor) -> None:
-    if total.device.type != "cpu":
-        wide = gradient.double()
-        total.addcmul_(wide, wide)
-        return
-    flat_total, flat_gradient = total.view(-1), gradient.reshape(-1)
-    for start in range(0, flat_total.numel(), BLOCK):
-        wide = flat_gradient[start : start + BLOCK].double()
-        flat_total[start : start + BLOCK].addcmul_(wide, wide)
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Inside, no parameter requires gradients."""
+    trainable = {name: p.requires_grad for name, p in network.named_parameters()}
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(trainable[name])
 
 
 def _require_evaluation_mode(network: nn.Module) -> None:
@@ -115,20 +133,4 @@ def _require_evaluation_mode(network: nn.Module) -> None:
             raise NotEvaluable(
                 f"Module {name or 'network'!r} is in train mode; per-sample gradients exist in "
                 "evaluation mode only. Call network.eval() first."
-            )
-
-
-def _require_finite(
-    parameters: Mapping[str, Tensor], gradients: tuple[Tensor, ...], sample: int
-) -> None:
-    # The norm is cheap, and finite if all entries are. It may also overflow of large finite ones,
-    # so only a closer look condemns.
-    if bool(torch.isfinite(nn.utils.get_total_norm(gradients))):
-        return
-    for name, gradient in zip(parameters, gradients, strict=True):
-        if not bool(torch.isfinite(gradient).all()):
-            raise NonFiniteGradient(
-                f"The gradient of parameter {name!r} is not finite for sample number {sample} of "
-                "this pass. Its image or the weights hold NaN or extreme values.",
-                sample,
             )

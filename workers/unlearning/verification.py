@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from workers.unlearning.importances import Batch
+from workers.unlearning.batches import Batch
 
 # Shares of small counts are no exact binary fractions; 99 % − 97 % must not be more than 2 points.
 ROUNDING = 1e-9
@@ -44,8 +44,9 @@ class Figures:
 def measure(network: nn.Module, batches: Iterable[Batch]) -> Figures:
     """Classify every sample once, in evaluation mode. Batches are as for Fisher sums."""
     figures = Figures()
-    for inputs, labels in batches:
-        logits = network(inputs).double()
+    for batch in batches:
+        labels = batch.labels
+        logits = network(batch.inputs).double()
         right = logits.argmax(dim=1) == labels
         figures.count += len(labels)
         figures.correct += int(right.sum())

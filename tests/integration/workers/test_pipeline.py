@@ -51,7 +51,7 @@ def test_the_checkpoint_equals_the_plain_formula_element_by_element(
 
 def plain(weight: float, full: float, forget: float, total: int, forgotten: int) -> float:
     """One weight by the equations of SSD, α = 4, λ = 0.5, in Python's floats."""
-    retain = full - forget if full - forget > 1e-11 * full else 0.0
+    retain = full - forget if full - forget > 1e-6 * full else 0.0
     retain_importance, forget_importance = retain / (total - forgotten), forget / forgotten
     if forget_importance > 4.0 * retain_importance:
         return weight * min(0.5 * retain_importance / forget_importance, 1.0)

@@ -1,6 +1,7 @@
 """Fisher sums against the obvious loop, in float64, one sample and one parameter at a time."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from models.errors import NonFiniteGradient, NotEvaluable, SumsMismatch
 from models.specifications import ArchitectureSpec
 from workers.architectures import build
+from workers.unlearning.batches import Batch
 from workers.unlearning.importances import (
     Provenance,
     Sums,
@@ -22,11 +24,11 @@ from workers.unlearning.importances import (
 CLASSES = 4
 
 
-def oracle(network: nn.Module, inputs: Tensor, labels: Tensor) -> Sums:
+def oracle(network: nn.Module, samples: Batch) -> Sums:
     """What the definition says, slowly: Σ over samples of (∂ cross-entropy / ∂ w)², in float64."""
     twin = _double_twin(network)
     sums = {name: torch.zeros_like(p) for name, p in twin.named_parameters()}
-    for image, label in zip(inputs.double(), labels, strict=True):
+    for image, label in zip(samples.inputs.double(), samples.labels, strict=True):
         twin.zero_grad()
         logits = twin(image[None])[0]
         loss = -(logits[label] - torch.logsumexp(logits, 0))
@@ -60,10 +62,11 @@ def make_network(name: str = "small_resnet", **options: int | bool) -> nn.Module
     return network.eval()
 
 
-def make_samples(count: int, *, channels: int = 1, size: int = 8) -> tuple[Tensor, Tensor]:
+def make_samples(count: int, *, channels: int = 1, size: int = 8) -> Batch:
     """Random images and labels."""
     torch.manual_seed(count)
-    return torch.randn(count, channels, size, size), torch.randint(0, CLASSES, (count,))
+    images = torch.randn(count, channels, size, size)
+    return Batch.of(images, torch.randint(0, CLASSES, (count,)))
 
 
 def worst_relative_error(found: Sums, expected: Sums) -> float:
@@ -89,9 +92,10 @@ def test_sums_equal_the_float64_loop_within_1e_5(
     name: str, options: dict[str, int | bool], channels: int, size: int
 ) -> None:
     network = make_network(name, **options)
-    inputs, labels = make_samples(3, channels=channels, size=size)
-    found = squared_gradient_sums(network, [(inputs, labels)])
-    assert worst_relative_error(found, oracle(network, inputs, labels)) <= 1e-5
+    samples = make_samples(3, channels=channels, size=size)
+    for reproducible in (False, True):
+        found = squared_gradient_sums(network, [samples], reproducible=reproducible)
+        assert worst_relative_error(found, oracle(network, samples)) <= 1e-5
 
 
 @settings(deadline=None, max_examples=25)
@@ -102,12 +106,11 @@ def test_sums_equal_the_float64_loop_within_1e_5(
 )
 def test_sums_of_any_batching_equal_the_loop(sizes: list[int], width: int, size: int) -> None:
     network = make_network(in_channels=1, width=width)
-    inputs, labels = make_samples(sum(sizes), size=size)
-    batches = list(zip(inputs.split(sizes), labels.split(sizes), strict=True)) if sizes else []
+    samples = make_samples(sum(sizes), size=size)
+    ends = list(itertools.accumulate(sizes, initial=0))
+    batches = [samples.part(start, end) for start, end in itertools.pairwise(ends)]
     found = squared_gradient_sums(network, batches)
-    expected = oracle(network, inputs, labels)
-    for name, total in expected.items():
-        torch.testing.assert_close(found[name], total, rtol=1e-4, atol=1e-9)
+    assert worst_relative_error(found, oracle(network, samples)) <= 1e-5
 
 
 def test_no_samples_give_zeros_for_every_parameter() -> None:
@@ -118,44 +121,64 @@ def test_no_samples_give_zeros_for_every_parameter() -> None:
         assert all(not total.any() and total.dtype is torch.float64 for total in sums.values())
 
 
-def test_a_sample_counts_the_same_bit_for_bit_whoever_shares_its_batch() -> None:
+def test_reproducible_sums_agree_to_1e_13_in_any_order_and_batching() -> None:
     network = make_network(in_channels=1, width=8)
-    inputs, labels = make_samples(6)
-    alone = squared_gradient_sums(network, [(inputs[2:3], labels[2:3])])
-    with_it = squared_gradient_sums(network, [(inputs[:3], labels[:3])])
-    without = squared_gradient_sums(network, [(inputs[:2], labels[:2])])
-    # The last sample of a pass is added to what came before it, and to nothing else.
-    for name, total in with_it.items():
-        assert torch.equal(total, without[name] + alone[name])
-
-
-def test_sums_add_up_over_shards_and_orders() -> None:
-    network = make_network(in_channels=1, width=8)
-    inputs, labels = make_samples(12)
-    whole = squared_gradient_sums(network, [(inputs, labels)])
-    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    samples = make_samples(30)
+    whole = squared_gradient_sums(network, [samples], reproducible=True)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     sharded = zero_sums(network)
-    for shard in order.split(5):
-        add_sums(sharded, squared_gradient_sums(network, [(inputs[shard], labels[shard])]))
+    for shard in order.split(7):
+        some = Batch(samples.inputs[shard], samples.labels[shard], samples.positions[shard])
+        add_sums(sharded, squared_gradient_sums(network, [some], reproducible=True))
     for name, total in whole.items():
         torch.testing.assert_close(sharded[name], total, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 64])
+def test_sums_do_not_depend_on_the_batch_size_but_for_rounding(batch_size: int) -> None:
+    network = make_network(in_channels=1, width=8)
+    samples = make_samples(30)
+    reference = squared_gradient_sums(network, [samples])
+    found = squared_gradient_sums(network, [samples], batch_size=batch_size)
+    assert worst_relative_error(found, reference) <= 1e-6
+
+
+def test_sums_add_up_over_shards() -> None:
+    network = make_network(in_channels=1, width=8)
+    samples = make_samples(30)
+    shards = [squared_gradient_sums(network, [samples.part(s, s + 11)]) for s in (0, 11, 22)]
+    total = zero_sums(network)
+    for shard in shards:
+        add_sums(total, shard)
+    assert worst_relative_error(total, squared_gradient_sums(network, [samples])) <= 1e-6
 
 
 def test_a_repeated_pass_is_identical_to_the_last_bit() -> None:
     network = make_network(in_channels=1, width=8)
     batch = make_samples(5)
     first = squared_gradient_sums(network, [batch])
-    for _ in range(10):
+    for _ in range(50):
         again = squared_gradient_sums(network, [batch])
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_tiny_gradients_do_not_underflow() -> None:
+def test_the_tiny_gradients_of_a_sample_the_network_is_certain_of_do_not_underflow() -> None:
     network = nn.Linear(1, 2, bias=False).eval()
-    inputs = torch.full((1, 1), 1e-25)
-    sums = squared_gradient_sums(network, [(inputs, torch.tensor([0]))])
-    # In float32 the square of 1e-25 is 0.
-    assert 0 < float(sums["weight"].max()) < 1e-49
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[60.0], [0.0]]))
+    sample = Batch.of(torch.ones(1, 1), torch.tensor([0]))
+    sums = squared_gradient_sums(network, [sample])
+    # In float32, 1 - p is 0, and so is the square of what it should be.
+    assert sums["weight"].flatten().tolist() == pytest.approx([math.exp(-120)] * 2, rel=1e-6)
+
+
+def test_samples_of_very_different_magnitudes_share_a_batch_and_a_window() -> None:
+    network = nn.Linear(1, 2, bias=False).eval()
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[60.0], [0.0]]))
+    labels = torch.tensor([0, 1, 0])
+    sums = squared_gradient_sums(network, [Batch.of(torch.ones(3, 1), labels)], batch_size=1)
+    assert sums["weight"].flatten().tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_a_parameter_that_is_used_twice_gets_the_square_of_its_whole_gradient() -> None:
@@ -178,7 +201,7 @@ def test_a_parameter_that_is_used_twice_gets_the_square_of_its_whole_gradient() 
         torch.autograd.backward(nn.functional.cross_entropy(network(image[None]), label[None]))
         assert network.first.weight.grad is not None
         expected += network.first.weight.grad.double() ** 2
-    sums = squared_gradient_sums(network, [(inputs, labels)])
+    sums = squared_gradient_sums(network, [Batch.of(inputs, labels)])
     assert list(sums) == ["first.weight"]
     torch.testing.assert_close(sums["first.weight"], expected)
 
@@ -193,7 +216,8 @@ def test_a_parameter_that_is_not_used_gets_zeros() -> None:
         def forward(self, inputs: Tensor) -> Tensor:
             return self.used(inputs)  # type: ignore[no-any-return]
 
-    sums = squared_gradient_sums(Idle().eval(), [(torch.randn(3, 2), torch.tensor([0, 1, 1]))])
+    samples = Batch.of(torch.randn(3, 2), torch.tensor([0, 1, 1]))
+    sums = squared_gradient_sums(Idle().eval(), [samples])
     assert sums["used.weight"].all()
     assert not sums["idle.weight"].any()
 
@@ -207,11 +231,11 @@ def test_train_mode_is_refused_by_name() -> None:
 
 def test_a_sample_with_nan_is_named_with_its_parameter() -> None:
     network = make_network(in_channels=1, width=4)
-    inputs, labels = make_samples(5)
-    inputs[3] = torch.nan
-    with pytest.raises(NonFiniteGradient, match=r"parameter '.+' .*sample number 3") as caught:
-        squared_gradient_sums(network, zip(inputs.split(2), labels.split(2), strict=True))
-    assert caught.value.sample == 3
+    samples = make_samples(5)
+    samples.inputs[3] = torch.nan
+    with pytest.raises(NonFiniteGradient, match=r"parameter '.+' .*position 3") as caught:
+        squared_gradient_sums(network, [samples.part(0, 2), samples.part(2, 5)])
+    assert caught.value.position == 3
 
 
 def test_the_network_is_left_as_it_was() -> None:
@@ -225,7 +249,9 @@ def test_the_network_is_left_as_it_was() -> None:
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
 
 
-@pytest.mark.parametrize("field", ["weights", "manifest", "loss", "estimator", "estimator_version"])
+@pytest.mark.parametrize(
+    "field", ["weights", "manifest", "device", "estimator", "estimator_version"]
+)
 def test_sums_of_another_provenance_are_refused_by_what_differs(field: str) -> None:
     mine = Provenance(weights="w", manifest="m")
     other = Provenance(**{**vars(mine), field: 2 if field == "estimator_version" else "other"})

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from workers.unlearning.batches import Batch
 from workers.unlearning.verification import Figures, judge, measure
 
 
@@ -19,7 +20,7 @@ class Echo(nn.Module):
 def test_figures_count_hits_and_losses_per_label() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 0.0]])
     labels = torch.tensor([0, 1, 1, 0])
-    figures = measure(Echo(), [(logits[:1], labels[:1]), (logits[1:], labels[1:])])
+    figures = measure(Echo(), [Batch.of(logits[:1], labels[:1]), Batch.of(logits[1:], labels[1:])])
     right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert figures.count == 4
     assert figures.accuracy == 0.75
@@ -31,7 +32,7 @@ def test_figures_count_hits_and_losses_per_label() -> None:
 
 
 def test_no_samples_have_no_accuracy() -> None:
-    figures = measure(Echo(), [(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))])
+    figures = measure(Echo(), [Batch.of(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))])
     assert figures.accuracy is None
     assert figures.loss is None
 

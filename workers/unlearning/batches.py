@@ -1,0 +1,52 @@
+"""What the numerics take in: some samples, as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Samples, none or more.
+
+    `inputs` [b, channels, height, width], `labels` int64 [b], and `positions` int64 [b]: each
+    sample's place in its dataset, which is its name here.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    positions: Tensor
+
+    @classmethod
+    def of(cls, inputs: Tensor, labels: Tensor) -> "Batch":
+        """All samples of a dataset, or samples whose place in one is of no importance."""
+        return cls(inputs, labels, torch.arange(len(inputs)))
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """The samples from `start` to before `stop`."""
+        return Batch(self.inputs[start:stop], self.labels[start:stop], self.positions[start:stop])
+
+    def padded(self, size: int) -> "Batch":
+        """At least `size` samples: the last one is repeated. There must be one."""
+        rows = torch.arange(max(size, len(self))).clamp_(max=len(self) - 1)
+        return Batch(
+            self.inputs[rows.to(self.inputs.device)],
+            self.labels[rows.to(self.labels.device)],
+            self.positions[rows.to(self.positions.device)],
+        )
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """All samples of one batch or more, in order."""
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(
+        torch.cat([batch.inputs for batch in batches]),
+        torch.cat([batch.labels for batch in batches]),
+        torch.cat([batch.positions for batch in batches]),
+    )

@@ -1,0 +1,48 @@
+"""Sums over samples of each sample's squared parameter gradient, from one batched pass.
+
+A plain backward pass gives the gradient of a *sum* of losses; the square of a sum is not the sum of
+squares. But every parameter meets the data in some operation, and there a sample's own parameter
+gradient is a function of two things at hand: what went into the operation and the gradient of what
+came out of it. So:
+
+    recorder.py     watches a forward pass, and taps every operation that uses parameters
+    tape.py         what it noted of that pass, and what it does when the gradients come back
+    linear.py  convolution.py  normalisation.py  embedding.py  attention.py  direct.py
+                    the rules, one kind of operation each
+    fallback.py     parameters that no rule covers: vmap(grad), for these alone
+    window.py       where the powers of the per-sample gradients are summed
+
+The parameters themselves are frozen, so that autograd propagates gradients of activations only.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from workers.unlearning.per_sample.fallback import add_by_vmap
+from workers.unlearning.per_sample.recorder import record
+from workers.unlearning.per_sample.window import Window
+
+__all__ = ["Window", "add_batch"]
+
+
+def add_batch(
+    network: nn.Module,
+    inputs: Tensor,
+    output_gradients: Callable[[Tensor], Tensor],
+    window: Window,
+) -> None:
+    """Add the samples' powers of gradients to `window`.
+
+    `inputs` [b, …] with b > 0; `output_gradients` turns logits [b, classes] into the gradients of
+    each sample's loss by its own logits. The network's parameters must not require gradients.
+    """
+    with torch.enable_grad():
+        logits, tape = record(network, inputs, window)
+    gradients = output_gradients(logits)
+    if logits.requires_grad:
+        torch.autograd.backward(logits, gradients)
+    tape.finish()
+    if tape.uncovered:
+        add_by_vmap(network, sorted(tape.uncovered), inputs, gradients, window)

@@ -1,0 +1,193 @@
+"""Watching a forward pass: every operation that takes a parameter goes through here.
+
+An operation on parameters and constants makes an expression. One where parameters meet the samples
+is handed to its rule. Where there is no rule, or the rule does not know the case, the operation is
+carried out as it is and its parameters are noted as uncovered. So every parameter that the network
+uses is accounted for; one that no operation ever takes has no gradient.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from models.errors import NotEvaluable
+from workers.unlearning.per_sample import direct
+from workers.unlearning.per_sample.attention import multi_head_attention
+from workers.unlearning.per_sample.call import Call, NotCovered
+from workers.unlearning.per_sample.convolution import convolution
+from workers.unlearning.per_sample.embedding import embedding
+from workers.unlearning.per_sample.linear import linear
+from workers.unlearning.per_sample.normalisation import batch_norm, group_norm, layer_norm
+from workers.unlearning.per_sample.tape import Expression, Tape
+from workers.unlearning.per_sample.window import Window
+
+RULES: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    functional.linear: linear,
+    functional.conv1d: convolution,
+    functional.conv2d: convolution,
+    functional.conv3d: convolution,
+    functional.batch_norm: batch_norm,
+    functional.layer_norm: layer_norm,
+    functional.group_norm: group_norm,
+    functional.embedding: embedding,
+    functional.multi_head_attention_forward: multi_head_attention,
+    **direct.RULES,
+}
+
+DROPOUTS = (
+    functional.dropout,
+    functional.dropout1d,
+    functional.dropout2d,
+    functional.dropout3d,
+    functional.alpha_dropout,
+    functional.feature_alpha_dropout,
+)
+
+
+def record(network: nn.Module, inputs: Tensor, window: Window) -> tuple[Tensor, Tape]:
+    """Run the network forward, and note how its parameters meet the samples."""
+    tape = Tape(len(inputs), window)
+    with Recorder(network, inputs, tape):
+        logits = network(inputs)
+    return logits, tape
+
+
+class Recorder(TorchFunctionMode):
+    """Sees every call of a torch function while it is entered."""
+
+    def __init__(self, network: nn.Module, inputs: Tensor, tape: Tape) -> None:
+        super().__init__()
+        self._tape = tape
+        self._expressions = {
+            id(parameter): Expression(parameter, {name: parameter})
+            for name, parameter in network.named_parameters()
+        }
+        # Tensors of the samples that autograd does not follow yet, by their identity, which is
+        # theirs alone for as long as they are kept here.
+        self._unfollowed = {id(inputs): inputs}
+        # What stands for a parameter in the graph of its expressions.
+        self._leaves: dict[str, Tensor] = {}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Carry the operation out, and note what it means for the parameters."""
+        del types
+        kwargs = kwargs or {}
+        involved: dict[int, Expression] = {}
+        meets_samples = False
+        for tensor in _tensors((*args, *kwargs.values())):
+            expression = self._expressions.get(id(tensor))
+            if expression is not None:
+                involved[id(tensor)] = expression
+            elif tensor.requires_grad or id(tensor) in self._unfollowed:
+                meets_samples = True
+        if func in DROPOUTS:
+            _refuse_dropout(func, *args, **kwargs)
+        if involved and meets_samples:
+            return self._meet(func, args, kwargs, involved)
+        if involved:
+            return self._express(func, args, kwargs, involved)
+        result = func(*args, **kwargs)
+        if meets_samples:
+            self._unfollowed.update((id(t), t) for t in _tensors((result,)) if not t.requires_grad)
+        return result
+
+    def _meet(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        involved: Mapping[int, Expression],
+    ) -> Any:
+        rule = RULES.get(func)
+        call = Call(func, self._tape, involved, self)
+        if rule is not None and _accepts(rule, call, *args, **kwargs):
+            with contextlib.suppress(NotCovered):
+                return rule(call, *args, **kwargs)
+        for expression in involved.values():
+            self._tape.give_up(*expression.leaves)
+        args, kwargs = _replaced(args, call.value), _replaced(kwargs, call.value)
+        result = func(*args, **kwargs)
+        self._unfollowed.update((id(t), t) for t in _tensors((result,)) if not t.requires_grad)
+        return result
+
+    def _express(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        involved: Mapping[int, Expression],
+    ) -> Any:
+        leaves: dict[str, Tensor] = {}
+        for expression in involved.values():
+            name = expression.parameter
+            leaves |= expression.leaves if name is None else {name: self._leaf(name, expression)}
+
+        def stand_in(tensor: Tensor) -> Tensor:
+            expression = involved.get(id(tensor))
+            name = None if expression is None else expression.parameter
+            return tensor if name is None else leaves[name]
+
+        result = func(*_replaced(args, stand_in), **_replaced(kwargs, stand_in))
+        for tensor in _tensors((result,)):
+            if tensor.requires_grad:
+                self._expressions[id(tensor)] = Expression(tensor, leaves)
+            target = involved.get(id(tensor))
+            if target is not None and leaves.keys() != target.leaves.keys():
+                # An expression was changed in place, and whatever it is a view of with it.
+                self._tape.give_up(*leaves)
+        return result
+
+    def _leaf(self, name: str, expression: Expression) -> Tensor:
+        if name not in self._leaves:
+            self._leaves[name] = expression.value.detach().requires_grad_()
+        return self._leaves[name]
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors among arguments or results, in lists and tuples too."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _replaced(values: Any, replace: Callable[[Tensor], Tensor]) -> Any:
+    """The same arguments with every tensor replaced."""
+    if isinstance(values, Tensor):
+        return replace(values)
+    if isinstance(values, dict):
+        return {name: _replaced(value, replace) for name, value in values.items()}
+    if type(values) in (list, tuple):
+        return type(values)(_replaced(value, replace) for value in values)
+    return values
+
+
+def _accepts(rule: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+    """Whether the rule takes such arguments: its parameters are the cases it knows."""
+    try:
+        inspect.signature(rule).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def _refuse_dropout(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    given = inspect.signature(func).bind(*args, **kwargs)
+    given.apply_defaults()
+    if given.arguments["training"] and given.arguments["p"]:
+        raise NotEvaluable(
+            "The network drops activations at random, so its gradients are random too. "
+            "Call network.eval(), and let functional.dropout follow self.training."
+        )

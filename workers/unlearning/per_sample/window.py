@@ -1,0 +1,91 @@
+"""Where powers of per-sample gradients are summed, while the gradients are still in the cache.
+
+The sums are in the network's own precision or in float64. In float64 they are *reproducible*: a
+power is rounded the same way whatever it is added to, so sums over the same samples agree to 1e-13
+in whichever order and batches they came, and can be subtracted from one another.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from workers.unlearning.estimators import Power
+
+# Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
+CACHED_ENTRIES = 1 << 20
+DEVICE_ENTRIES = 1 << 27
+# Entries that are widened at once.
+BLOCK = 1 << 17
+
+
+class Window:
+    """One tensor for each parameter, of its shape."""
+
+    def __init__(
+        self, parameters: Mapping[str, Tensor], power: Power, dtype: torch.dtype | None = None
+    ) -> None:
+        self.power = power
+        self.sums = {
+            name: torch.zeros_like(parameter, dtype=dtype or parameter.dtype)
+            for name, parameter in parameters.items()
+        }
+
+    def clear(self) -> None:
+        """Back to zeros."""
+        for total in self.sums.values():
+            total.zero_()
+
+    def add(self, name: str, gradients: Tensor) -> None:
+        """Add samples' gradients [b, *shape], which nobody needs afterwards: they may change."""
+        total = self.sums[name]
+        self._add(total, gradients.reshape(len(gradients), *total.shape))
+
+    def add_products(self, name: str, outputs: Tensor, inputs: Tensor) -> None:
+        """Add gradients that are products: of each sample, Σ over positions of output ⊗ input.
+
+        `outputs` [b, positions, rows], `inputs` [b, positions, columns]; the parameter has the
+        shape [rows, columns], or one that can be viewed so.
+        """
+        total = self.sums[name].view(outputs.shape[2], inputs.shape[2])
+        if outputs.shape[1] == 1:
+            # The power of a product is the product of the powers: one matmul for all samples.
+            total.addmm_(
+                self.power.of(outputs[:, 0].to(total.dtype)).t(),
+                self.power.of(inputs[:, 0].to(total.dtype)),
+            )
+            return
+        at_once = self.entries_at_once(total)
+        some_rows = max(1, at_once // total.shape[1])
+        some_samples = max(1, at_once // (min(some_rows, total.shape[0]) * total.shape[1]))
+        for start in range(0, total.shape[0], some_rows):
+            rows = slice(start, start + some_rows)
+            for first in range(0, len(outputs), some_samples):
+                samples = slice(first, first + some_samples)
+                gradients = torch.bmm(outputs[samples, :, rows].transpose(1, 2), inputs[samples])
+                self._add(total[rows], gradients)
+
+    def add_rows(self, name: str, rows: Tensor, gradients: Tensor) -> None:
+        """Add gradients [n, width] of the rows numbered `rows` [n] of a table."""
+        total = self.sums[name]
+        total.index_add_(0, rows, self.power.of(gradients.to(total.dtype)))
+
+    def entries_at_once(self, like: Tensor) -> int:
+        """How many entries of per-sample gradients may be held on the tensor's device."""
+        return CACHED_ENTRIES if like.device.type == "cpu" else DEVICE_ENTRIES
+
+    def _add(self, total: Tensor, gradients: Tensor) -> None:
+        """Add gradients [b, *shape of `total`]."""
+        if total.dtype != gradients.dtype:
+            self._add_widened(total, gradients)
+        elif len(gradients) == 1:
+            self.power.add_to(total, gradients[0])
+        else:
+            total.add_(self.power.of_(gradients).sum(dim=0))
+
+    def _add_widened(self, total: Tensor, gradients: Tensor) -> None:
+        at_once = max(1, BLOCK // len(gradients)) if total.device.type == "cpu" else total.numel()
+        flat_total, flat = total.view(-1), gradients.reshape(len(gradients), -1)
+        for start in range(0, len(flat_total), at_once):
+            wide = flat[:, start : start + at_once].to(total.dtype)
+            flat_total[start : start + at_once].add_(self.power.of_(wide).sum(dim=0))
