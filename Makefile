@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
+
+RESOLVE := uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format bench data lock clean
@@ -36,16 +40,20 @@ format: $(STAMP) ## Format the code and fix what can be fixed.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Run the benchmarks; results and plots go to benchmarks/results.
+$(BENCH_STAMP): $(STAMP) requirements-bench.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	touch $@
+
+bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/results.
 	$(BIN)/python -m benchmarks.request
 	$(BIN)/python -m benchmarks.forgetting
 
 data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.
 	benchmarks/fetch_fashion_mnist
 
-lock: ## Resolve requirements.lock anew (needs uv).
-	uv pip compile pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \
-		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+lock: ## Resolve both lock files anew (needs uv).
+	$(RESOLVE) --extra worker --extra embedded --extra dev --output-file requirements.lock
+	$(RESOLVE) --extra bench --constraint requirements.lock --output-file requirements-bench.lock
 
 clean: ## Remove .venv and every cache.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from hypothesis import settings as hypothesis_settings
 from redis import Redis
 from rq import SimpleWorker
 from sklearn.datasets import load_digits
@@ -37,6 +38,10 @@ from workers.main import AllowedJob
 from workers.resources import Resources, open_resources
 
 torch.set_num_threads(2)
+
+# The first example compiles loops, and the machine may be busy.
+hypothesis_settings.register_profile("expunge", deadline=None)
+hypothesis_settings.load_profile("expunge")
 
 ADMIN_KEY = "an-admin-key-for-tests-only"
 PIPELINE_KEY = "a-pipeline-key-for-tests-only"

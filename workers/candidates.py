@@ -20,7 +20,7 @@ from workers.unlearning.cohorts import Cohort, form_cohorts
 from workers.unlearning.dampening import (
     Population,
     Weights,
-    dampen,
+    apply_factors,
     dampened_counts,
     tighten,
     unit_factors,
@@ -131,7 +131,7 @@ class Mixer:
             )
             chosen[cohort] = setting
             reports.append(CohortSetting(cohort, setting, dampened))
-        return Mixture(chosen, reports, factors, dampen(self._subject.base, factors))
+        return Mixture(chosen, reports, factors, apply_factors(self._subject.base, factors))
 
     def _sums(self, cohort: Cohort) -> Sums:
         sums = zero_sums(self._subject.network)

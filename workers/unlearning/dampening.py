@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models.errors import NothingRetained
+from workers.unlearning import kernels
 from workers.unlearning.importances import Sums
 
 Weights = dict[str, Tensor]
@@ -73,36 +74,97 @@ def unit_factors(full: Sums) -> Sums:
 
 def tighten(
     factors: Sums,
-    full: Sums,
-    forget: Sums,
+    full: Mapping[str, Tensor],
+    forget: Mapping[str, Tensor],
     population: Population,
     *,
     selection: float,
     strength: float,
 ) -> int:
-    """Take the minimum of `factors` and one cohort's, in place; return how many it selects to < 1.
+    """Take the minimum of `factors` and one cohort's, in place; return how many it sets below 1.
 
     The minimum is commutative, associative and idempotent, so the order of cohorts does not matter.
     """
-    dampened = 0
-    for name, factor in factors.items():
-        mine = dampening_factors(
-            full[name], forget[name], population, selection=selection, strength=strength
+    return sum(
+        tighten_tensor(
+            factor, full[name], forget[name], population, selection=selection, strength=strength
         )
-        dampened += int((mine < 1).sum())
-        torch.minimum(factor, mine, out=factor)
-    return dampened
+        for name, factor in factors.items()
+    )
 
 
-def dampen(weights: Mapping[str, Tensor], factors: Mapping[str, Tensor]) -> Weights:
-    """The new weights: each parameter times its factor, in the parameter's own precision.
+def tighten_tensor(
+    factor: Tensor,
+    full: Tensor,
+    forget: Tensor,
+    population: Population,
+    *,
+    selection: float,
+    strength: float,
+) -> int:
+    """The same for one tensor, all three of them float64 of one shape."""
+    if kernels.is_compiled(factor, full, forget):
+        return kernels.tighten(
+            kernels.flat(factor),
+            kernels.flat(full),
+            kernels.flat(forget),
+            float(population.total - population.forgotten),
+            float(population.forgotten),
+            selection,
+            strength,
+            ROUNDING,
+        )
+    mine = dampening_factors(full, forget, population, selection=selection, strength=strength)
+    torch.minimum(factor, mine, out=factor)
+    return int((mine < 1).sum())
+
+
+def scale(weights: Tensor, factors: Tensor) -> Tensor:
+    """Each weight times its factor, in float64, rounded once to the weights' own precision."""
+    if not kernels.is_compiled(weights, factors):
+        return (weights.double() * factors).to(weights.dtype)
+    scaled = torch.empty_like(weights)
+    kernels.scale(kernels.flat(weights), kernels.flat(factors), kernels.flat(scaled))
+    return scaled
+
+
+def apply_factors(weights: Mapping[str, Tensor], factors: Mapping[str, Tensor]) -> Weights:
+    """The base dampened with the factors of all cohorts.
 
     Tensors without factors (running statistics and other buffers) are the same objects as before.
     """
     return {
-        name: (tensor.double() * factors[name]).to(tensor.dtype) if name in factors else tensor
+        name: scale(tensor, factors[name]) if name in factors else tensor
         for name, tensor in weights.items()
     }
+
+
+def dampen(
+    weights: Mapping[str, Tensor],
+    *,
+    retain: Mapping[str, Tensor],
+    forget: Mapping[str, Tensor],
+    selection: float,
+    strength: float,
+) -> int:
+    """SSD of one cohort in place, from importances of the weights' shapes; how many have changed.
+
+    One pass over memory. The result is that of the formula at the top, bit for bit, computed in the
+    precision of the importances.
+    """
+    dampened = 0
+    for name, importance in forget.items():
+        tensors = (weights[name], retain[name], importance)
+        if kernels.is_compiled(*tensors):
+            into, of_retained, of_forgotten = map(kernels.flat, tensors)
+            dampened += kernels.dampen(into, of_retained, of_forgotten, selection, strength)
+            continue
+        selected = importance > selection * retain[name]
+        divisor = torch.where(selected, importance, 1.0)
+        factor = torch.where(selected, (strength * retain[name] / divisor).clamp_(max=1.0), 1.0)
+        weights[name].mul_(factor)
+        dampened += int((factor < 1).sum())
+    return dampened
 
 
 def dampened_counts(factors: Mapping[str, Tensor]) -> dict[str, int]:

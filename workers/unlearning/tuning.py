@@ -7,12 +7,15 @@ weights that the factor then leaves alone, so where dampening has to be stronger
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from workers.unlearning.dampening import Population, importance_ratios
-from workers.unlearning.importances import Sums
+from workers.unlearning import kernels
+from workers.unlearning.dampening import ROUNDING, Population, importance_ratios
 
 # How λ is lowered where a label that is forgotten whole is still recognised, and how often.
 STRENGTH_STEP = 0.7
@@ -45,17 +48,41 @@ def adaptive_percentile(population: Population) -> float:
     return 100 - math.log1p(100 * population.forgotten / population.total)
 
 
-def adaptive_selection(full: Sums, forget: Sums, population: Population) -> float:
+def adaptive_selection(
+    full: Mapping[str, Tensor], forget: Mapping[str, Tensor], population: Population
+) -> float:
     """α for one cohort: the nearest-rank percentile over all parameters together.
 
     0 if there is no finite ratio at all, as when every weight belongs to the forgotten alone.
     """
-    ratios = []
-    for name, tensor in full.items():
-        ratio = importance_ratios(tensor, forget[name], population).flatten()
-        ratios.append(ratio[torch.isfinite(ratio)])
-    pooled = torch.cat(ratios) if ratios else torch.empty(0, dtype=torch.float64)
+    share = adaptive_percentile(population) / 100
+    pairs = [(tensor, forget[name]) for name, tensor in full.items()]
+    if all(kernels.is_compiled(*pair) for pair in pairs):
+        return _ranked_by_counting(pairs, share, population)
+    ratios = [importance_ratios(*pair, population).flatten() for pair in pairs]
+    pooled = torch.cat([ratio[torch.isfinite(ratio)] for ratio in ratios])
     if not len(pooled):
         return 0.0
-    rank = math.ceil(adaptive_percentile(population) / 100 * len(pooled))
-    return float(pooled.kthvalue(max(rank, 1)).values)
+    return float(pooled.kthvalue(max(1, math.ceil(share * len(pooled)))).values)
+
+
+def _ranked_by_counting(
+    pairs: list[tuple[Tensor, Tensor]], share: float, population: Population
+) -> float:
+    """The same in two passes over the sums: which bucket the rank falls into, then where in it."""
+    arrays = [(kernels.flat(full), kernels.flat(forget)) for full, forget in pairs]
+    numbers = (float(population.total - population.forgotten), float(population.forgotten))
+    by_thread = np.zeros((torch.get_num_threads(), kernels.BUCKETS), dtype=np.int64)
+    for full, forget in arrays:
+        kernels.count_ratios(by_thread, full, forget, *numbers, ROUNDING)
+    counts = by_thread.sum(axis=0)
+    if not counts.any():
+        return 0.0
+    rank = max(1, math.ceil(share * int(counts.sum())))
+    bucket = int(np.searchsorted(np.cumsum(counts), rank))
+    found = np.empty(counts[bucket])
+    filled = 0
+    for full, forget in arrays:
+        filled = kernels.collect_ratios(found, filled, bucket, full, forget, *numbers, ROUNDING)
+    found.sort()
+    return float(found[rank - 1 - int(counts[:bucket].sum())])

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from workers.unlearning import kernels
 from workers.unlearning.estimators import Power
 
 # Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
 CACHED_ENTRIES = 1 << 20
 DEVICE_ENTRIES = 1 << 27
+# From so many on, calling a compiled loop is worth it.
+LARGE = 1 << 14
 # Entries that are widened at once.
 BLOCK = 1 << 17
 
@@ -76,7 +79,11 @@ class Window:
 
     def _add(self, total: Tensor, gradients: Tensor) -> None:
         """Add gradients [b, *shape of `total`]."""
-        if total.dtype != gradients.dtype:
+        large = total.numel() >= LARGE and self.power is Power.SQUARE
+        if large and kernels.is_compiled(total, gradients):
+            rows = gradients.view(len(gradients), -1).numpy()
+            kernels.add_squares(kernels.flat(total), rows)
+        elif total.dtype != gradients.dtype:
             self._add_widened(total, gradients)
         elif len(gradients) == 1:
             self.power.add_to(total, gradients[0])

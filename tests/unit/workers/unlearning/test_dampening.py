@@ -11,6 +11,7 @@ from torch import Tensor
 from models.errors import NothingRetained
 from workers.unlearning.dampening import (
     Population,
+    apply_factors,
     dampen,
     dampened_counts,
     dampening_factors,
@@ -67,6 +68,53 @@ def test_factors_equal_the_plain_formula_bit_for_bit(
         oracle(f, g, population, selection, strength) for f, g in zip(full, forget, strict=True)
     ]
     assert found.tolist() == expected
+    # The compiled loop, over tensors of one dimension and of two.
+    for shape in ((-1,), (-1, 1)):
+        factors = {"w": torch.ones(len(full), dtype=torch.float64).view(shape)}
+        sums = {
+            name: {"w": torch.tensor(values, dtype=torch.float64).view(shape)}
+            for name, values in (("full", full), ("forget", forget))
+        }
+        count = tighten(
+            factors,
+            sums["full"],
+            sums["forget"],
+            population,
+            selection=selection,
+            strength=strength,
+        )
+        assert factors["w"].flatten().tolist() == expected
+        assert count == sum(factor < 1 for factor in expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(
+    weights=st.lists(
+        st.tuples(st.floats(-10, 10, width=32), magnitudes, magnitudes), min_size=1, max_size=30
+    ),
+    selection=st.floats(0.0625, 1000, width=32),
+    strength=st.floats(0.0625, 10, width=32),
+)
+def test_one_cohort_is_dampened_in_place_bit_for_bit(
+    dtype: torch.dtype,
+    weights: list[tuple[float, float, float]],
+    selection: float,
+    strength: float,
+) -> None:
+    before = torch.tensor([w for w, _, _ in weights], dtype=torch.float32)
+    retain = torch.tensor([r for _, r, _ in weights], dtype=torch.float64).to(dtype)
+    forget = torch.tensor([f for _, _, f in weights], dtype=torch.float64).to(dtype)
+    after = {"w": before.clone()}
+    count = dampen(
+        after, retain={"w": retain}, forget={"w": forget}, selection=selection, strength=strength
+    )
+    expected = []
+    for row, weight in enumerate(before):
+        r, f = retain[row], forget[row]
+        factor = (strength * r / f).clamp(max=1) if f > selection * r else torch.tensor(1.0)
+        expected.append(float(weight) if factor >= 1 else float(weight * factor))
+    assert after["w"].double().tolist() == [float(torch.tensor(w).float()) for w in expected]
+    assert count <= len(weights)
 
 
 def test_a_weight_that_only_the_forgotten_use_becomes_zero() -> None:
@@ -140,7 +188,7 @@ def test_weights_are_multiplied_in_float64_and_rounded_once(values: list[float])
         "w": torch.tensor(values, dtype=torch.float32),
         "running_mean": torch.tensor([1.0]),
     }
-    found = dampen(weights, factors)
+    found = apply_factors(weights, factors)
     expected = torch.tensor(
         [value * float(f) for value, f in zip(weights["w"].tolist(), factors["w"], strict=True)],
         dtype=torch.float64,
