@@ -134,9 +134,17 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @click.option("--std", default="1", show_default=True, help="One number, or one per channel.")
 @click.option("--holdout-fraction", type=float, default=0.1, show_default=True)
 @click.option("--holdout-seed", type=int, default=0, show_default=True)
+@click.option(
+    "--estimator",
+    type=click.Choice(["empirical", "predictive", "label_free"]),
+    default="empirical",
+    show_default=True,
+    help="How it is measured what matters to a sample.",
+)
 @click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A JSON file.")
+@click.option("--nproc", type=click.IntRange(1), help="Processes [EXPUNGE_PROCESSES, else 1].")
 @click.pass_obj
-def enrol(settings: Settings, /, name: str, **given: Any) -> None:
+def enrol(settings: Settings, /, name: str, nproc: int | None, **given: Any) -> None:
     """Put a trained network under management, here and now, with a progress bar."""
     from workers.enrol_command import enrol_here, enrolment_from
 
@@ -144,7 +152,9 @@ def enrol(settings: Settings, /, name: str, **given: Any) -> None:
         enrolment = enrolment_from(name, **given)
     except ValidationError as error:
         raise click.UsageError(sentences(error)) from error
-    enrol_here(enrolment, settings)
+    enrol_here(
+        enrolment, settings if nproc is None else settings.model_copy(update={"processes": nproc})
+    )
 
 
 @main.command()

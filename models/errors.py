@@ -181,6 +181,23 @@ class NonFiniteGradient(ExpungeError):
         self.position = position
 
 
+class RanksFailed(ExpungeError):
+    """A process of an enrolment has died."""
+
+
+class RankRefused(ExpungeError):
+    """A process of an enrolment has found something wrong; `kind` is that error's."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self._kind = kind
+
+    @property
+    def kind(self) -> str:
+        """The kind of what was found."""
+        return self._kind
+
+
 class NotEvaluable(ExpungeError):
     """The network is in a state in which no per-sample gradient exists."""
 

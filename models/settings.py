@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=0, ge=0, description="Threads a worker computes with; 0 means one per core."
     )
+    processes: int = Field(
+        default=1, ge=1, description="Processes of an enrolment; on GPUs, one for each."
+    )
+    shard_size: int = Field(
+        default=8192, ge=1, description="Samples after which an enrolment notes how far it is."
+    )
     device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
     log_level: str = Field(default="INFO", description="Level of the log on standard error.")
 

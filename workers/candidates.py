@@ -25,7 +25,7 @@ from workers.unlearning.dampening import (
     tighten,
     unit_factors,
 )
-from workers.unlearning.importances import Sums, add_sums, zero_sums
+from workers.unlearning.importances import Sums, add_sums
 from workers.unlearning.methods import METHODS
 from workers.unlearning.tuning import MOST_RUNGS, Setting, most_recognised, strengthened
 from workers.unlearning.verification import measure
@@ -34,6 +34,8 @@ from workers.weighing import Weighed
 
 # Unseen samples of a label forgotten whole that its accuracy is measured on, at most.
 WATCHED_PER_LABEL = 1000
+# Sums of cohorts that are kept in memory between rungs, at most.
+MOST_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Mixture:
 
 
 class Mixer:
-    """Combines cohorts; their sums are added up from the store one cohort at a time."""
+    """Combines cohorts; their sums are added up from the store, and kept while there is room."""
 
     def __init__(
         self, run: Run, subject: Subject, kept: Mapping[int, KeptSums], resources: Resources
@@ -108,6 +110,7 @@ class Mixer:
         self._subject = subject
         self._kept = kept
         self._resources = resources
+        self._added_up: dict[Cohort, Sums] = {}
 
     def mix(self, settings: Mapping[Cohort, Setting]) -> Mixture:
         """Dampen with these settings; cohorts without one get that of the policy's method."""
@@ -134,9 +137,15 @@ class Mixer:
         return Mixture(chosen, reports, factors, apply_factors(self._subject.base, factors))
 
     def _sums(self, cohort: Cohort) -> Sums:
-        sums = zero_sums(self._subject.network)
-        for label in cohort.labels:
+        if cohort in self._added_up:
+            return self._added_up[cohort]
+        first, *rest = cohort.labels
+        sums = read_on(self._kept[first].artifact, self._resources)
+        for label in rest:
             add_sums(sums, read_on(self._kept[label].artifact, self._resources))
+        size = sum(tensor.nbytes for tensor in sums.values())
+        if size * (len(self._added_up) + 1) <= MOST_BYTES:
+            self._added_up[cohort] = sums
         return sums
 
 

@@ -6,9 +6,9 @@ Nothing is visible until the last step; if any step refuses, the registered mode
 nothing else is kept.
 """
 
+import hashlib
 import logging
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +39,13 @@ from workers.enrolment_records import (
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.progress import Progress, Report, Tracker
+from workers.ranks import sum_in_ranks
 from workers.resources import Resources
-from workers.subjects import batches_of
+from workers.shards import ShardLog, fingerprint, sum_shards
 from workers.tensors import read_tensors, write_tensors
-from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights
-from workers.unlearning.estimators import Estimator, estimator_of
-from workers.unlearning.importances import Provenance, Sums, squared_gradient_sums
+from workers.unlearning.estimators import estimator_of
+from workers.unlearning.importances import Provenance
 from workers.weighing import store_sums
 from workers.weights import check_weights
 
@@ -99,7 +99,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     try:
         with heartbeat.beating():
             try:
-                activate(model_id, epoch, _prepare(enrolment, resources, report), resources)
+                activate(model_id, epoch, _enrolled(enrolment, resources, report), resources)
             except LeaseLost:
                 raise
             except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
@@ -110,33 +110,77 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
         log.warning("The enrolment of %s was taken over: %s", model_id, error)
 
 
-def _prepare(enrolment: Enrolment, resources: Resources, report: Report) -> Enrolled:
-    """All the work and all the files; no rows yet."""
-    _require_below_root(enrolment, resources.settings.sources_root)
-    network = build(enrolment.architecture).to(resources.device)
+@dataclass(frozen=True)
+class Prepared:
+    """What was checked before any gradient: the network with its weights, and its samples."""
+
+    network: nn.Module
+    weights: Weights
+    indexed: Indexed
+
+
+def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Prepared:
+    """Check everything that an enrolment declares, and that its parts fit together."""
+    _require_below_root(enrolment, root)
+    network = build(enrolment.architecture).to(device)
     weights = _checked_weights(enrolment, network)
     network.load_state_dict(weights)
-    indexed = _index(enrolment, resources.settings.sources_root)
-    training = indexed.training()
-    _try_out(network, enrolment, indexed.dataset, training, resources.device)
+    indexed = _index(enrolment, root)
+    _try_out(network, enrolment, indexed, device)
+    return Prepared(network, weights, indexed)
+
+
+def _enrolled(enrolment: Enrolment, resources: Resources, report: Report) -> Enrolled:
+    """All the work and all the files; no rows yet."""
+    prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
+    training = prepared.indexed.training()
+    log = _shard_log(enrolment, prepared, resources)
+    tracker = Tracker(Phase.WEIGH, len(training), report)
     estimator = estimator_of(enrolment.estimator)
-    sums = _full_sums(network, estimator, indexed.dataset, training, resources.device, report)
-    # Only now, when nothing can be refused any more, are files made.
+    if resources.settings.processes > 1:
+        sum_in_ranks(enrolment, log.path, resources.settings, tracker.advance)
+        sums, _ = log.read(prepared.network)
+    else:
+        sums = sum_shards(
+            prepared.network,
+            estimator,
+            prepared.indexed.dataset,
+            training,
+            log,
+            resources.settings.shard_size,
+            tracker.advance,
+        )
+    # Only now, when nothing can be refused any more, are files made that stay.
     metadata = enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
-    base = resources.store.put(lambda path: write_tensors(path, weights, metadata))
+    base = resources.store.put(lambda path: write_tensors(path, prepared.weights, metadata))
     provenance = Provenance.of(
         estimator,
         weights=base.sha256,
-        manifest=indexed.manifest_digest,
+        manifest=prepared.indexed.manifest_digest,
         device=resources.device.type,
     )
-    return Enrolled(
+    enrolled = Enrolled(
         base=base,
         full=store_sums(sums, len(training), provenance, resources),
         provenance=provenance,
-        rows=indexed.rows,
-        manifest_digest=indexed.manifest_digest,
+        rows=prepared.indexed.rows,
+        manifest_digest=prepared.indexed.manifest_digest,
     )
+    log.discard()
+    return enrolled
+
+
+def _shard_log(enrolment: Enrolment, prepared: Prepared, resources: Resources) -> ShardLog:
+    with Path(enrolment.weights).expanduser().open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    name = fingerprint(
+        weights=weights,
+        manifest=prepared.indexed.manifest_digest,
+        device=resources.device.type,
+        shard_size=resources.settings.shard_size,
+        **enrolment.model_dump(mode="json", include={"architecture", "preprocessing", "estimator"}),
+    )
+    return ShardLog(resources.settings.data_dir / "enrolments" / f"{name}.safetensors")
 
 
 def _checked_weights(enrolment: Enrolment, network: nn.Module) -> Weights:
@@ -162,39 +206,18 @@ def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
     return Indexed(dataset, rows, manifest_digest(index, splits))
 
 
-def _full_sums(
-    network: nn.Module,
-    estimator: Estimator,
-    dataset: Dataset,
-    training: list[tuple[int, int]],
-    device: torch.device,
-    report: Report,
-) -> Sums:
-    tracker = Tracker(Phase.WEIGH, len(training), report)
-
-    def counted() -> Iterator[Batch]:
-        for batch in batches_of(dataset, training, device):
-            yield batch
-            tracker.advance(len(batch))
-
-    try:
-        return squared_gradient_sums(network, counted(), estimator=estimator)
-    except SampleUnreadable as error:
-        raise DatasetUnreadable(str(error)) from error
-
-
 def _try_out(
     network: nn.Module,
     enrolment: Enrolment,
-    dataset: Dataset,
-    training: list[tuple[int, int]],
+    indexed: Indexed,
     device: torch.device,
 ) -> None:
     """Classify one sample, so that what does not fit is found before hours of gradients."""
     classes = enrolment.architecture.num_classes
     try:
         with torch.no_grad():
-            outputs = network(dataset.load([training[0][0]]).to(device))
+            first, _ = indexed.training()[0]
+            outputs = network(indexed.dataset.load([first]).to(device))
     except SampleUnreadable as error:
         raise DatasetUnreadable(str(error)) from error
     except RuntimeError as error:

@@ -32,11 +32,7 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
     settings.require_services()
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    # The same sample must give the same gradient every time, at full precision.
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    require_determinism()
     database = Database(settings.database_url, pool_size=3)
     try:
         yield Resources(
@@ -49,6 +45,14 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
         )
     finally:
         database.close()
+
+
+def require_determinism() -> None:
+    """The same sample must give the same gradient every time, at full precision."""
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def worker_name() -> str:

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 from torch import nn
 
 from models.errors import UnknownArchitecture

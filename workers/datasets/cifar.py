@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in torchvision's folder, checked by torchvision's MD5 sums."""
 
 import numpy as np
-import torchvision  # type: ignore[import-untyped]
+import torchvision
 
 from models.errors import DatasetUnreadable
 from models.records.states import Split

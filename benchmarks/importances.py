@@ -1,0 +1,195 @@
+"""What do exact per-sample Fisher sums cost, next to one plain forward and backward pass?
+
+Interleaved in one process, medians, threads fixed; every contender gets the same batch. Contenders
+that take seconds a sample get a part of it. Peak memory is read in a process of its own for each.
+
+`python -m benchmarks.importances`
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torchvision
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from benchmarks import contenders, results
+from models.specifications import ArchitectureSpec
+from workers.architectures import build
+from workers.unlearning.batches import Batch
+
+THREADS = 2
+CLASSES = 10
+BATCH = 64
+GROWTH = (8, 16, 32, 64, 128)
+# Contenders that are slower get so many samples.
+FEW = 16
+Contender = Callable[[nn.Module, Batch], contenders.Run]
+
+CONTENDERS: Mapping[str, tuple[Contender, int]] = {
+    "plain": (contenders.plain, BATCH),
+    "ours": (contenders.ours, BATCH),
+    "ours, reproducible": (contenders.ours_reproducible, BATCH),
+    "batch-1 loop": (contenders.loop, FEW),
+    "vmap(grad)": (contenders.by_vmap, FEW),
+    "BackPACK": (contenders.backpack, FEW),
+    "Opacus": (contenders.opacus, FEW),
+}
+console = Console()
+
+
+def resnet18(*, cifar_stem: bool) -> nn.Module:
+    """Torchvision's ResNet18 for ten classes."""
+    options: dict[str, bool | int | float | str] = {"cifar_stem": True} if cifar_stem else {}
+    return build(ArchitectureSpec(name="resnet18", num_classes=CLASSES, options=options))
+
+
+def vit() -> nn.Module:
+    """12 layers, width 192, 65 tokens."""
+    network: nn.Module = torchvision.models.VisionTransformer(
+        image_size=32,
+        patch_size=4,
+        num_layers=12,
+        num_heads=3,
+        hidden_dim=192,
+        mlp_dim=768,
+        num_classes=CLASSES,
+    )
+    return network.eval()
+
+
+NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
+    "ResNet18, stock stem": lambda: resnet18(cifar_stem=False),
+    "ResNet18, CIFAR stem": lambda: resnet18(cifar_stem=True),
+    "ViT, 12 x 192": vit,
+}
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=7)
+    repetitions = parser.parse_args().repetitions
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")
+    found = {
+        name: {
+            "contenders": compare(make(), repetitions),
+            "growth": growth(make(), repetitions),
+            "memory": {who: peak(name, who) for who in ("plain", "ours", "ours, reproducible")},
+        }
+        for name, make in NETWORKS.items()
+    }
+    path = results.write("importances", {"batch": BATCH, "networks": found})
+    _print(found)
+    results.plot_bars(
+        "importances",
+        {name: network["contenders"] for name, network in found.items()},
+        "time per sample / plain forward and backward pass",
+    )
+    console.print(f"Written to {path}.")
+    return 0
+
+
+def batch_of(size: int) -> Batch:
+    """Random images of 32 x 32: what they show does not matter to the time."""
+    generator = torch.Generator().manual_seed(size)
+    images = torch.randn(size, 3, 32, 32, generator=generator)
+    return Batch.of(images, torch.randint(0, CLASSES, (size,), generator=generator))
+
+
+def compare(network: nn.Module, repetitions: int) -> dict[str, Any]:
+    """Milliseconds per sample of every contender, and their ratio to the plain pass."""
+    runs: dict[str, contenders.Run] = {}
+    unsupported: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for name, (contender, size) in CONTENDERS.items():
+        try:
+            runs[name] = contender(network, batch_of(size))
+            sizes[name] = size
+        except contenders.Unsupported as error:
+            unsupported[name] = str(error)
+    seconds = interleaved(runs, repetitions)
+    plain = seconds["plain"] / BATCH
+    return {
+        name: {"ms_per_sample": 1e3 * s / sizes[name], "ratio": s / sizes[name] / plain}
+        for name, s in seconds.items()
+    } | {name: {"unsupported": reason} for name, reason in unsupported.items()}
+
+
+def growth(network: nn.Module, repetitions: int) -> dict[str, Any]:
+    """Milliseconds per sample of ours and of the plain pass as the batch grows."""
+    found = {}
+    for size in GROWTH:
+        batch = batch_of(size)
+        runs = {"plain": contenders.plain(network, batch), "ours": contenders.ours(network, batch)}
+        seconds = interleaved(runs, repetitions)
+        found[str(size)] = {name: 1e3 * s / size for name, s in seconds.items()}
+    return found
+
+
+def interleaved(runs: Mapping[str, contenders.Run], repetitions: int) -> dict[str, float]:
+    """Median seconds of each, taken in turns."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    for _ in range(repetitions):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            taken[name].append(time.perf_counter() - started)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def peak(network: str, contender: str) -> float:
+    """MiB that a pass adds to a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_peak, args=(network, contender, sender))
+    process.start()
+    mebibytes: float = receiver.recv()
+    process.join()
+    return mebibytes
+
+
+def _peak(network: str, contender: str, sender: Any) -> None:
+    torch.set_num_threads(THREADS)
+    make, size = CONTENDERS[contender]
+    built = NETWORKS[network]()
+    # Libraries and kernels are loaded by a first pass.
+    make(built, batch_of(2))()
+    run = make(built, batch_of(size))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    run()
+    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    for name, network in found.items():
+        table = Table(title=name)
+        for column in ("", "ms per sample", "x plain"):
+            table.add_column(column)
+        for who, figures in network["contenders"].items():
+            if "unsupported" in figures:
+                table.add_row(who, "-", figures["unsupported"][:60])
+            else:
+                table.add_row(who, f"{figures['ms_per_sample']:.2f}", f"{figures['ratio']:.2f}")
+        console.print(table)
+        console.print("growth", json.dumps(network["growth"]))
+        console.print("peak MiB above the network", json.dumps(network["memory"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

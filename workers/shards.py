@@ -1,0 +1,132 @@
+"""The pass over all training samples: shard by shard, by one process or by several together.
+
+After every shard the sums so far are written down, so an enrolment that was killed goes on where it
+was. What is written belongs to exactly these weights, samples and this estimator; anything else
+starts anew.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import distributed, nn
+
+from models.errors import DatasetUnreadable, SampleUnreadable, WeightsUnreadable
+from workers.datasets import Dataset
+from workers.subjects import Position, batches_of
+from workers.tensors import read_tensors, write_tensors
+from workers.unlearning.batches import Batch
+from workers.unlearning.estimators import Estimator
+from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
+
+
+def fingerprint(**identity: object) -> str:
+    """A name for what sums are sums of."""
+    canonical = json.dumps(identity, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ShardLog:
+    """The file in which the sums of the first shards are kept, one for each fingerprint."""
+
+    path: Path
+
+    def read(self, network: nn.Module) -> tuple[Sums, int]:
+        """The sums, and how many shards they are of; of none if there is no whole file."""
+        try:
+            sums, metadata = read_tensors(self.path)
+        except WeightsUnreadable:
+            return zero_sums(network), 0
+        device = next(network.parameters()).device
+        return {name: tensor.to(device) for name, tensor in sums.items()}, metadata["shards"]
+
+    def write(self, sums: Sums, shards: int) -> None:
+        """Replace the file, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            write_tensors(temporary, sums, {"shards": shards})
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """The sums are kept elsewhere now."""
+        self.path.unlink(missing_ok=True)
+
+
+def sum_shards(
+    network: nn.Module,
+    estimator: Estimator,
+    dataset: Dataset,
+    training: Sequence[Position],
+    log: ShardLog,
+    shard_size: int,
+    advance: Callable[[int], None],
+) -> Sums:
+    """Fisher sums over `training`; `advance` is told of every so many samples that are done.
+
+    In a group of `torch.distributed` every rank takes its share of each shard, and all get the
+    sums. Raises `DatasetUnreadable` naming an image that cannot be read.
+    """
+    rank, ranks = _place()
+    sums, done = log.read(network)
+    done = _agreed(done)
+    advance(min(done * shard_size, len(training)))
+    for shard, start in enumerate(range(0, len(training), shard_size)):
+        if shard < done:
+            continue
+        samples = training[start : start + shard_size]
+        part = _sum(network, estimator, dataset, samples[rank::ranks], advance, ranks)
+        if ranks > 1:
+            for tensor in part.values():
+                distributed.all_reduce(tensor)
+        add_sums(sums, part)
+        if rank == 0:
+            log.write(sums, shard + 1)
+    return sums
+
+
+def _sum(
+    network: nn.Module,
+    estimator: Estimator,
+    dataset: Dataset,
+    samples: Sequence[Position],
+    advance: Callable[[int], None],
+    ranks: int,
+) -> Sums:
+    def counted() -> Iterator[Batch]:
+        for batch in batches_of(dataset, samples, next(network.parameters()).device):
+            yield batch
+            # The other ranks have done as many.
+            advance(len(batch) * ranks)
+
+    try:
+        return squared_gradient_sums(network, counted(), estimator=estimator)
+    except SampleUnreadable as error:
+        raise DatasetUnreadable(str(error)) from error
+
+
+def _place() -> tuple[int, int]:
+    """The rank of this process, and how many there are."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def _agreed(done: int) -> int:
+    """How many shards are done, by the first rank's file: others may be on other machines."""
+    if not distributed.is_initialized():
+        return done
+    value = torch.tensor([done])
+    if distributed.get_backend() == "nccl":
+        value = value.cuda()
+    distributed.broadcast(value, src=0)
+    return int(value)
