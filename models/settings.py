@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     shard_size: int = Field(
         default=8192, ge=1, description="Samples after which an enrolment notes how far it is."
     )
+    loaders: int = Field(
+        default=0, ge=0, description="Processes that read images for each of an enrolment's own."
+    )
     device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
     log_level: str = Field(default="INFO", description="Level of the log on standard error.")
 

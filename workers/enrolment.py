@@ -147,7 +147,7 @@ def _enrolled(enrolment: Enrolment, resources: Resources, report: Report) -> Enr
             prepared.indexed.dataset,
             training,
             log,
-            resources.settings.shard_size,
+            resources.settings,
             tracker.advance,
         )
     # Only now, when nothing can be refused any more, are files made that stay.

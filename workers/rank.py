@@ -54,7 +54,7 @@ def take_part(job: Path) -> int:
             prepared.indexed.dataset,
             prepared.indexed.training(),
             ShardLog(Path(said["log"])),
-            settings.shard_size,
+            settings,
             _Teller(tells=distributed.get_rank() == 0).advance,
         )
     except ExpungeError as error:

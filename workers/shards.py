@@ -16,8 +16,10 @@ import torch
 from torch import distributed, nn
 
 from models.errors import DatasetUnreadable, SampleUnreadable, WeightsUnreadable
+from models.settings import Settings
 from workers.datasets import Dataset
-from workers.subjects import Position, batches_of
+from workers.loading import load_ahead
+from workers.subjects import Position
 from workers.tensors import read_tensors, write_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
@@ -42,7 +44,7 @@ class ShardLog:
             sums, metadata = read_tensors(self.path)
         except WeightsUnreadable:
             return zero_sums(network), 0
-        device = next(network.parameters()).device
+        device = _device(network)
         return {name: tensor.to(device) for name, tensor in sums.items()}, metadata["shards"]
 
     def write(self, sums: Sums, shards: int) -> None:
@@ -68,10 +70,11 @@ def sum_shards(
     dataset: Dataset,
     training: Sequence[Position],
     log: ShardLog,
-    shard_size: int,
+    settings: Settings,
     advance: Callable[[int], None],
 ) -> Sums:
-    """Fisher sums over `training`; `advance` is told of every so many samples that are done.
+    """Fisher sums over `training`; `advance` is told of every so many samples that are done, those
+    of other ranks included.
 
     In a group of `torch.distributed` every rank takes its share of each shard, and all get the
     sums. Raises `DatasetUnreadable` naming an image that cannot be read.
@@ -79,12 +82,14 @@ def sum_shards(
     rank, ranks = _place()
     sums, done = log.read(network)
     done = _agreed(done)
-    advance(min(done * shard_size, len(training)))
-    for shard, start in enumerate(range(0, len(training), shard_size)):
+    advance(min(done * settings.shard_size, len(training)))
+    for shard, start in enumerate(range(0, len(training), settings.shard_size)):
         if shard < done:
             continue
-        samples = training[start : start + shard_size]
-        part = _sum(network, estimator, dataset, samples[rank::ranks], advance, ranks)
+        samples = training[start : start + settings.shard_size]
+        mine = samples[rank::ranks]
+        batches = load_ahead(dataset, mine, _device(network), loaders=settings.loaders)
+        part = _sum(network, estimator, batches, lambda count: advance(count * ranks))
         if ranks > 1:
             for tensor in part.values():
                 distributed.all_reduce(tensor)
@@ -97,21 +102,22 @@ def sum_shards(
 def _sum(
     network: nn.Module,
     estimator: Estimator,
-    dataset: Dataset,
-    samples: Sequence[Position],
+    batches: Iterator[Batch],
     advance: Callable[[int], None],
-    ranks: int,
 ) -> Sums:
     def counted() -> Iterator[Batch]:
-        for batch in batches_of(dataset, samples, next(network.parameters()).device):
+        for batch in batches:
             yield batch
-            # The other ranks have done as many.
-            advance(len(batch) * ranks)
+            advance(len(batch))
 
     try:
         return squared_gradient_sums(network, counted(), estimator=estimator)
     except SampleUnreadable as error:
         raise DatasetUnreadable(str(error)) from error
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _place() -> tuple[int, int]:

@@ -61,14 +61,6 @@ class Subject:
         return self.network
 
 
-def batches_of(
-    dataset: Dataset, samples: Sequence[Position], device: torch.device
-) -> Iterator[Batch]:
-    """Inputs [b, channels, size, size] and labels [b], in the order of `samples`."""
-    for start in range(0, len(samples), BATCH):
-        yield one_batch(dataset, samples[start : start + BATCH], device)
-
-
 def readable_batches(
     dataset: Dataset,
     samples: Sequence[Position],
@@ -95,11 +87,12 @@ def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.devic
     """All of `samples` at once; `SampleUnreadable` if an image cannot be read."""
     positions = [position for position, _ in samples]
     labels = [label for _, label in samples]
-    return Batch(
-        dataset.load(positions).to(device),
-        torch.tensor(labels, dtype=torch.int64, device=device),
+    batch = Batch(
+        dataset.load(positions),
+        torch.tensor(labels, dtype=torch.int64),
         torch.tensor(positions, dtype=torch.int64),
     )
+    return batch.to(device)
 
 
 def load_subject(run: Run, resources: Resources) -> Subject:

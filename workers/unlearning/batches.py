@@ -27,6 +27,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device; positions stay where Python reads them."""
+        return Batch(
+            self.inputs.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.positions,
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The same in memory from which devices copy without waiting; PyTorch's loader calls it."""
+        return Batch(self.inputs.pin_memory(), self.labels.pin_memory(), self.positions)
+
     def part(self, start: int, stop: int) -> "Batch":
         """The samples from `start` to before `stop`."""
         return Batch(self.inputs[start:stop], self.labels[start:stop], self.positions[start:stop])

@@ -16,11 +16,11 @@ import torch
 from models.artifacts import Artifact
 from models.errors import RankRefused, RanksFailed
 from models.records import FisherSums, ModelState
-from models.registry import find_model
+from models.registry import find_model, register_model
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import Digits, enrol_model
-from workers.enrolment import prepare
+from workers.enrolment import enrol, prepare
 from workers.ranks import sum_in_ranks
 from workers.resources import open_resources
 from workers.shards import ShardLog, sum_shards
@@ -37,7 +37,7 @@ def two(settings: Settings) -> Settings:
     return settings.model_copy(update={"processes": 2, "shard_size": SHARD})
 
 
-def by_one_process(digits: Digits, log: Path) -> Sums:
+def by_one_process(digits: Digits, log: Path, settings: Settings | None = None) -> Sums:
     """The sums by this process alone, in one shard."""
     prepared = prepare(digits.enrolment, None, torch.device("cpu"))
     return sum_shards(
@@ -46,7 +46,7 @@ def by_one_process(digits: Digits, log: Path) -> Sums:
         prepared.indexed.dataset,
         prepared.indexed.training(),
         ShardLog(log),
-        10_000,
+        settings or Settings(),
         lambda _count: None,
     )
 
@@ -103,6 +103,14 @@ def test_after_a_kill_complete_shards_are_not_computed_again(
     assert not advanced or sum(advanced) <= 540
 
 
+def test_images_read_ahead_by_other_processes_give_the_same_sums(
+    digits: Digits, tmp_path: Path
+) -> None:
+    expected = by_one_process(digits, tmp_path / "one.safetensors")
+    found = by_one_process(digits, tmp_path / "ahead.safetensors", Settings(loaders=2))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_what_a_process_finds_wrong_is_told_in_its_words(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
@@ -110,6 +118,20 @@ def test_what_a_process_finds_wrong_is_told_in_its_words(
     with pytest.raises(RankRefused, match="position 7 holds NaN") as caught:
         sum_in_ranks(with_nan(digits, tmp_path), log, two, lambda _count: None)
     assert caught.value.kind == "dataset-unreadable"
+
+
+def test_an_image_that_cannot_be_read_ahead_is_named(
+    settings: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    with open_resources(settings.model_copy(update={"loaders": 2})) as resources:
+        with resources.database.transaction() as session:
+            model_id = register_model(session, with_nan(digits, tmp_path), "tests").id
+        enrol(model_id, resources)
+        with resources.database.reading() as session:
+            failure = find_model(session, "digits").failure
+    assert failure is not None
+    assert failure["kind"] == "dataset-unreadable"
+    assert "position 7 holds NaN" in failure["detail"]
 
 
 def test_a_process_that_cannot_even_start_is_told_too(
