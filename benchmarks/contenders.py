@@ -1,4 +1,6 @@
-"""Other ways to per-sample squared gradients, each as its own documentation says.
+"""Ways to per-sample squared gradients of some batches, each as its own documentation says.
+
+The slow ones take one batch.
 
 Where a package does not support a layer, the layer's parameters are frozen for it, which makes it
 faster than it would be: those figures are lower bounds. `Unsupported` says why there is none.
@@ -22,29 +24,34 @@ class Unsupported(Exception):
     """The package cannot do it for this network."""
 
 
-def plain(network: nn.Module, batch: Batch) -> Run:
-    """One forward and backward pass: what training costs."""
+def plain(network: nn.Module, batches: list[Batch]) -> Run:
+    """Forward and backward passes: what training costs."""
     network = copy.deepcopy(network).requires_grad_(True)
 
     def run() -> None:
-        network.zero_grad()
-        torch.autograd.backward(nn.functional.cross_entropy(network(batch.inputs), batch.labels))
+        for batch in batches:
+            network.zero_grad()
+            loss = nn.functional.cross_entropy(network(batch.inputs), batch.labels)
+            torch.autograd.backward(loss)
 
     return run
 
 
-def ours(network: nn.Module, batch: Batch) -> Run:
+def ours(network: nn.Module, batches: list[Batch]) -> Run:
     """The pass of this project, as enrolment uses it."""
-    return lambda: squared_gradient_sums(network, [batch], batch_size=len(batch))
+    return lambda: squared_gradient_sums(network, batches, batch_size=len(batches[0]))
 
 
-def ours_reproducible(network: nn.Module, batch: Batch) -> Run:
+def ours_reproducible(network: nn.Module, batches: list[Batch]) -> Run:
     """The pass of this project, as requests use it, at the same batch size."""
-    return lambda: squared_gradient_sums(network, [batch], batch_size=len(batch), reproducible=True)
+    return lambda: squared_gradient_sums(
+        network, batches, batch_size=len(batches[0]), reproducible=True
+    )
 
 
-def loop(network: nn.Module, batch: Batch) -> Run:
+def loop(network: nn.Module, batches: list[Batch]) -> Run:
     """One sample at a time."""
+    (batch,) = batches
     network = copy.deepcopy(network).requires_grad_(True)
     parameters = list(network.parameters())
 
@@ -59,8 +66,9 @@ def loop(network: nn.Module, batch: Batch) -> Run:
     return run
 
 
-def by_vmap(network: nn.Module, batch: Batch) -> Run:
+def by_vmap(network: nn.Module, batches: list[Batch]) -> Run:
     """`vmap(grad)`, eight samples at once."""
+    (batch,) = batches
     parameters = {name: p.detach() for name, p in network.named_parameters()}
 
     def loss(values: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
@@ -79,8 +87,9 @@ def by_vmap(network: nn.Module, batch: Batch) -> Run:
     return run
 
 
-def backpack(network: nn.Module, batch: Batch) -> Run:
+def backpack(network: nn.Module, batches: list[Batch]) -> Run:
     """BackPACK's SumGradSquared."""
+    (batch,) = batches
     from backpack import backpack as context
     from backpack import extend
     from backpack.extensions import SumGradSquared
@@ -100,8 +109,9 @@ def backpack(network: nn.Module, batch: Batch) -> Run:
     return run
 
 
-def opacus(network: nn.Module, batch: Batch) -> Run:
+def opacus(network: nn.Module, batches: list[Batch]) -> Run:
     """Opacus' GradSampleModule; the parameters of layers that it refuses are frozen."""
+    (batch,) = batches
     from opacus import GradSampleModule
 
     # It looks at modules in train mode only; there is no dropout here, and statistics stay running.

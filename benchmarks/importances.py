@@ -9,12 +9,12 @@ that take seconds a sample get a part of it. Peak memory is read in a process of
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,19 +31,20 @@ from workers.unlearning.batches import Batch
 THREADS = 2
 CLASSES = 10
 BATCH = 64
-GROWTH = (8, 16, 32, 64, 128)
+GROWTH = (8, 32, 128)
 # Contenders that are slower get so many samples.
 FEW = 16
-Contender = Callable[[nn.Module, Batch], contenders.Run]
+Contender = Callable[[nn.Module, list[Batch]], contenders.Run]
 
-CONTENDERS: Mapping[str, tuple[Contender, int]] = {
-    "plain": (contenders.plain, BATCH),
-    "ours": (contenders.ours, BATCH),
-    "ours, reproducible": (contenders.ours_reproducible, BATCH),
-    "batch-1 loop": (contenders.loop, FEW),
-    "vmap(grad)": (contenders.by_vmap, FEW),
-    "BackPACK": (contenders.backpack, FEW),
-    "Opacus": (contenders.opacus, FEW),
+# Each with the size of its batches and their number: ours and the plain pass get a whole window.
+CONTENDERS: Mapping[str, tuple[Contender, int, int]] = {
+    "plain": (contenders.plain, BATCH, 4),
+    "ours": (contenders.ours, BATCH, 4),
+    "ours, reproducible": (contenders.ours_reproducible, BATCH, 4),
+    "batch-1 loop": (contenders.loop, FEW, 1),
+    "vmap(grad)": (contenders.by_vmap, FEW, 1),
+    "BackPACK": (contenders.backpack, FEW, 1),
+    "Opacus": (contenders.opacus, FEW, 1),
 }
 console = Console()
 
@@ -78,7 +79,7 @@ NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
 def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--repetitions", type=int, default=5)
     repetitions = parser.parse_args().repetitions
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
@@ -114,14 +115,14 @@ def compare(network: nn.Module, repetitions: int) -> dict[str, Any]:
     runs: dict[str, contenders.Run] = {}
     unsupported: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for name, (contender, size) in CONTENDERS.items():
+    for name, (contender, size, count) in CONTENDERS.items():
         try:
-            runs[name] = contender(network, batch_of(size))
-            sizes[name] = size
+            runs[name] = contender(network, [batch_of(size)] * count)
+            sizes[name] = size * count
         except contenders.Unsupported as error:
             unsupported[name] = str(error)
     seconds = interleaved(runs, repetitions)
-    plain = seconds["plain"] / BATCH
+    plain = seconds["plain"] / sizes["plain"]
     return {
         name: {"ms_per_sample": 1e3 * s / sizes[name], "ratio": s / sizes[name] / plain}
         for name, s in seconds.items()
@@ -132,10 +133,13 @@ def growth(network: nn.Module, repetitions: int) -> dict[str, Any]:
     """Milliseconds per sample of ours and of the plain pass as the batch grows."""
     found = {}
     for size in GROWTH:
-        batch = batch_of(size)
-        runs = {"plain": contenders.plain(network, batch), "ours": contenders.ours(network, batch)}
+        batches = [batch_of(size)] * (GROWTH[-1] // size)
+        runs = {
+            "plain": contenders.plain(network, batches),
+            "ours": contenders.ours(network, batches),
+        }
         seconds = interleaved(runs, repetitions)
-        found[str(size)] = {name: 1e3 * s / size for name, s in seconds.items()}
+        found[str(size)] = {name: 1e3 * s / GROWTH[-1] for name, s in seconds.items()}
     return found
 
 
@@ -165,15 +169,22 @@ def peak(network: str, contender: str) -> float:
 
 def _peak(network: str, contender: str, sender: Any) -> None:
     torch.set_num_threads(THREADS)
-    make, size = CONTENDERS[contender]
+    make, size, _ = CONTENDERS[contender]
     built = NETWORKS[network]()
     # Libraries and kernels are loaded by a first pass.
-    make(built, batch_of(2))()
-    run = make(built, batch_of(size))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    make(built, [batch_of(2)])()
+    run = make(built, [batch_of(size)])
+    # 5: forget the peak so far (proc(5), clear_refs).
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
     run()
-    run()
-    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    sender.send((_status("VmHWM") - before) / 1024)
+
+
+def _status(field: str) -> int:
+    """A figure of this process in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.errors import NonFiniteGradient
 from workers.unlearning.batches import Batch, joined
 from workers.unlearning.estimators import Estimator
+from workers.unlearning.memory import is_out_of_memory
 from workers.unlearning.per_sample import Window, add_batch
 
 # Samples of a window: enough to make the widening cheap, few enough for float32.
@@ -79,7 +80,7 @@ class Summation:
             try:
                 return self._add_batches(samples)
             except (RuntimeError, MemoryError) as error:
-                if self._batch_size == 1 or not _is_out_of_memory(error):
+                if self._batch_size == 1 or not is_out_of_memory(error):
                     raise
                 self._batch_size //= 2
             # Only out here has the failed pass let go of its memory.
@@ -154,10 +155,3 @@ def _add_scaled(total: Tensor, addend: Tensor, scale: float) -> None:
     for start in range(0, flat_total.numel(), BLOCK):
         wide = flat_addend[start : start + BLOCK].double()
         flat_total[start : start + BLOCK].add_(wide, alpha=scale)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # PyTorch has no class of its own for a CPU that has no memory left.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in str(error)
-    )

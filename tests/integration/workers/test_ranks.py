@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +79,16 @@ def test_after_a_kill_complete_shards_are_not_computed_again(
     job = tmp_path / "job.json"
     enrolment = digits.enrolment.model_dump(mode="json", by_alias=True)
     job.write_text(json.dumps({"enrolment": enrolment, "log": str(log.path)}))
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "workers.rank", "2", str(job)],
         env={**os.environ, **two.environment()},
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not log.path.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        # It says from time to time how far it is.
+        while process.stdout.readline() and not log.path.exists():
+            pass
+        process.send_signal(signal.SIGKILL)
     network = prepare(digits.enrolment, None, torch.device("cpu")).network
     _, done = log.read(network)
     assert done >= 1

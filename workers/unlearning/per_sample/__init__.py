@@ -6,6 +6,7 @@ gradient is a function of two things at hand: what went into the operation and t
 came out of it. So:
 
     recorder.py     watches a forward pass, and taps every operation that uses parameters
+    coupling.py     operations for which there are no per-sample gradients at all
     tape.py         what it noted of that pass, and what it does when the gradients come back
     linear.py  convolution.py  normalisation.py  embedding.py  attention.py  direct.py
                     the rules, one kind of operation each
@@ -39,10 +40,12 @@ def add_batch(
     each sample's loss by its own logits. The network's parameters must not require gradients.
     """
     with torch.enable_grad():
-        logits, tape = record(network, inputs, window)
+        logits, recorder = record(network, inputs, window)
+    tape = recorder.tape
     gradients = output_gradients(logits)
     if logits.requires_grad:
         torch.autograd.backward(logits, gradients)
+        recorder.require_all_noticed()
     tape.finish()
     if tape.uncovered:
         add_by_vmap(network, sorted(tape.uncovered), inputs, gradients, window)

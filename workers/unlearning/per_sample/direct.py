@@ -14,14 +14,18 @@ from torch import Tensor
 from workers.unlearning.per_sample.call import Call, NotCovered
 from workers.unlearning.per_sample.tape import Expression
 
-ADDITIONS = (torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, Tensor.add_, Tensor.__iadd__)
+IN_PLACE = (Tensor.add_, Tensor.__iadd__)
+ADDITIONS = (torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, *IN_PLACE)
 MULTIPLICATIONS = (torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__)
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
 
 
 def add(call: Call, left: Tensor, right: Tensor) -> Tensor:
     """The sum of an expression and the samples."""
-    expression, _ = _operands(call, left, right)
+    expression, samples = _operands(call, left, right)
+    if call.func in IN_PLACE and (samples is right or samples._is_view()):  # noqa: SLF001
+        # The sum's gradient arrives at what it is a view of, not at the view.
+        raise NotCovered
     call.tape.use(expression)
     output: Tensor = call.func(call.value(left), call.value(right))
 

@@ -1,12 +1,13 @@
 """Parameters that no rule covers: their per-sample gradients by `vmap(grad)`, for these alone."""
 
+import warnings
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from models.errors import NotEvaluable
+from workers.unlearning.memory import is_out_of_memory
 from workers.unlearning.per_sample.window import Window
 
 # Samples at once: every one has its own activations and gradients.
@@ -37,10 +38,13 @@ def add_by_vmap(
     for start in range(0, len(inputs), SAMPLES):
         some = slice(start, start + SAMPLES)
         try:
-            found = vmap(gradients)(inputs[some], output_gradients[some])
-        except torch.OutOfMemoryError:
-            raise
+            with warnings.catch_warnings():
+                # Some operations are not vectorised but repeated. That is slow, and right.
+                warnings.filterwarnings("ignore", "There is a performance drop")
+                found = vmap(gradients)(inputs[some], output_gradients[some])
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise NotEvaluable(
                 f"No per-sample gradients can be found of {', '.join(names)}: the network uses "
                 f"them in a way that is neither known nor can be vectorised ({error})."

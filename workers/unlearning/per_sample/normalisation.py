@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import NotEvaluable
 from workers.unlearning.per_sample.call import Call
 
 
@@ -26,11 +25,10 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """`functional.batch_norm` with running statistics: input [size · k, channels, …]."""
-    if training or running_mean is None or running_var is None:
-        raise NotEvaluable(
-            "A batch normalisation uses the statistics of its batch, which couples the samples: "
-            "no per-sample gradients exist. Use running statistics (eval mode)."
-        )
+    # Others have been refused.
+    assert not training
+    assert running_mean is not None
+    assert running_var is not None
     call.require_constant(input, running_mean, running_var)
     scale, shift = call.expression(weight), call.expression(bias)
     samples = _channels_first(call, input)

@@ -20,6 +20,7 @@ from workers.unlearning.per_sample import direct
 from workers.unlearning.per_sample.attention import multi_head_attention
 from workers.unlearning.per_sample.call import Call, NotCovered
 from workers.unlearning.per_sample.convolution import convolution
+from workers.unlearning.per_sample.coupling import refuse_coupling
 from workers.unlearning.per_sample.embedding import embedding
 from workers.unlearning.per_sample.linear import linear
 from workers.unlearning.per_sample.normalisation import batch_norm, group_norm, layer_norm
@@ -39,22 +40,13 @@ RULES: Mapping[Callable[..., Any], Callable[..., Any]] = {
     **direct.RULES,
 }
 
-DROPOUTS = (
-    functional.dropout,
-    functional.dropout1d,
-    functional.dropout2d,
-    functional.dropout3d,
-    functional.alpha_dropout,
-    functional.feature_alpha_dropout,
-)
 
-
-def record(network: nn.Module, inputs: Tensor, window: Window) -> tuple[Tensor, Tape]:
+def record(network: nn.Module, inputs: Tensor, window: Window) -> tuple[Tensor, "Recorder"]:
     """Run the network forward, and note how its parameters meet the samples."""
-    tape = Tape(len(inputs), window)
-    with Recorder(network, inputs, tape):
+    recorder = Recorder(network, inputs, Tape(len(inputs), window))
+    with recorder:
         logits = network(inputs)
-    return logits, tape
+    return logits, recorder
 
 
 class Recorder(TorchFunctionMode):
@@ -62,7 +54,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, network: nn.Module, inputs: Tensor, tape: Tape) -> None:
         super().__init__()
-        self._tape = tape
+        self.tape = tape
         self._expressions = {
             id(parameter): Expression(parameter, {name: parameter})
             for name, parameter in network.named_parameters()
@@ -91,16 +83,27 @@ class Recorder(TorchFunctionMode):
                 involved[id(tensor)] = expression
             elif tensor.requires_grad or id(tensor) in self._unfollowed:
                 meets_samples = True
-        if func in DROPOUTS:
-            _refuse_dropout(func, *args, **kwargs)
+        refuse_coupling(func, args, kwargs)
         if involved and meets_samples:
             return self._meet(func, args, kwargs, involved)
         if involved:
             return self._express(func, args, kwargs, involved)
         result = func(*args, **kwargs)
         if meets_samples:
-            self._unfollowed.update((id(t), t) for t in _tensors((result,)) if not t.requires_grad)
+            self._keep_unfollowed(result, _written(func, args))
         return result
+
+    def require_all_noticed(self) -> None:
+        """Raise `NotEvaluable` if gradients have reached a parameter past all rules."""
+        missed = [name for name, leaf in self._leaves.items() if leaf.grad is not None]
+        if missed:
+            raise NotEvaluable(
+                f"No per-sample gradients can be found of {', '.join(missed)}: what is computed "
+                "from them meets the samples in a way that is not known."
+            )
+
+    def _keep_unfollowed(self, *results: Any) -> None:
+        self._unfollowed.update((id(t), t) for t in _tensors(results) if not t.requires_grad)
 
     def _meet(
         self,
@@ -110,15 +113,24 @@ class Recorder(TorchFunctionMode):
         involved: Mapping[int, Expression],
     ) -> Any:
         rule = RULES.get(func)
-        call = Call(func, self._tape, involved, self)
+        call = Call(func, self.tape, involved, self)
         if rule is not None and _accepts(rule, call, *args, **kwargs):
             with contextlib.suppress(NotCovered):
-                return rule(call, *args, **kwargs)
+                result = rule(call, *args, **kwargs)
+                self._keep_unfollowed(result)
+                return result
         for expression in involved.values():
-            self._tape.give_up(*expression.leaves)
+            self.tape.give_up(*expression.leaves)
+        for tensor in _written(func, args):
+            if id(tensor) in involved:
+                names = ", ".join(involved[id(tensor)].leaves)
+                raise NotEvaluable(
+                    f"No per-sample gradients can be found of {names}: the samples are written "
+                    "into a tensor that is computed from them."
+                )
         args, kwargs = _replaced(args, call.value), _replaced(kwargs, call.value)
         result = func(*args, **kwargs)
-        self._unfollowed.update((id(t), t) for t in _tensors((result,)) if not t.requires_grad)
+        self._keep_unfollowed(result, _written(func, args))
         return result
 
     def _express(
@@ -139,13 +151,13 @@ class Recorder(TorchFunctionMode):
             return tensor if name is None else leaves[name]
 
         result = func(*_replaced(args, stand_in), **_replaced(kwargs, stand_in))
-        for tensor in _tensors((result,)):
+        for tensor in _tensors((result, _written(func, args))):
             if tensor.requires_grad:
                 self._expressions[id(tensor)] = Expression(tensor, leaves)
             target = involved.get(id(tensor))
             if target is not None and leaves.keys() != target.leaves.keys():
                 # An expression was changed in place, and whatever it is a view of with it.
-                self._tape.give_up(*leaves)
+                self.tape.give_up(*leaves)
         return result
 
     def _leaf(self, name: str, expression: Expression) -> Tensor:
@@ -183,11 +195,11 @@ def _accepts(rule: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
     return True
 
 
-def _refuse_dropout(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    given = inspect.signature(func).bind(*args, **kwargs)
-    given.apply_defaults()
-    if given.arguments["training"] and given.arguments["p"]:
-        raise NotEvaluable(
-            "The network drops activations at random, so its gradients are random too. "
-            "Call network.eval(), and let functional.dropout follow self.training."
-        )
+def _written(func: Callable[..., Any], args: tuple[Any, ...]) -> list[Tensor]:
+    """What the function changes in place: its first argument, and what that is a view of."""
+    name = getattr(func, "__name__", "")
+    in_place = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+    if not in_place or not args or not isinstance(args[0], Tensor):
+        return []
+    base = args[0]._base  # noqa: SLF001  (what a view is a view of has no other name)
+    return [args[0]] if base is None else [args[0], base]

@@ -74,7 +74,10 @@ class Tape:
         """`output`, with `hook` called once with its gradient.
 
         What the hook holds is let go of after the call, as autograd does with what it has saved.
+        Where the network has turned gradients off there are none, for parameters neither.
         """
+        if not torch.is_grad_enabled():
+            return output
         if not output.requires_grad:
             anchor = torch.zeros((), dtype=output.dtype, device=output.device, requires_grad=True)
             output = _Anchor.apply(output, anchor)
@@ -108,7 +111,8 @@ class Tape:
             )
             for name, gradient in zip(expression.leaves, carried, strict=True):
                 if gradient is not None and name not in self.uncovered:
-                    self.window.add(name, gradient)
+                    # Autograd may give two parameters the same tensor, and the window changes it.
+                    self.window.add(name, gradient.clone())
         self._pending.clear()
 
 

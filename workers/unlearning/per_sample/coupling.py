@@ -1,0 +1,64 @@
+"""Operations that couple the samples of a batch or are random: refused, whoever calls them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from models.errors import NotEvaluable
+
+# Which of its arguments make the operation one of these; torch's own have no signature to ask.
+DROPOUTS = (
+    functional.dropout,
+    functional.dropout1d,
+    functional.dropout2d,
+    functional.dropout3d,
+    functional.alpha_dropout,
+    functional.feature_alpha_dropout,
+)
+PLAIN_DROPOUTS = (torch.dropout, torch.alpha_dropout, torch.feature_dropout)
+
+
+def refuse_coupling(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    """Raise `NotEvaluable` for dropout and for batch normalisation with the batch's statistics."""
+    if func in DROPOUTS:
+        given = _given(func, args, kwargs)
+        _refuse_dropout(given["p"] if given["training"] else 0)
+    elif func in PLAIN_DROPOUTS:
+        _, p, train = (*args, *kwargs.values())
+        _refuse_dropout(p if train else 0)
+    elif func is functional.scaled_dot_product_attention:
+        _refuse_dropout(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0))
+    elif func is functional.batch_norm:
+        given = _given(func, args, kwargs)
+        _refuse_statistics(given["training"] or given["running_mean"] is None)
+    elif func is torch.batch_norm:
+        _refuse_statistics(kwargs.get("training", args[5] if len(args) > 5 else True))
+
+
+def _given(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    bound = inspect.signature(func).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _refuse_dropout(probability: float) -> None:
+    if probability:
+        raise NotEvaluable(
+            "The network drops activations at random, so its gradients are random too. "
+            "Call network.eval(), and let functional.dropout follow self.training."
+        )
+
+
+def _refuse_statistics(of_batch: bool) -> None:
+    if of_batch:
+        raise NotEvaluable(
+            "A batch normalisation uses the statistics of its batch, which couples the samples: "
+            "no per-sample gradients exist. Use running statistics (eval mode)."
+        )
