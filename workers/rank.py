@@ -18,8 +18,8 @@ from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import load_settings
 from models.specifications import Enrolment
-from workers.enrolment import prepare
 from workers.failures import describe
+from workers.preparation import prepare
 from workers.progress import REPORT_EVERY_S
 from workers.resources import choose_device, require_determinism
 from workers.shards import ShardLog, sum_shards

@@ -19,7 +19,8 @@ from models.registry import find_model, register_model
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import Digits, enrol_model
-from workers.enrolment import enrol, prepare
+from workers.enrolment import enrol
+from workers.preparation import prepare
 from workers.ranks import sum_in_ranks
 from workers.resources import open_resources
 from workers.shards import ShardLog, sum_shards
