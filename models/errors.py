@@ -188,14 +188,16 @@ class RanksFailed(ExpungeError):
 class RankRefused(ExpungeError):
     """A process of an enrolment has found something wrong; `kind` is that error's."""
 
-    def __init__(self, kind: str, message: str) -> None:
+    found: str | None = None
+
+    def __init__(self, found: str, message: str) -> None:
         super().__init__(message)
-        self._kind = kind
+        self.found = found
 
     @property
     def kind(self) -> str:
         """The kind of what was found."""
-        return self._kind
+        return self.found or super().kind
 
 
 class NotEvaluable(ExpungeError):
