@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.errors import NothingRetained
 from workers.unlearning import kernels
+from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.importances import Sums
 
 Weights = dict[str, Tensor]
@@ -103,11 +104,11 @@ def tighten_tensor(
     strength: float,
 ) -> int:
     """The same for one tensor, all three of them float64 of one shape."""
-    if kernels.is_compiled(factor, full, forget):
+    if is_compiled(factor, full, forget):
         return kernels.tighten(
-            kernels.flat(factor),
-            kernels.flat(full),
-            kernels.flat(forget),
+            flat(factor),
+            flat(full),
+            flat(forget),
             float(population.total - population.forgotten),
             float(population.forgotten),
             selection,
@@ -121,10 +122,10 @@ def tighten_tensor(
 
 def scale(weights: Tensor, factors: Tensor) -> Tensor:
     """Each weight times its factor, in float64, rounded once to the weights' own precision."""
-    if not kernels.is_compiled(weights, factors):
+    if not is_compiled(weights, factors):
         return (weights.double() * factors).to(weights.dtype)
     scaled = torch.empty_like(weights)
-    kernels.scale(kernels.flat(weights), kernels.flat(factors), kernels.flat(scaled))
+    kernels.scale(flat(weights), flat(factors), flat(scaled))
     return scaled
 
 
@@ -155,8 +156,8 @@ def dampen(
     dampened = 0
     for name, importance in forget.items():
         tensors = (weights[name], retain[name], importance)
-        if kernels.is_compiled(*tensors):
-            into, of_retained, of_forgotten = map(kernels.flat, tensors)
+        if is_compiled(*tensors):
+            into, of_retained, of_forgotten = map(flat, tensors)
             dampened += kernels.dampen(into, of_retained, of_forgotten, selection, strength)
             continue
         selected = importance > selection * retain[name]

@@ -5,43 +5,18 @@ memory is what they wait for; five operations in a row cost five times one loop.
 and for other number formats their callers use tensor operations, which give the same bits.
 """
 
-from typing import Any
-
 import numba
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-Array = NDArray[Any]
+from workers.unlearning.compiled import Array, compiled, compiled_parallel
 
 # Entries that one thread works on at a time; they stay in its cache.
 BLOCK = 1 << 14
 # The upper half of a float32's bits: what ratios are counted by.
 BUCKETS = 1 << 16
 
-# Division as the processor does it: by 0 it is infinite, not an exception.
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-_compiled_parallel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 
-
-def is_compiled(*tensors: Tensor) -> bool:
-    """Whether the compiled loops can work on these tensors."""
-    return all(
-        tensor.device.type == "cpu"
-        and tensor.is_contiguous()
-        and tensor.dtype in (torch.float32, torch.float64)
-        for tensor in tensors
-    )
-
-
-def flat(tensor: Tensor) -> Array:
-    """The tensor's own memory, as one row."""
-    array: Array = tensor.detach().view(-1).numpy()
-    return array
-
-
-@_compiled_parallel
+@compiled_parallel
 def add_squares(total: Array, gradients: Array) -> None:
     """total[i] += Σ over samples of gradients[sample, i]², squared in the precision of `total`.
 
@@ -56,7 +31,19 @@ def add_squares(total: Array, gradients: Array) -> None:
                 part[i] += wide * wide
 
 
-@_compiled_parallel
+@compiled_parallel
+def add_scaled(total: Array, addend: Array, scale: float) -> None:
+    """Add scale · addend to `total`, in the precision of `total`.
+
+    `total` [rows, columns, taps], `addend` the same in any order of memory.
+    """
+    for row in numba.prange(total.shape[0]):
+        for column in range(total.shape[1]):
+            for tap in range(total.shape[2]):
+                total[row, column, tap] += scale * total.dtype.type(addend[row, column, tap])
+
+
+@compiled_parallel
 def tighten(
     factors: Array,
     full: Array,
@@ -85,7 +72,7 @@ def tighten(
     return dampened
 
 
-@_compiled_parallel
+@compiled_parallel
 def scale(weights: Array, factors: Array, out: Array) -> int:
     """out[i] = weights[i] · factors[i], rounded once; how many factors are below 1."""
     dampened = 0
@@ -96,7 +83,7 @@ def scale(weights: Array, factors: Array, out: Array) -> int:
     return dampened
 
 
-@_compiled_parallel
+@compiled_parallel
 def dampen(weights: Array, retain: Array, forget: Array, selection: float, strength: float) -> int:
     """weights[i] *= min(strength · retain[i] / forget[i], 1) where forget > selection · retain.
 
@@ -114,7 +101,7 @@ def dampen(weights: Array, retain: Array, forget: Array, selection: float, stren
     return dampened
 
 
-@_compiled
+@compiled
 def ratio(full: float, forget: float, retained: float, forgotten: float, rounding: float) -> float:
     """I_f / I_r; infinite where only the forgotten samples matter, NaN where none do."""
     difference = full - forget
@@ -123,14 +110,14 @@ def ratio(full: float, forget: float, retained: float, forgotten: float, roundin
     return np.inf if forget > 0.0 else np.nan
 
 
-@_compiled
+@compiled
 def bucket_of(value: float, bits: Array) -> int:
     """The bucket of a ratio; larger ratios have larger ones. `bits` is scratch, float32 [1]."""
     bits[0] = value
     return int(bits.view(np.uint32)[0] >> 16)
 
 
-@_compiled_parallel
+@compiled_parallel
 def count_ratios(
     counts: Array,
     full: Array,
@@ -151,7 +138,7 @@ def count_ratios(
                 row[bucket_of(value, bits)] += 1
 
 
-@_compiled
+@compiled
 def collect_ratios(
     found: Array,
     filled: int,

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import NonFiniteGradient
+from workers.unlearning import kernels
 from workers.unlearning.batches import Batch, joined
+from workers.unlearning.compiled import is_compiled, use_threads
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.memory import is_out_of_memory
 from workers.unlearning.per_sample import Window, add_batch
@@ -21,8 +23,6 @@ from workers.unlearning.per_sample import Window, add_batch
 WINDOW = 256
 # Gradients are scaled by 2 to a multiple of this, so that neither they nor their squares underflow.
 EXPONENT_STEP = 32
-# Sums are widened to float64 in blocks that stay in the processor's cache.
-BLOCK = 1 << 16
 
 
 def windows(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -148,10 +148,12 @@ def _exponent(gradients: Tensor) -> int:
 
 
 def _add_scaled(total: Tensor, addend: Tensor, scale: float) -> None:
-    if total.device.type != "cpu":
+    if not is_compiled(total):
         total.add_(addend.double(), alpha=scale)
         return
-    flat_total, flat_addend = total.view(-1), addend.view(-1)
-    for start in range(0, flat_total.numel(), BLOCK):
-        wide = flat_addend[start : start + BLOCK].double()
-        flat_total[start : start + BLOCK].add_(wide, alpha=scale)
+    # The layout of memory may be another; innermost is what lies side by side in both, or the taps.
+    shape = (total.shape[0] if total.dim() else 1, 1, -1)
+    if not addend.is_contiguous():
+        shape = (*total.shape[:2], -1)
+    use_threads()
+    kernels.add_scaled(total.view(shape).numpy(), addend.reshape(shape).numpy(), scale)

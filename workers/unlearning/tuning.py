@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from workers.unlearning import kernels
+from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.dampening import ROUNDING, Population, importance_ratios
 
 # How λ is lowered where a label that is forgotten whole is still recognised, and how often.
@@ -57,7 +58,7 @@ def adaptive_selection(
     """
     share = adaptive_percentile(population) / 100
     pairs = [(tensor, forget[name]) for name, tensor in full.items()]
-    if all(kernels.is_compiled(*pair) for pair in pairs):
+    if all(is_compiled(*pair) for pair in pairs):
         return _ranked_by_counting(pairs, share, population)
     ratios = [importance_ratios(*pair, population).flatten() for pair in pairs]
     pooled = torch.cat([ratio[torch.isfinite(ratio)] for ratio in ratios])
@@ -70,7 +71,7 @@ def _ranked_by_counting(
     pairs: list[tuple[Tensor, Tensor]], share: float, population: Population
 ) -> float:
     """The same in two passes over the sums: which bucket the rank falls into, then where in it."""
-    arrays = [(kernels.flat(full), kernels.flat(forget)) for full, forget in pairs]
+    arrays = [(flat(full), flat(forget)) for full, forget in pairs]
     numbers = (float(population.total - population.forgotten), float(population.forgotten))
     by_thread = np.zeros((torch.get_num_threads(), kernels.BUCKETS), dtype=np.int64)
     for full, forget in arrays:

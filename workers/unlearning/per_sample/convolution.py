@@ -1,16 +1,13 @@
 """Convolutions, of one, two or three dimensions.
 
 A sample's gradient at one tap of the kernel is the sum over positions of output ⊗ shifted input.
-Two ways to the sum over samples of its square, and the cheaper is taken:
+There are three ways to the sum over samples of its square:
 
-- Where a tap sees few positions (deep layers on small images), the square is multiplied out:
-  (Σ_t g_t x_t)² = Σ_{t ≤ s} c_ts (g_t g_s)(x_t x_s), c = 1 on the diagonal and 2 elsewhere. That is
-  one matmul over samples and pairs for every tap, and no per-sample gradient is ever written down.
-- Else the samples' gradients are computed, some at a time, and squared while they are in the cache:
-  as matmuls with the unfolded input, or by the library's own kernel, to which several samples at a
-  time are one convolution in groups.
-
-Which is cheaper was measured; see docs/benchmarks.md.
+- Where the output has one position there is nothing to sum: the square of the product is the
+  product of the squares, and each tap is one matmul over all samples.
+- On a CPU, ungrouped kernels of two dimensions go through the compiled products.
+- Else the samples' gradients are computed, some at a time: as matmuls with the unfolded input, or
+  by the library's own kernel, to which some samples are one convolution in groups.
 """
 
 import itertools
@@ -25,15 +22,12 @@ from torch.nn import functional
 from workers.unlearning.estimators import Power
 from workers.unlearning.per_sample.call import Call, NotCovered
 from workers.unlearning.per_sample.window import Window
+from workers.unlearning.products import Sliding, is_tiled
 
 Sizes = tuple[int, ...]
 
-# Up to so many output positions the square is multiplied out.
-FEW_POSITIONS = 4
-# Up to so many the unfolded input is cheaper than the library's kernel, which has to be called.
-SOME_POSITIONS = 64
-# A kernel of more weights is large.
-LARGE_KERNEL = 1 << 18
+# Where the library is fast at convolutions in many groups; elsewhere unfolded inputs are faster.
+FAST_IN_GROUPS = ("cpu",)
 
 
 def convolution(
@@ -81,6 +75,11 @@ class Geometry:
     dilation: Sizes
     groups: int
 
+    def sliding(self) -> Sliding:
+        """The same of two dimensions, for the compiled products."""
+        (y, x), (top, left), (down, right) = self.stride, self.padding, self.dilation
+        return Sliding(stride=(y, x), padding=(top, left), dilation=(down, right))
+
     def kernel_gradients(self, outputs: Tensor, inputs: Tensor, shape: torch.Size) -> Tensor:
         """The gradients [b, *shape] of every sample's kernel, by one convolution in groups."""
         size = len(inputs)
@@ -101,26 +100,18 @@ class Geometry:
         )[1]
         return found.view(size, *shape)
 
-    def contacts(
-        self, kernel: Sizes, outputs: Sizes, inputs: Sizes
-    ) -> list[tuple[list[int], list[int]]]:
-        """For every tap, the output positions where it is inside the input, and where it is there.
+    def place_of(self, tap: Sizes, inputs: Sizes) -> int | None:
+        """Where a tap is for the first output position, or None if that is padding.
 
-        Positions count through all dimensions together, the last one fastest.
+        Places count through all dimensions together, the last one fastest.
         """
-        found = []
-        for tap in itertools.product(*map(range, kernel)):
-            along = [self._touched(d, tap[d], outputs[d], inputs[d]) for d in range(len(kernel))]
-            points = list(itertools.product(*along))
-            of_output = [_flat([p for p, _ in point], outputs) for point in points]
-            of_input = [_flat([p for _, p in point], inputs) for point in points]
-            found.append((of_output, of_input))
+        found = 0
+        for d, size in enumerate(inputs):
+            place = tap[d] * self.dilation[d] - self.padding[d]
+            if not 0 <= place < size:
+                return None
+            found = found * size + place
         return found
-
-    def _touched(self, d: int, tap: int, outputs: int, inputs: int) -> list[tuple[int, int]]:
-        start = tap * self.dilation[d] - self.padding[d]
-        reached = ((position, position * self.stride[d] + start) for position in range(outputs))
-        return [(position, place) for position, place in reached if 0 <= place < inputs]
 
 
 def add_kernel_gradients(
@@ -131,34 +122,17 @@ def add_kernel_gradients(
     `outputs` [b, rows, …] are gradients of the convolution's outputs, `inputs` [b, columns, …].
     """
     total = window.sums[name]
-    positions = math.prod(outputs.shape[2:])
-    may_multiply_out = geometry.groups == 1 and (
-        positions == 1 or (positions <= FEW_POSITIONS and window.power is Power.SQUARE)
-    )
-    if may_multiply_out:
-        _multiply_out(window.power, total, outputs, inputs, geometry)
-        return
-    if _is_unfolded(geometry, total, positions):
+    plain = geometry.groups == 1
+    if plain and math.prod(outputs.shape[2:]) == 1:
+        _add_one_position(window.power, window.taps_apart(name), outputs, inputs, geometry)
+    elif plain and total.dim() == 4 and is_tiled(total, outputs, inputs):
+        window.add_kernel_products(name, outputs, inputs, geometry.sliding())
+    elif plain and total.dim() == 4 and total.device.type not in FAST_IN_GROUPS:
         _unfold(window, name, outputs, inputs, geometry)
-        return
-    samples = window.entries_at_once(total) // (2 * total.numel())
-    if _is_large(total):
-        samples = 1
-    for some_out, some_in in _split(max(1, samples), outputs, inputs):
-        window.add(name, geometry.kernel_gradients(some_out, some_in, total.shape))
-
-
-def _is_large(kernel: Tensor) -> bool:
-    """On a CPU, kernels that are faster done one sample at a time."""
-    return kernel.device.type == "cpu" and kernel.numel() > LARGE_KERNEL
-
-
-def _is_unfolded(geometry: Geometry, kernel: Tensor, positions: int) -> bool:
-    if geometry.groups > 1 or kernel.dim() != 4:
-        return False
-    # Other devices than CPUs are slow at convolutions in many groups.
-    small = positions <= SOME_POSITIONS and not _is_large(kernel)
-    return small or kernel.device.type != "cpu"
+    else:
+        samples = window.entries_at_once(total) // (2 * total.numel())
+        for some_out, some_in in _split(max(1, samples), outputs, inputs):
+            window.add(name, geometry.kernel_gradients(some_out, some_in, total.shape))
 
 
 def _unfold(window: Window, name: str, outputs: Tensor, inputs: Tensor, geometry: Geometry) -> None:
@@ -180,47 +154,17 @@ def _split(samples: int, outputs: Tensor, inputs: Tensor) -> Iterator[tuple[Tens
         yield outputs[rows], inputs[rows]
 
 
-def _multiply_out(
+def _add_one_position(
     power: Power, total: Tensor, outputs: Tensor, inputs: Tensor, geometry: Geometry
 ) -> None:
-    contacts = geometry.contacts(total.shape[2:], outputs.shape[2:], inputs.shape[2:])
-    # [positions, b, rows or columns]: what a tap needs lies together.
-    outputs = outputs.flatten(2).permute(2, 0, 1).to(total.dtype).contiguous()
-    inputs = inputs.flatten(2).permute(2, 0, 1).to(total.dtype).contiguous()
-    taps = total.flatten(2)
-    for tap, (of_output, of_input) in enumerate(contacts):
-        if of_output:
-            found = torch.mm(
-                _pair_products(power, outputs, of_output).t(),
-                _pair_products(power, inputs, of_input, doubled=True),
-            )
-            # It is a sum of squares; only rounding makes it negative.
-            taps[:, :, tap].add_(found.clamp_(min=0))
-
-
-def _pair_products(
-    power: Power, values: Tensor, positions: list[int], *, doubled: bool = False
-) -> Tensor:
-    """Products of two positions' values, for every pair and sample: [pairs · b, channels]."""
-    if len(positions) == 1:
-        return power.of(values[positions[0]])
-    pairs = list(itertools.combinations_with_replacement(positions, 2))
-    first, second = zip(*pairs, strict=True)
-    products = values[list(first)] * values[list(second)]
-    if doubled:
-        for products_of_pair, (one, other) in zip(products, pairs, strict=True):
-            if one != other:
-                products_of_pair.mul_(2)
-    return products.flatten(0, 1)
+    taps, places = total.flatten(2), inputs.flatten(2)
+    of_outputs = power.of(outputs.flatten(1).to(total.dtype)).t()
+    for number, tap in enumerate(itertools.product(*map(range, total.shape[2:]))):
+        place = geometry.place_of(tap, inputs.shape[2:])
+        if place is not None:
+            taps[:, :, number].addmm_(of_outputs, power.of(places[:, :, place].to(total.dtype)))
 
 
 def _each(value: int | Sequence[int], dimensions: int) -> Sizes:
     sizes = (value,) if isinstance(value, int) else tuple(value)
     return sizes * dimensions if len(sizes) == 1 else sizes
-
-
-def _flat(point: Sequence[int], sizes: Sizes) -> int:
-    index = 0
-    for coordinate, size in zip(point, sizes, strict=True):
-        index = index * size + coordinate
-    return index

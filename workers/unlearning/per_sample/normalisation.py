@@ -6,10 +6,12 @@ of the shift the sum of the gradient.
 
 from collections.abc import Sequence
 
-import torch
+import numba
+import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
+from workers.unlearning.compiled import Array, compiled_reordered, is_compiled, use_threads
 from workers.unlearning.per_sample.call import Call
 
 
@@ -32,7 +34,6 @@ def batch_norm(
     call.require_constant(input, running_mean, running_var)
     scale, shift = call.expression(weight), call.expression(bias)
     samples = _channels_first(call, input)
-    channels = input.shape[1]
     call.tape.use(scale, shift)
     output = functional.batch_norm(
         input,
@@ -46,24 +47,59 @@ def batch_norm(
     )
 
     def add(gradient: Tensor) -> None:
-        # The library's own kernel, with every channel of every sample as a channel of one sample.
-        size = call.tape.size
-        _, of_scale, of_shift = torch.ops.aten.native_batch_norm_backward(
-            _channels_first(call, gradient).reshape(1, size * channels, -1),
-            samples.reshape(1, size * channels, -1),
-            None,
-            running_mean.repeat(size),
-            running_var.repeat(size),
-            None,
-            None,
-            False,
-            eps,
-            [False, True, True],
+        of_scale, of_shift = _added_up(
+            _channels_first(call, gradient), samples, running_mean, (running_var + eps).rsqrt()
         )
-        call.tape.add(scale, lambda: of_scale.view(size, channels))
-        call.tape.add(shift, lambda: of_shift.view(size, channels))
+        call.tape.add(scale, lambda: of_scale)
+        call.tape.add(shift, lambda: of_shift)
 
     return call.tape.tap(output, add)
+
+
+def _added_up(
+    gradients: Tensor, samples: Tensor, mean: Tensor, deviation: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Each sample's gradients of scale and shift [b, channels], of [b, channels, positions].
+
+    `deviation` is one over the standard deviation.
+    """
+    if is_compiled(gradients, samples, mean, deviation):
+        of_scale, of_shift = gradients.new_empty(2, *gradients.shape[:2])
+        use_threads()
+        _add_up(
+            gradients.numpy(),
+            samples.detach().numpy(),
+            mean.detach().numpy(),
+            deviation.detach().numpy(),
+            of_scale.numpy(),
+            of_shift.numpy(),
+        )
+        return of_scale, of_shift
+    normalised = (samples - mean[:, None]) * deviation[:, None]
+    return (gradients * normalised).sum(dim=2), gradients.sum(dim=2)
+
+
+@compiled_reordered
+def _add_up(
+    gradients: Array,
+    samples: Array,
+    mean: Array,
+    deviation: Array,
+    of_scale: Array,
+    of_shift: Array,
+) -> None:
+    """One pass over memory; positions are added up in float64."""
+    size, channels, positions = gradients.shape
+    for sample in numba.prange(size):
+        for channel in range(channels):
+            scaled = shifted = 0.0
+            for position in range(positions):
+                gradient = np.float64(gradients[sample, channel, position])
+                centred = np.float64(samples[sample, channel, position]) - mean[channel]
+                scaled += gradient * centred
+                shifted += gradient
+            of_scale[sample, channel] = scaled * deviation[channel]
+            of_shift[sample, channel] = shifted
 
 
 def layer_norm(

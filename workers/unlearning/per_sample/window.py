@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from workers.unlearning import kernels
+from workers.unlearning import kernels, products
+from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.estimators import Power
 
 # Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
@@ -58,6 +59,11 @@ class Window:
                 self.power.of(inputs[:, 0].to(total.dtype)),
             )
             return
+        if products.is_tiled(total, outputs, inputs):
+            products.add_products(
+                total[:, None, None], outputs[:, None], inputs[:, None], self.power
+            )
+            return
         at_once = self.entries_at_once(total)
         some_rows = max(1, at_once // total.shape[1])
         some_samples = max(1, at_once // (min(some_rows, total.shape[0]) * total.shape[1]))
@@ -67,6 +73,30 @@ class Window:
                 samples = slice(first, first + some_samples)
                 gradients = torch.bmm(outputs[samples, :, rows].transpose(1, 2), inputs[samples])
                 self._add(total[rows], gradients)
+
+    def add_kernel_products(
+        self, name: str, outputs: Tensor, inputs: Tensor, sliding: products.Sliding
+    ) -> None:
+        """Add gradients of a convolution's kernel [rows, columns, y, x], where that is tiled.
+
+        `outputs` [b, rows, y, x] are gradients of its outputs, `inputs` [b, columns, y, x].
+        """
+        total = self.taps_apart(name)
+        channels_last = (0, 2, 3, 1)
+        products.add_products(
+            total.permute(channels_last),
+            outputs.permute(channels_last),
+            inputs.permute(channels_last),
+            self.power,
+            sliding,
+        )
+
+    def taps_apart(self, name: str) -> Tensor:
+        """The sums of a convolution's kernel; on a CPU each tap's columns lie side by side."""
+        total = self.sums[name]
+        if total.dim() == 4 and total.device.type == "cpu":
+            total = self.sums[name] = total.contiguous(memory_format=torch.channels_last)
+        return total
 
     def add_rows(self, name: str, rows: Tensor, gradients: Tensor) -> None:
         """Add gradients [n, width] of the rows numbered `rows` [n] of a table."""
@@ -80,9 +110,9 @@ class Window:
     def _add(self, total: Tensor, gradients: Tensor) -> None:
         """Add gradients [b, *shape of `total`]."""
         large = total.numel() >= LARGE and self.power is Power.SQUARE
-        if large and kernels.is_compiled(total, gradients):
+        if large and is_compiled(total, gradients):
             rows = gradients.view(len(gradients), -1).numpy()
-            kernels.add_squares(kernels.flat(total), rows)
+            kernels.add_squares(flat(total), rows)
         elif total.dtype != gradients.dtype:
             self._add_widened(total, gradients)
         elif len(gradients) == 1:
