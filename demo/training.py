@@ -11,7 +11,7 @@ from models.specifications import ArchitectureSpec, DatasetSpec, HoldoutSpec, Pr
 from workers.architectures import build
 from workers.datasets import open_dataset
 from workers.datasets.indexing import split_samples
-from workers.tensors import write_tensors
+from workers.tensors import save_tensors
 
 BATCH = 64
 
@@ -76,4 +76,4 @@ def fit(
 
 def save(network: nn.Module, path: Path) -> None:
     """Write the weights as safetensors, as somebody who enrols a network would."""
-    write_tensors(path, network.state_dict(), {})
+    save_tensors(path, network.state_dict(), {})

@@ -100,7 +100,7 @@ def _enrolled(enrolment: Enrolment, resources: Resources, report: Report) -> Enr
         )
     # Only now, when nothing can be refused any more, are files made that stay.
     metadata = enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
-    base = resources.store.put(lambda path: write_tensors(path, prepared.weights, metadata))
+    base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
     provenance = Provenance.of(
         estimator,
         weights=base.sha256,

@@ -20,7 +20,7 @@ from models.settings import Settings
 from workers.datasets import Dataset
 from workers.loading import load_ahead
 from workers.subjects import Position
-from workers.tensors import read_tensors, write_tensors
+from workers.tensors import read_tensors, save_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
@@ -52,7 +52,7 @@ class ShardLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            write_tensors(temporary, sums, {"shards": shards})
+            save_tensors(temporary, sums, {"shards": shards})
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(self.path)

@@ -15,7 +15,7 @@ from workers.claims import Run
 from workers.datasets import Dataset, open_dataset
 from workers.probes import select_probe
 from workers.resources import Resources
-from workers.tensors import read_tensors
+from workers.tensors import parse_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
@@ -162,5 +162,5 @@ def load_subject(run: Run, resources: Resources) -> Subject:
 
 def read_on(artifact: Artifact, resources: Resources) -> dict[str, Tensor]:
     """An artifact's tensors on the worker's device, its bytes checked first."""
-    tensors, _ = read_tensors(resources.store.verified_path(artifact))
+    tensors, _ = parse_tensors(resources.store.read(artifact))
     return {name: tensor.to(resources.device) for name, tensor in tensors.items()}

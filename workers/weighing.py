@@ -121,5 +121,5 @@ def _add_kept(
 def store_sums(sums: Sums, count: int, provenance: Provenance, resources: Resources) -> KeptSums:
     """Write sums to the store, with what they are sums of."""
     metadata = {"provenance": vars(provenance), "sample_count": count}
-    artifact = resources.store.put(lambda path: write_tensors(path, sums, metadata))
+    artifact = resources.store.put(lambda writer: write_tensors(writer, sums, metadata))
     return KeptSums(artifact, count)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from models.artifacts.filesystem import FilesystemStore
-from models.artifacts.store import Artifact, ArtifactStore
+from models.artifacts.store import Artifact, ArtifactStore, Writer
 from models.errors import NotConfigured
 
-__all__ = ["STORES", "Artifact", "ArtifactStore", "open_store"]
+__all__ = ["STORES", "Artifact", "ArtifactStore", "Writer", "open_store"]
 
 STORES: Mapping[str, Callable[[str], ArtifactStore]] = {
     "file": FilesystemStore.from_url,

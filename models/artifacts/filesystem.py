@@ -1,6 +1,5 @@
 """Artifacts in a local folder: `sha256/ab/abcdef…`, written by temp file, fsync, rename, fsync."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -8,7 +7,8 @@ from io import BufferedReader
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from models.artifacts.store import Artifact
+from models.artifacts.hashing import HashedWriter, hashing, read_hashed
+from models.artifacts.store import Artifact, Writer
 from models.errors import ArtifactDamaged, ArtifactMissing
 
 PRIVATE = 0o700
@@ -27,14 +27,16 @@ class FilesystemStore:
         """`file:///absolute/folder`."""
         return cls(Path(unquote(urlsplit(url).path)))
 
-    def put(self, write: Callable[[Path], None]) -> Artifact:
-        """Store what `write` makes. A failed write leaves nothing behind but a clean folder."""
+    def put(self, write: Callable[[Writer], None]) -> Artifact:
+        """Store what `write` writes. A failed write leaves nothing behind but a clean folder."""
         descriptor, name = tempfile.mkstemp(dir=self._temporary)
-        os.close(descriptor)
         temporary = Path(name)
         try:
-            write(temporary)
-            artifact = _digest_and_sync(temporary)
+            with open(descriptor, "wb", buffering=0) as file, hashing() as digest:
+                writer = HashedWriter(file, digest)
+                write(writer)
+                os.fsync(descriptor)
+                artifact = Artifact(sha256=digest.hexdigest(), size=writer.size)
             final = self._path(artifact.sha256)
             final.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
             temporary.replace(final)
@@ -51,16 +53,16 @@ class FilesystemStore:
         except FileNotFoundError:
             raise _missing(sha256) from None
 
-    def verified_path(self, artifact: Artifact) -> Path:
-        """The stored file, after hashing all of it."""
-        with self.open(artifact.sha256) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+    def read(self, artifact: Artifact) -> bytearray:
+        """The bytes, hashed while they are read."""
+        with open(self.sized_path(artifact), "rb", buffering=0) as file:
+            content, found = read_hashed(file, artifact.size)
         if found != artifact.sha256:
             raise ArtifactDamaged(
                 f"Artifact {artifact.sha256} is damaged: its bytes hash to {found}. "
                 "Restore it from a backup; it is not used until then."
             )
-        return self._path(artifact.sha256)
+        return content
 
     def sized_path(self, artifact: Artifact) -> Path:
         """The stored file, if its size is right."""
@@ -71,7 +73,7 @@ class FilesystemStore:
         if found != artifact.size:
             raise ArtifactDamaged(
                 f"Artifact {artifact.sha256} is damaged: it has {found} bytes instead of "
-                f"{artifact.size}. Restore it from a backup; it is not served until then."
+                f"{artifact.size}. Restore it from a backup; it is not used until then."
             )
         return path
 
@@ -82,13 +84,6 @@ class FilesystemStore:
 
     def _path(self, sha256: str) -> Path:
         return self._root / "sha256" / sha256[:2] / sha256
-
-
-def _digest_and_sync(path: Path) -> Artifact:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return Artifact(sha256=sha256, size=os.fstat(file.fileno()).st_size)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 
+class Writer(Protocol):
+    """What takes the bytes of a new artifact."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Write all of `data`; it may change afterwards."""
+        ...
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One stored file: its SHA-256 in hex, and its size in bytes."""
@@ -18,16 +26,16 @@ class Artifact:
 class ArtifactStore(Protocol):
     """Write once, read by digest."""
 
-    def put(self, write: Callable[[Path], None]) -> Artifact:
-        """Store the file that `write` makes at the path it is given; atomic and durable."""
+    def put(self, write: Callable[[Writer], None]) -> Artifact:
+        """Store what `write` writes; atomic and durable."""
         ...
 
     def open(self, sha256: str) -> BufferedReader:
         """The stored bytes, from the start; `ArtifactMissing` if they are not there."""
         ...
 
-    def verified_path(self, artifact: Artifact) -> Path:
-        """A local file with exactly the artifact's bytes, hashed just now.
+    def read(self, artifact: Artifact) -> bytearray:
+        """All of the artifact's bytes, in memory of the caller's own, their digest compared.
 
         Raises `ArtifactMissing`, or `ArtifactDamaged` if the bytes are not those written.
         """

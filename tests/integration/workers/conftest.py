@@ -76,7 +76,7 @@ class Story:
     def path(self, version: int) -> Path:
         """The file of a version."""
         row = self.checkpoints()[version]
-        return self.resources.store.verified_path(Artifact(row.sha256, row.size))
+        return self.resources.store.sized_path(Artifact(row.sha256, row.size))
 
     def weights(self, version: int) -> dict[str, Tensor]:
         """The weights of a version."""

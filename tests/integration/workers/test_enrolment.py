@@ -86,7 +86,7 @@ def test_the_registered_model_is_active_at_its_base(resources: Resources, digits
     assert (model.progress, model.failure) == (None, None)
     assert model.enrolled_at is not None
     assert (base.version, base.parent_version, base.forgotten_count) == (0, None, 0)
-    path = resources.store.verified_path(Artifact(base.sha256, base.size))
+    path = resources.store.sized_path(Artifact(base.sha256, base.size))
     kept, given = load_file(path), load_file(digits.enrolment.weights)
     assert kept.keys() == given.keys()
     assert all(torch.equal(kept[name], given[name]) for name in given)
@@ -104,7 +104,7 @@ def test_the_sums_say_what_they_are_sums_of(resources: Resources, digits: Digits
     assert full.kind.value == "full"
     assert full.label is None
     assert full.sample_count == len(digits.sample_ids) * 9 // 10
-    path = resources.store.verified_path(Artifact(full.sha256, full.size))
+    path = resources.store.sized_path(Artifact(full.sha256, full.size))
     _, metadata = read_tensors(path)
     assert metadata == {"provenance": provenance, "sample_count": full.sample_count}
 
@@ -112,7 +112,7 @@ def test_the_sums_say_what_they_are_sums_of(resources: Resources, digits: Digits
 def test_the_sums_equal_a_loop_in_float64(resources: Resources, digits: Digits) -> None:
     with resources.database.reading() as session:
         full = _full(session, find_model(session, "digits").id)
-    kept = load_file(resources.store.verified_path(Artifact(full.sha256, full.size)))
+    kept = load_file(resources.store.sized_path(Artifact(full.sha256, full.size)))
     oracle = _oracle(digits)
     assert kept.keys() == oracle.keys()
     for name, expected in oracle.items():

@@ -67,7 +67,7 @@ def test_two_processes_enrol_a_network_with_the_sums_of_one(
             model = find_model(session, "digits")
             (full,) = session.query(FisherSums)
         assert model.state is ModelState.ACTIVE
-        sums, _ = read_tensors(resources.store.verified_path(Artifact(full.sha256, full.size)))
+        sums, _ = read_tensors(resources.store.sized_path(Artifact(full.sha256, full.size)))
     require_equal(sums, by_one_process(digits, tmp_path / "log.safetensors"))
     # What was written on the way is gone.
     assert not list((two.data_dir / "enrolments").glob("*"))

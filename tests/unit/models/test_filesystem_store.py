@@ -1,12 +1,14 @@
 """Artifacts in a folder: whole or not at all, and never other bytes than those written."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from models.artifacts import Artifact, open_store
+from models.artifacts import Artifact, Writer, open_store
 from models.artifacts.filesystem import FilesystemStore
+from models.artifacts.hashing import PIECE
 from models.errors import ArtifactDamaged, ArtifactMissing, NotConfigured
 
 CONTENT = bytes(range(256)) * 100
@@ -27,7 +29,7 @@ def _files(root: Path) -> list[Path]:
 
 
 def _put(store: FilesystemStore, content: bytes = CONTENT) -> Artifact:
-    return store.put(lambda path: path.write_bytes(content) and None)
+    return store.put(lambda writer: writer.write(content))
 
 
 def test_what_is_put_is_there_under_its_digest(store: FilesystemStore, root: Path) -> None:
@@ -35,15 +37,16 @@ def test_what_is_put_is_there_under_its_digest(store: FilesystemStore, root: Pat
     assert artifact == Artifact(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
     [path] = _files(root)
     assert path == root / "sha256" / artifact.sha256[:2] / artifact.sha256
-    assert store.verified_path(artifact) == store.sized_path(artifact) == path
+    assert store.sized_path(artifact) == path
+    assert store.read(artifact) == CONTENT
     with store.open(artifact.sha256) as file:
         assert file.read() == CONTENT
 
 
 def test_an_artifact_may_be_empty(store: FilesystemStore) -> None:
-    artifact = store.put(lambda path: None)
+    artifact = store.put(lambda writer: None)
     assert artifact.size == 0
-    assert store.verified_path(artifact).read_bytes() == b""
+    assert store.read(artifact) == b""
 
 
 def test_the_same_content_twice_is_one_file(store: FilesystemStore, root: Path) -> None:
@@ -52,8 +55,8 @@ def test_the_same_content_twice_is_one_file(store: FilesystemStore, root: Path) 
 
 
 def test_a_writer_that_raises_leaves_nothing(store: FilesystemStore, root: Path) -> None:
-    def write(path: Path) -> None:
-        path.write_bytes(CONTENT)
+    def write(writer: Writer) -> None:
+        writer.write(CONTENT)
         raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError, match="the disk is full"):
@@ -62,49 +65,60 @@ def test_a_writer_that_raises_leaves_nothing(store: FilesystemStore, root: Path)
     assert _put(store).size == len(CONTENT)
 
 
-def test_a_writer_may_replace_the_file_instead_of_filling_it(
-    store: FilesystemStore, root: Path, tmp_path: Path
-) -> None:
-    def write(path: Path) -> None:
-        other = tmp_path / "elsewhere"
-        other.write_bytes(CONTENT)
-        other.replace(path)
+@pytest.mark.parametrize("sizes", [[0], [1, 0, 2], [PIECE - 1, 2], [PIECE], [2 * PIECE + 1, 7]])
+def test_pieces_of_any_size_are_stored_in_order(store: FilesystemStore, sizes: list[int]) -> None:
+    parts = [os.urandom(size) for size in sizes]
 
-    assert store.verified_path(store.put(write)).read_bytes() == CONTENT
-    assert len(_files(root)) == 1
+    def write(writer: Writer) -> None:
+        # What has been written may be overwritten at once.
+        for part in parts:
+            buffer = bytearray(part)
+            writer.write(memoryview(buffer))
+            buffer[:] = bytes(len(buffer))
+
+    artifact = store.put(write)
+    whole = b"".join(parts)
+    assert artifact == Artifact(hashlib.sha256(whole).hexdigest(), len(whole))
+    assert store.read(artifact) == whole
+
+
+def test_what_was_read_is_the_readers_own(store: FilesystemStore) -> None:
+    artifact = _put(store)
+    store.read(artifact)[:] = bytes(len(CONTENT))
+    assert store.read(artifact) == CONTENT
 
 
 def test_others_cannot_read_what_is_stored(store: FilesystemStore) -> None:
-    path = store.verified_path(_put(store))
+    path = store.sized_path(_put(store))
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("offset", [0, 12_345, len(CONTENT) - 1])
 def test_one_flipped_bit_is_noticed(store: FilesystemStore, offset: int) -> None:
     artifact = _put(store)
-    path = store.verified_path(artifact)
+    path = store.sized_path(artifact)
     damaged = bytearray(CONTENT)
     damaged[offset] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(ArtifactDamaged, match=artifact.sha256):
-        store.verified_path(artifact)
+        store.read(artifact)
 
 
 @pytest.mark.parametrize("length", [0, 1, len(CONTENT) - 1])
 def test_a_truncated_file_is_noticed(store: FilesystemStore, length: int) -> None:
     artifact = _put(store)
-    store.verified_path(artifact).write_bytes(CONTENT[:length])
+    store.sized_path(artifact).write_bytes(CONTENT[:length])
     with pytest.raises(ArtifactDamaged):
-        store.verified_path(artifact)
+        store.read(artifact)
     with pytest.raises(ArtifactDamaged, match=f"{length} bytes instead of {len(CONTENT)}"):
         store.sized_path(artifact)
 
 
 def test_putting_the_right_bytes_again_repairs_a_damaged_file(store: FilesystemStore) -> None:
     artifact = _put(store)
-    store.verified_path(artifact).write_bytes(b"damaged")
+    store.sized_path(artifact).write_bytes(b"damaged")
     assert _put(store) == artifact
-    assert store.verified_path(artifact).read_bytes() == CONTENT
+    assert store.read(artifact) == CONTENT
 
 
 def test_a_missing_file_is_named(store: FilesystemStore) -> None:
@@ -112,14 +126,14 @@ def test_a_missing_file_is_named(store: FilesystemStore) -> None:
     with pytest.raises(ArtifactMissing, match=artifact.sha256):
         store.open(artifact.sha256)
     with pytest.raises(ArtifactMissing):
-        store.verified_path(artifact)
+        store.read(artifact)
     with pytest.raises(ArtifactMissing):
         store.sized_path(artifact)
 
 
 def test_two_stores_on_one_folder_are_one(store: FilesystemStore, root: Path) -> None:
     artifact = _put(store)
-    assert open_store(root.as_uri()).verified_path(artifact).read_bytes() == CONTENT
+    assert open_store(root.as_uri()).read(artifact) == CONTENT
 
 
 def test_checking_leaves_no_file(store: FilesystemStore, root: Path) -> None:
