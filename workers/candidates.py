@@ -62,7 +62,7 @@ def tune(run: Run, subject: Subject, weighed: Weighed, resources: Resources) -> 
     forgotten = {label: sums.count for label, sums in kept.items()}
     _require_retained(run, forgotten)
     gone = {label for label, count in forgotten.items() if count >= run.trained[label]}
-    mixer = Mixer(run, subject, kept, resources)
+    mixer = Mixer(run, subject, kept, weighed.at_hand, resources)
     watched = _watched(run, subject, gone, resources)
     candidate = mixer.mix({})
     ladder: list[Json] = []
@@ -102,13 +102,19 @@ class Mixer:
     """Combines cohorts; their sums are added up from the store, and kept while there is room."""
 
     def __init__(
-        self, run: Run, subject: Subject, kept: Mapping[int, KeptSums], resources: Resources
+        self,
+        run: Run,
+        subject: Subject,
+        kept: Mapping[int, KeptSums],
+        at_hand: Mapping[int, Sums],
+        resources: Resources,
     ) -> None:
         self._method = run.policy.method
         self._total = sum(run.trained.values())
         self._cohorts = form_cohorts({k: sums.count for k, sums in kept.items()}, run.trained)
         self._subject = subject
         self._kept = kept
+        self._at_hand = at_hand
         self._resources = resources
         self._added_up: dict[Cohort, Sums] = {}
 
@@ -140,13 +146,21 @@ class Mixer:
         if cohort in self._added_up:
             return self._added_up[cohort]
         first, *rest = cohort.labels
-        sums = read_on(self._kept[first].artifact, self._resources)
+        sums = self._of_label(first)
+        if rest:
+            # A sum of their own: those of a label stay what they are.
+            sums = {name: tensor.clone() for name, tensor in sums.items()}
         for label in rest:
-            add_sums(sums, read_on(self._kept[label].artifact, self._resources))
+            add_sums(sums, self._of_label(label))
         size = sum(tensor.nbytes for tensor in sums.values())
         if size * (len(self._added_up) + 1) <= MOST_BYTES:
             self._added_up[cohort] = sums
         return sums
+
+    def _of_label(self, label: int) -> Sums:
+        if label in self._at_hand:
+            return self._at_hand[label]
+        return read_on(self._kept[label].artifact, self._resources)
 
 
 def _require_retained(run: Run, forgotten: Mapping[int, int]) -> None:

@@ -1,8 +1,8 @@
 """The gradient pass of a run: Fisher sums of the samples to be forgotten, label by label.
 
-Each label's sums are stored as soon as they are complete and then let go of, so memory does not
-grow with the number of labels. Only the new samples cost a pass; those of earlier runs are added
-from the store.
+Each label's sums are stored as soon as they are complete. Those that fit stay in memory too, as the
+next step wants them; beyond that memory does not grow with the number of labels. Only the new
+samples cost a pass; those of earlier runs are added from the store.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,10 @@ from workers.resources import Resources
 from workers.subjects import KeptSums, Position, Subject, read_on, readable_batches
 from workers.tensors import write_tensors
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import BATCH, Provenance, Sums, add_sums, squared_gradient_sums
+from workers.unlearning.importances import BATCH, Provenance, Sums, add_sums, sums_by_label
+
+# Bytes of sums that stay in memory for the next step.
+MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Weighed:
     """What the pass found. `updated` has the labels it touched, with their earlier samples."""
 
     updated: dict[int, KeptSums]
+    # The same sums, of as many labels as fit in memory.
+    at_hand: dict[int, Sums]
     # Samples that will be forgotten, in training and in holdout.
     trained: tuple[ForgetSample, ...]
     holdout: tuple[ForgetSample, ...]
@@ -38,47 +43,50 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
     read is left out and named; the others do not suffer from it.
     """
     subject.put(subject.base)
-    by_label: dict[int, list[ForgetSample]] = {}
-    # In dataset order, whatever the order they were asked in.
-    for sample in sorted(run.samples, key=lambda sample: sample.position):
-        if sample.split is Split.TRAIN:
-            by_label.setdefault(sample.label, []).append(sample)
-    tracker = Tracker(Phase.WEIGH, sum(map(len, by_label.values())), report)
+    # In dataset order within each label, whatever the order they were asked in.
+    samples = sorted(
+        (sample for sample in run.samples if sample.split is Split.TRAIN),
+        key=lambda sample: (sample.label, sample.position),
+    )
+    unusable = _moved(subject, samples)
+    tracker = Tracker(Phase.WEIGH, len(samples), report)
     updated: dict[int, KeptSums] = {}
-    trained: list[ForgetSample] = []
-    unreadable: dict[str, str] = {}
-    for label, samples in sorted(by_label.items()):
-        sums, faults = _label_sums(subject, samples, tracker)
-        read = [sample for sample in samples if sample.position not in faults]
-        if read:
-            updated[label] = _add_kept(sums, len(read), label, subject, resources)
-        trained += read
-        unreadable |= {s.sample_id: faults[s.position] for s in samples if s.position in faults}
+    at_hand: dict[int, Sums] = {}
+    for label, sums in _sums_by_label(subject, samples, tracker, unusable):
+        count = sum(s.label == label and s.position not in unusable for s in samples)
+        updated[label] = _add_kept(sums, count, label, subject, resources)
+        if (len(at_hand) + 1) * sum(tensor.nbytes for tensor in sums.values()) <= MOST_BYTES:
+            at_hand[label] = sums
     return Weighed(
         updated=updated,
-        trained=tuple(trained),
+        at_hand=at_hand,
+        trained=tuple(s for s in samples if s.position not in unusable),
         holdout=tuple(s for s in run.samples if s.split is Split.HOLDOUT),
-        unreadable=unreadable,
+        unreadable={s.sample_id: unusable[s.position] for s in samples if s.position in unusable},
     )
 
 
-def _label_sums(
-    subject: Subject, samples: Sequence[ForgetSample], tracker: Tracker
-) -> tuple[Sums, dict[int, str]]:
-    """Sums over those samples that can be used, and by position why others cannot."""
-    unusable = _moved(subject, samples)
+def _sums_by_label(
+    subject: Subject, samples: Sequence[ForgetSample], tracker: Tracker, unusable: dict[int, str]
+) -> Iterator[tuple[int, Sums]]:
+    """The sums of each label's samples that can be used; the others are added to `unusable`."""
+    done: set[int] = set()
     while True:
-        positions = [(s.position, s.label) for s in samples if s.position not in unusable]
+        positions = [
+            (sample.position, sample.label)
+            for sample in samples
+            if sample.label not in done and sample.position not in unusable
+        ]
         batches = _counted(subject, positions, tracker, unusable)
         try:
             # Reproducible: in which requests and order samples are forgotten must not show.
-            sums = squared_gradient_sums(
-                subject.network, batches, estimator=subject.estimator, reproducible=True
-            )
+            for label, sums in sums_by_label(subject.network, batches, estimator=subject.estimator):
+                done.add(label)
+                yield label, sums
         except NonFiniteGradient as error:
             unusable[error.position] = str(error)
         else:
-            return sums, unusable
+            return
 
 
 def _counted(
@@ -110,10 +118,10 @@ def _moved(subject: Subject, samples: Sequence[ForgetSample]) -> dict[int, str]:
 def _add_kept(
     sums: Sums, count: int, label: int, subject: Subject, resources: Resources
 ) -> KeptSums:
-    """Store the label's new sums together with those of its samples forgotten earlier."""
+    """Store the label's sums, those of its samples forgotten earlier added to them in place."""
     kept = subject.forgotten.get(label)
     if kept is not None:
-        sums = add_sums(sums, read_on(kept.artifact, resources))
+        add_sums(sums, read_on(kept.artifact, resources))
         count += kept.count
     return store_sums(sums, count, subject.provenance, resources)
 

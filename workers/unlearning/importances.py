@@ -6,17 +6,16 @@ shards and over requests, and subtract again, `full − forget` being what the r
 of some hundred samples is summed in float32, windows are summed in float64.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from models.errors import NotEvaluable, SumsMismatch
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical
-from workers.unlearning.summation import Summation, windows
+from workers.unlearning.summation import Summation, zeros
 
 Sums = dict[str, Tensor]
 
@@ -62,10 +61,7 @@ class Provenance:
 
 def zero_sums(network: nn.Module) -> Sums:
     """Sums over no samples: float64 zeros by parameter name, shaped like the parameters."""
-    return {
-        name: torch.zeros_like(parameter, dtype=torch.float64, requires_grad=False)
-        for name, parameter in network.named_parameters()
-    }
+    return zeros(dict(network.named_parameters()))
 
 
 def squared_gradient_sums(
@@ -93,19 +89,53 @@ def squared_gradient_sums(
     dropout would make them random) or a parameter is used in a way for which there is no
     per-sample gradient, naming it; `NonFiniteGradient` naming parameter and sample.
     """
+    of_all = _sums(
+        network,
+        batches,
+        lambda batch: [0] * len(batch),
+        estimator=estimator,
+        batch_size=batch_size,
+        reproducible=reproducible,
+    )
+    return dict(of_all).get(0) or zero_sums(network)
+
+
+def sums_by_label(
+    network: nn.Module, batches: Iterable[Batch], *, estimator: Estimator | None = None
+) -> Iterator[tuple[int, Sums]]:
+    """The same, reproducible, for the samples of each label; each as soon as it is complete.
+
+    Samples must come in the order of their labels. Those of several labels share a pass, so a label
+    with a single sample costs no more than a sample of another.
+    """
+    yield from _sums(
+        network,
+        batches,
+        lambda batch: batch.labels.tolist(),
+        estimator=estimator,
+        reproducible=True,
+    )
+
+
+def _sums(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    group_of: Callable[[Batch], list[int]],
+    *,
+    estimator: Estimator | None,
+    batch_size: int | None = None,
+    reproducible: bool,
+) -> Iterator[tuple[int, Sums]]:
     _require_evaluation_mode(network)
-    totals = zero_sums(network)
     summation = Summation(
         network,
-        totals,
         estimator or empirical(),
+        group_of,
         batch_size=batch_size or (REPRODUCIBLE_BATCH if reproducible else BATCH),
         reproducible=reproducible,
     )
     with _frozen(network):
-        for samples in windows(batches):
-            summation.add(samples)
-    return totals
+        yield from summation.sums(batches)
 
 
 def add_sums(total: Sums, more: Mapping[str, Tensor]) -> Sums:

@@ -1,12 +1,15 @@
-"""From batches to float64 sums: windows, precision, memory, and gradients that are not finite.
+"""From batches to float64 sums: windows, groups, precision, memory, gradients that are not finite.
 
 A window of samples is summed in the network's precision and then added in float64. Whatever goes
-wrong inside a window (the device runs out of memory, a gradient is NaN) is mended by doing that
-window again, in smaller batches or sample by sample; the totals hold complete windows only.
+wrong inside a window (the device runs out of memory, a gradient is NaN) is mended by doing those
+samples again, in smaller batches or one by one; the totals hold complete windows only.
+
+Samples of several groups share batches, and each group has a window of its own.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +22,12 @@ from workers.unlearning.estimators import Estimator
 from workers.unlearning.memory import is_out_of_memory
 from workers.unlearning.per_sample import Window, add_batch
 
+Totals = dict[str, Tensor]
+
 # Samples of a window: enough to make the widening cheap, few enough for float32.
 WINDOW = 256
+# Bytes of windows at once, if there are several groups.
+MOST_BYTES = 1 << 30
 # Gradients are scaled by 2 to a multiple of this, so that neither they nor their squares underflow.
 EXPONENT_STEP = 32
 
@@ -42,41 +49,66 @@ class _Rescale(Exception):
 
 
 class Summation:
-    """Adds samples to `totals`, float64 by parameter name."""
+    """Sums over samples, group by group; the samples of a group must come one after another."""
 
     def __init__(
         self,
         network: nn.Module,
-        totals: dict[str, Tensor],
         estimator: Estimator,
+        group_of: Callable[[Batch], list[int]],
         *,
         batch_size: int,
         reproducible: bool,
     ) -> None:
-        self._totals = totals
         self._network = network
         self._estimator = estimator
+        self._group_of = group_of
         self._batch_size = batch_size
         self._reproducible = reproducible
-        dtype = torch.float64 if reproducible else None
-        self._window = Window(dict(network.named_parameters()), estimator.power, dtype)
-        # Of the window: its gradients are 2 to this times the samples'.
+        self._parameters = dict(network.named_parameters())
+        # Of groups whose samples have come, and may still come.
+        self._totals: dict[int, Totals] = {}
+        # Used again and again; those of the groups that are being summed.
+        self._spare: list[Window] = []
+        self._windows: dict[int, Window] = {}
+        # Of these windows: their gradients are 2 to this times the samples'.
         self._exponent: int | None = None
 
-    def add(self, samples: Batch) -> None:
-        """Add a window's samples, or in several windows if their magnitudes differ too much."""
+    def sums(self, batches: Iterable[Batch]) -> Iterator[tuple[int, Totals]]:
+        """Every group that has samples, as soon as it is complete: float64 by parameter name."""
+        for samples in windows(batches):
+            for some in self._of_few_groups(samples):
+                self._add(some)
+                *complete, _ = self._totals
+                for group in complete:
+                    yield group, self._totals.pop(group)
+        yield from self._totals.items()
+
+    def _of_few_groups(self, samples: Batch) -> Iterator[Batch]:
+        """The same samples in order; no more groups at a time than there is memory for."""
+        size = sum(
+            parameter.numel() * (8 if self._reproducible else parameter.element_size())
+            for parameter in self._parameters.values()
+        )
+        most = max(1, MOST_BYTES // max(1, size))
+        starts = [start for _, start, _ in _runs(self._group_of(samples))]
+        for first in range(0, len(starts), most):
+            after = starts[first + most] if first + most < len(starts) else len(samples)
+            yield samples.part(starts[first], after)
+
+    def _add(self, samples: Batch) -> None:
+        """Add these samples, in several windows if their magnitudes differ too much."""
         while len(samples):
             done = self._fill(samples)
-            if not self._is_finite():
-                self._add_one_by_one(samples.part(0, done))
-            else:
+            if all(map(_is_finite, self._windows.values())):
                 self._fold()
+            else:
+                self._add_one_by_one(samples.part(0, done))
             samples = samples.part(done, len(samples))
 
     def _fill(self, samples: Batch) -> int:
         while True:
-            self._window.clear()
-            self._exponent = None
+            self._release()
             try:
                 return self._add_batches(samples)
             except (RuntimeError, MemoryError) as error:
@@ -92,16 +124,35 @@ class Summation:
         while done < len(samples):
             part = samples.part(done, done + self._batch_size)
             count = len(part)
+            parts = [
+                (slice(start, stop), self._window(group))
+                for group, start, stop in _runs(self._group_of(part))
+            ]
             if self._reproducible:
                 # Kernels treat every row of a batch alike, but batches of other sizes otherwise.
                 part = part.padded(self._batch_size)
             gradients = self._scaled_gradients(part, count)
             try:
-                add_batch(self._network, part.inputs, gradients, self._window)
+                add_batch(self._network, part.inputs, gradients, parts)
             except _Rescale:
                 break
             done += count
         return done
+
+    def _window(self, group: int) -> Window:
+        if group not in self._windows:
+            if self._spare:
+                self._windows[group] = self._spare.pop()
+                self._windows[group].clear()
+            else:
+                dtype = torch.float64 if self._reproducible else None
+                self._windows[group] = Window(self._parameters, self._estimator.power, dtype)
+        return self._windows[group]
+
+    def _release(self) -> None:
+        self._spare.extend(self._windows.values())
+        self._windows.clear()
+        self._exponent = None
 
     def _scaled_gradients(self, batch: Batch, count: int) -> Callable[[Tensor], Tensor]:
         def gradients(logits: Tensor) -> Tensor:
@@ -115,20 +166,20 @@ class Summation:
 
         return gradients
 
-    def _is_finite(self) -> bool:
-        sums = list(self._window.sums.values())
-        return bool(torch.isfinite(nn.utils.get_total_norm(sums, norm_type=math.inf)))
-
     def _fold(self) -> None:
         scale = 2.0 ** (-self._estimator.power * (self._exponent or 0))
-        for name, total in self._totals.items():
-            _add_scaled(total, self._window.sums[name], scale)
+        for group, window in self._windows.items():
+            if group not in self._totals:
+                self._totals[group] = zeros(self._parameters)
+            for name, total in self._totals[group].items():
+                _add_scaled(total, window.sums[name], scale)
 
     def _add_one_by_one(self, samples: Batch) -> None:
         """Each alone: to find which one has a gradient that is not finite, if it is not the sum."""
         for row, position in enumerate(samples.positions.tolist()):
             self._fill(samples.part(row, row + 1))
-            for name, total in self._window.sums.items():
+            (window,) = self._windows.values()
+            for name, total in window.sums.items():
                 if not bool(torch.isfinite(total).all()):
                     raise NonFiniteGradient(
                         f"The gradient of parameter {name!r} is not finite for the sample at "
@@ -137,6 +188,28 @@ class Summation:
                         position,
                     )
             self._fold()
+
+
+def zeros(parameters: dict[str, nn.Parameter]) -> Totals:
+    """Sums over no samples: float64 zeros by parameter name, shaped like the parameters."""
+    return {
+        name: torch.zeros_like(parameter, dtype=torch.float64, requires_grad=False)
+        for name, parameter in parameters.items()
+    }
+
+
+def _runs(groups: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Each group with its first row and the one after its last."""
+    start = 0
+    for group, rows in groupby(groups):
+        stop = start + len(list(rows))
+        yield group, start, stop
+        start = stop
+
+
+def _is_finite(window: Window) -> bool:
+    sums = [total for total in window.sums.values() if total.numel()]
+    return bool(torch.isfinite(nn.utils.get_total_norm(sums, norm_type=math.inf)))
 
 
 def _exponent(gradients: Tensor) -> int:
@@ -148,10 +221,10 @@ def _exponent(gradients: Tensor) -> int:
 
 
 def _add_scaled(total: Tensor, addend: Tensor, scale: float) -> None:
-    if not is_compiled(total):
+    if not is_compiled(total, addend.reshape(-1)) or not total.numel():
         total.add_(addend.double(), alpha=scale)
         return
-    # The layout of memory may be another; innermost is what lies side by side in both, or the taps.
+    # One row for each first index; or rows, columns and taps, where the taps lie apart.
     shape = (total.shape[0] if total.dim() else 1, 1, -1)
     if not addend.is_contiguous():
         shape = (*total.shape[:2], -1)

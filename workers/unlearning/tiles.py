@@ -1,4 +1,4 @@
-"""The innermost loop of the gradient pass, written in the compiler's own vectors.
+"""The innermost loops of the gradient pass, in the compiler's own vectors.
 
 A *tile* is 8 rows by 32 columns of one sample's gradient of a matrix, Σ over positions of
 output ⊗ input. It fits the registers of a processor with 512-bit vectors: every position costs two
@@ -6,32 +6,40 @@ vectors and eight numbers read for sixteen vectors multiplied and added, and the
 squared and added to the total without ever having been written. Compilers do not find this by
 themselves; hence the vectors. Where registers are fewer or narrower the result is the same, slower.
 
-These functions are for compiled code alone (`products.py`), which sees to it that what is read and
-written is its own. Everything but arrays is an integer: addresses, distances in bytes, counts and
-flags.
+Positions are added up in parts of at most 128, each from 0 on, and the parts then added: a long sum
+of float32 one by one would round too much. Each thread has tiles of its own and goes through some
+samples at a time, which stay in its cache; so the order of every addition is fixed, and does not
+depend on the number of threads.
 
-`add_tile` and `add_narrow_tile` (16 columns) add up height × width positions. The sum begins at 0
-with the `first` part of a sample's positions, else with `partial`, float32 [8, 32]. After the
-`last` part the tile's squares (if `square`, else its absolute values) are added to `total`, whose
-rows are `total_row` apart and whose numbers are as those of the array `like`, float32 or float64.
-After other parts `partial` is written.
+Instructions and the loops around them are in one file because compiled code is kept on disk for as
+long as the file of the function that was called stays the same, whatever that calls elsewhere.
 
-`transpose` transposes a square of 16 rows of 16 float32. `address` is where an array begins.
+Tiles work on addresses: `products.py` sees to it that all they reach exists. Everything but arrays
+is an integer here: addresses, distances in bytes, counts and flags.
 """
 
-from collections.abc import Callable
 from typing import Any
 
+import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from workers.unlearning.compiled import Array, compiled, compiled_parallel
 
 # Rows of a tile; numbers of a vector, float32; vectors, and so columns, of a whole tile.
 ROWS = 8
 LANES = 16
 VECTORS = 2
 COLUMNS = VECTORS * LANES
+# Rows of the total that one thread works on for a sample, a multiple of a tile's.
+MOST_ROWS = 128
+# Positions added up in one go; their outputs and inputs stay in the first cache.
+MOST_POSITIONS = 128
+# Bytes of outputs and inputs that a thread stays with; they stay in the second cache.
+MOST_BYTES = 1 << 20
 
 INTEGER = ir.IntType(64)
 INDEX = ir.IntType(32)
@@ -47,23 +55,14 @@ class _Tile:
     def __init__(self, builder: Any, vectors: int) -> None:
         self._builder = builder
         self._vector = ir.VectorType(FLOAT, LANES)
+        self._vectors = vectors
         self._registers = {
             (row, vector): cgutils.alloca_once(builder, self._vector)
             for row in range(ROWS)
             for vector in range(vectors)
         }
-        self._vectors = vectors
-
-    def begin(self, first: Any, partial: Any) -> None:
-        """0, or what an earlier part of the positions has left."""
-        with self._builder.if_else(self._is_set(first)) as (fresh, continued):
-            with fresh:
-                for register in self._registers.values():
-                    self._builder.store(ir.Constant(self._vector, [0.0] * LANES), register)
-            with continued:
-                for (row, vector), register in self._registers.items():
-                    place = self._place(partial, self._offset(row, vector), self._vector)
-                    self._builder.store(self._load(place), register)
+        for register in self._registers.values():
+            builder.store(ir.Constant(self._vector, [0.0] * LANES), register)
 
     def multiply(self, outputs: Any, inputs: Any) -> None:
         """Add one position: its outputs' gradients from `outputs` on, its inputs from `inputs`."""
@@ -78,18 +77,18 @@ class _Tile:
                 total = self._fused(repeated, column, self._builder.load(register))
                 self._builder.store(total, register)
 
-    def end(self, last: Any, partial: Any, square: Any, add_power: Callable[[bool], None]) -> None:
-        """Add the powers if these were all positions, else leave the sum for the next part."""
-        with self._builder.if_else(self._is_set(last)) as (done, unfinished):
-            with done, self._builder.if_else(self._is_set(square)) as (squares, absolutes):
-                with squares:
-                    add_power(True)
-                with absolutes:
-                    add_power(False)
-            with unfinished:
-                for (row, vector), register in self._registers.items():
-                    place = self._place(partial, self._offset(row, vector), self._vector)
-                    self._builder.store(self._builder.load(register), place, align=FLOAT_BYTES)
+    def add_partial(self, partial: Any) -> None:
+        """Add what earlier parts of the positions have come to."""
+        for (row, vector), register in self._registers.items():
+            place = self._place(partial, self._offset(row, vector), self._vector)
+            total = self._builder.fadd(self._load(place), self._builder.load(register))
+            self._builder.store(total, register)
+
+    def write_partial(self, partial: Any) -> None:
+        """Leave the sum for the next part."""
+        for (row, vector), register in self._registers.items():
+            place = self._place(partial, self._offset(row, vector), self._vector)
+            self._builder.store(self._builder.load(register), place, align=FLOAT_BYTES)
 
     def add_power(self, total: Any, total_row: Any, *, wide: bool, square: bool) -> None:
         """Add the power to the total, in the total's own precision."""
@@ -136,19 +135,30 @@ class _Tile:
         # Nothing is aligned to more than a number.
         return self._builder.load(place, align=FLOAT_BYTES)
 
-    def _is_set(self, flag: Any) -> Any:
-        return self._builder.icmp_signed("!=", flag, INTEGER(0))
-
     @staticmethod
     def _offset(row: int, vector: int) -> int:
         return FLOAT_BYTES * (row * COLUMNS + vector * LANES)
 
 
 def _write_tile(builder: Any, values: Any, *, vectors: int, wide: bool) -> None:
-    (_, total, total_row, partial, first, last, square) = values[:7]
-    (outputs, output_y, output_x, inputs, input_y, input_x, height, width) = values[7:]
+    (
+        _,
+        total,
+        total_row,
+        partial,
+        first,
+        last,
+        square,
+        outputs,
+        output_y,
+        output_x,
+        inputs,
+        input_y,
+        input_x,
+        height,
+        width,
+    ) = values
     tile = _Tile(builder, vectors)
-    tile.begin(first, partial)
     with cgutils.for_range(builder, height) as y:
         outputs_of_y = builder.add(outputs, builder.mul(y.index, output_y))
         inputs_of_y = builder.add(inputs, builder.mul(y.index, input_y))
@@ -158,13 +168,31 @@ def _write_tile(builder: Any, values: Any, *, vectors: int, wide: bool) -> None:
                 builder.add(inputs_of_y, builder.mul(x.index, input_x)),
             )
 
-    def add_power(square: bool) -> None:
-        tile.add_power(total, total_row, wide=wide, square=square)
+    def is_set(flag: Any) -> Any:
+        return builder.icmp_signed("!=", flag, INTEGER(0))
 
-    tile.end(last, partial, square, add_power)
+    with builder.if_then(builder.not_(is_set(first))):
+        tile.add_partial(partial)
+    with builder.if_else(is_set(last)) as (complete, incomplete):
+        with complete, builder.if_else(is_set(square)) as (squares, absolutes):
+            with squares:
+                tile.add_power(total, total_row, wide=wide, square=True)
+            with absolutes:
+                tile.add_power(total, total_row, wide=wide, square=False)
+        with incomplete:
+            tile.write_partial(partial)
 
 
 def _tile_function(vectors: int) -> Any:
+    """What compiled code calls for a tile of so many vectors' columns.
+
+    It adds up height × width positions: from `outputs` on 8 numbers each, `output_y` and `output_x`
+    apart, from `inputs` on the columns. If these are not the `first` part of a sample's positions,
+    `partial`, float32 [8, 32], is added. After the `last` part the tile's squares (if `square`,
+    else its absolute values) are added to `total`, whose rows are `total_row` apart and whose
+    numbers are as those of the array `like`; after other parts `partial` is written.
+    """
+
     @intrinsic  # type: ignore[untyped-decorator]
     def tile(
         _typing: Any,
@@ -195,13 +223,13 @@ def _tile_function(vectors: int) -> Any:
     return tile
 
 
-add_tile = _tile_function(VECTORS)
-add_narrow_tile = _tile_function(1)
+_add_tile = _tile_function(VECTORS)
+_add_narrow_tile = _tile_function(1)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def transpose(_typing: Any, into: Any, into_row: Any, out_of: Any, out_of_row: Any) -> Any:
-    """Transpose a square."""
+def _transpose_square(_typing: Any, into: Any, into_row: Any, out_of: Any, out_of_row: Any) -> Any:
+    """Transpose a square of 16 rows of 16 float32."""
 
     def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         _write_transposition(builder, *values)
@@ -211,7 +239,7 @@ def transpose(_typing: Any, into: Any, into_row: Any, out_of: Any, out_of_row: A
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def address(_typing: Any, array: Any) -> Any:
+def _address(_typing: Any, array: Any) -> Any:
     """Where an array begins."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -248,3 +276,130 @@ def _write_transposition(
 def _shuffled(builder: Any, left: Any, right: Any, lanes: list[int]) -> Any:
     mask = ir.Constant(ir.VectorType(INDEX, LANES), lanes)
     return builder.shuffle_vector(left, right, mask)
+
+
+@compiled_parallel
+def transpose(array: Array, transposed: Array) -> None:
+    """From [b, numbers, positions] to [b, positions, numbers]; each row's numbers side by side."""
+    size, numbers, positions = array.shape
+    of_squares = numbers // LANES * LANES, positions // LANES * LANES
+    for sample in numba.prange(size):
+        for number in range(0, of_squares[0], LANES):
+            for position in range(0, of_squares[1], LANES):
+                _transpose_square(
+                    _address(transposed[sample, position:, number:]),
+                    transposed.strides[1],
+                    _address(array[sample, number:, position:]),
+                    array.strides[1],
+                )
+        for number in range(numbers):
+            for position in range(of_squares[1] if number < of_squares[0] else 0, positions):
+                transposed[sample, position, number] = array[sample, number, position]
+
+
+@compiled_parallel
+def add_products(
+    threads: int,
+    total: Array,
+    outputs: Array,
+    inputs: Array,
+    square: int,
+    stride_y: int,
+    stride_x: int,
+    padding_y: int,
+    padding_x: int,
+    dilation_y: int,
+    dilation_x: int,
+) -> None:
+    """Add the samples' powers to `total` [rows, taps y, taps x, columns], float32 or float64.
+
+    `outputs` [b, y, x, rows], `inputs` [b, y, x, columns], float32. Rows are a multiple of a
+    tile's, columns of a vector's. Numbers of a position, and columns of `total`, lie side by side.
+    """
+    rows, taps_y, taps_x, columns = total.shape
+    size, height, width, _ = outputs.shape
+    blocks_of_columns = (columns + COLUMNS - 1) // COLUMNS
+    blocks_of_rows = (rows + MOST_ROWS - 1) // MOST_ROWS
+    blocks = taps_y * taps_x * blocks_of_columns * blocks_of_rows
+    at_once = max(1, MOST_BYTES // max(1, outputs.strides[0] + inputs.strides[0]))
+    for thread in numba.prange(threads):
+        partial = np.empty((MOST_ROWS, COLUMNS), np.float32)
+        for start in range(0, size, at_once):
+            stop = min(size, start + at_once)
+            for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
+                tap, place = divmod(block, blocks_of_columns * blocks_of_rows)
+                of_columns, of_rows = divmod(place, blocks_of_rows)
+                tap_y, tap_x = divmod(tap, taps_x)
+                shift_y = tap_y * dilation_y - padding_y
+                shift_x = tap_x * dilation_x - padding_x
+                from_y, to_y = _inside(height, inputs.shape[1], stride_y, shift_y)
+                from_x, to_x = _inside(width, inputs.shape[2], stride_x, shift_x)
+                if from_y < to_y and from_x < to_x:
+                    _add_block(
+                        total[:, tap_y, tap_x],
+                        outputs[start:stop, from_y:to_y, from_x:to_x],
+                        inputs[
+                            start:stop,
+                            from_y * stride_y + shift_y :: stride_y,
+                            from_x * stride_x + shift_x :: stride_x,
+                        ],
+                        of_rows * MOST_ROWS,
+                        of_columns * COLUMNS,
+                        square,
+                        partial,
+                    )
+
+
+@compiled
+def _inside(positions: int, size: int, stride: int, shift: int) -> tuple[int, int]:
+    """The output positions, from and to, that a tap takes to places inside the input."""
+    first = max(0, (stride - 1 - shift) // stride)
+    return first, min(positions, (size - 1 - shift) // stride + 1)
+
+
+@compiled
+def _add_block(
+    total: Array,
+    outputs: Array,
+    inputs: Array,
+    first_row: int,
+    first_column: int,
+    square: int,
+    partial: Array,
+) -> None:
+    """One tap, some rows of `total` [rows, columns], and a tile's columns, for some samples."""
+    size, height, width, rows = outputs.shape
+    is_whole = total.shape[1] - first_column > LANES
+    last_row = min(rows, first_row + MOST_ROWS)
+    rows_of_y = max(1, MOST_POSITIONS // width)
+    output_strides, input_strides = outputs.strides, inputs.strides
+    column_of_total = _address(total) + first_column * total.strides[1]
+    for sample in range(size):
+        for y in range(0, height, rows_of_y):
+            for x in range(0, width, MOST_POSITIONS):
+                to_y, to_x = min(height, y + rows_of_y), min(width, x + MOST_POSITIONS)
+                is_first, is_last = y == 0 and x == 0, to_y == height and to_x == width
+                output = _address(outputs[sample, y:, x:])
+                column = _address(inputs[sample, y:, x:]) + first_column * input_strides[3]
+                for row in range(first_row, last_row, ROWS):
+                    where = (
+                        total,
+                        column_of_total + row * total.strides[0],
+                        total.strides[0],
+                        _address(partial) + (row - first_row) * partial.strides[0],
+                        int(is_first),
+                        int(is_last),
+                        square,
+                        output + row * output_strides[3],
+                        output_strides[1],
+                        output_strides[2],
+                        column,
+                        input_strides[1],
+                        input_strides[2],
+                        to_y - y,
+                        to_x - x,
+                    )
+                    if is_whole:
+                        _add_tile(*where)
+                    else:
+                        _add_narrow_tile(*where)

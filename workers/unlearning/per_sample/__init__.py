@@ -23,24 +23,26 @@ from torch import Tensor, nn
 
 from workers.unlearning.per_sample.fallback import add_by_vmap
 from workers.unlearning.per_sample.recorder import record
+from workers.unlearning.per_sample.tape import Parts
 from workers.unlearning.per_sample.window import Window
 
-__all__ = ["Window", "add_batch"]
+__all__ = ["Parts", "Window", "add_batch"]
 
 
 def add_batch(
     network: nn.Module,
     inputs: Tensor,
     output_gradients: Callable[[Tensor], Tensor],
-    window: Window,
+    parts: Parts,
 ) -> None:
-    """Add the samples' powers of gradients to `window`.
+    """Add the samples' powers of gradients to the windows of their parts.
 
     `inputs` [b, …] with b > 0; `output_gradients` turns logits [b, classes] into the gradients of
-    each sample's loss by its own logits. The network's parameters must not require gradients.
+    each sample's loss by its own logits. What is in no part counts for nothing. The network's
+    parameters must not require gradients.
     """
     with torch.enable_grad():
-        logits, recorder = record(network, inputs, window)
+        logits, recorder = record(network, inputs, parts)
     tape = recorder.tape
     gradients = output_gradients(logits)
     if logits.requires_grad:
@@ -48,4 +50,5 @@ def add_batch(
         recorder.require_all_noticed()
     tape.finish()
     if tape.uncovered:
-        add_by_vmap(network, sorted(tape.uncovered), inputs, gradients, window)
+        for window, some, of_logits in tape.parted(inputs, gradients):
+            add_by_vmap(network, sorted(tape.uncovered), some, of_logits, window)

@@ -5,7 +5,7 @@ There are three ways to the sum over samples of its square:
 
 - Where the output has one position there is nothing to sum: the square of the product is the
   product of the squares, and each tap is one matmul over all samples.
-- On a CPU, ungrouped kernels of two dimensions go through the compiled products.
+- On a CPU in float32, ungrouped kernels of two dimensions are computed in tiles.
 - Else the samples' gradients are computed, some at a time: as matmuls with the unfolded input, or
   by the library's own kernel, to which some samples are one convolution in groups.
 """
@@ -60,7 +60,8 @@ def convolution(
 
     def add(gradient: Tensor) -> None:
         if kernel is not None and call.tape.covers(kernel):
-            add_kernel_gradients(call.tape.window, kernel.name, gradient, input, geometry)
+            for window, outputs, inputs in call.tape.parted(gradient, input):
+                add_kernel_gradients(window, kernel.name, outputs, inputs, geometry)
         call.tape.add(shift, lambda: gradient.flatten(2).sum(dim=2))
 
     return call.tape.tap(output, add)
@@ -77,8 +78,14 @@ class Geometry:
 
     def sliding(self) -> Sliding:
         """The same of two dimensions, for the compiled products."""
-        (y, x), (top, left), (down, right) = self.stride, self.padding, self.dilation
-        return Sliding(stride=(y, x), padding=(top, left), dilation=(down, right))
+        stride_y, stride_x = self.stride
+        padding_y, padding_x = self.padding
+        dilation_y, dilation_x = self.dilation
+        return Sliding(
+            stride=(stride_y, stride_x),
+            padding=(padding_y, padding_x),
+            dilation=(dilation_y, dilation_x),
+        )
 
     def kernel_gradients(self, outputs: Tensor, inputs: Tensor, shape: torch.Size) -> Tensor:
         """The gradients [b, *shape] of every sample's kernel, by one convolution in groups."""
@@ -124,7 +131,7 @@ def add_kernel_gradients(
     total = window.sums[name]
     plain = geometry.groups == 1
     if plain and math.prod(outputs.shape[2:]) == 1:
-        _add_one_position(window.power, window.taps_apart(name), outputs, inputs, geometry)
+        _add_one_position(window.power, window.laid_out_by_tap(name), outputs, inputs, geometry)
     elif plain and total.dim() == 4 and is_tiled(total, outputs, inputs):
         window.add_kernel_products(name, outputs, inputs, geometry.sliding())
     elif plain and total.dim() == 4 and total.device.type not in FAST_IN_GROUPS:

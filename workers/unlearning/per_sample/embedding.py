@@ -33,16 +33,28 @@ def embedding(
     padding = None if padding_idx is None else padding_idx % rows
 
     def add(gradient: Tensor) -> None:
-        if not call.tape.covers(table):
-            return
-        # A sample may look a row up several times: those gradients are added before the power.
-        sample = torch.arange(call.tape.size, device=input.device)[:, None]
-        keys, inverse = torch.unique(sample * rows + looked_up, return_inverse=True)
-        gradients = gradient.new_zeros(len(keys), width)
-        gradients.index_add_(0, inverse.flatten(), gradient.reshape(-1, width))
-        row = keys % rows
-        if padding is not None:
-            gradients = gradients * (row != padding)[:, None]
-        call.tape.window.add_rows(table.name, row, gradients)
+        if call.tape.covers(table):
+            gradients = gradient.reshape(call.tape.size, -1, width)
+            for window, of_rows, some in call.tape.parted(gradients, looked_up):
+                window.add_rows(table.name, *_added_up(of_rows, some, rows, padding))
 
     return call.tape.tap(output, add)
+
+
+def _added_up(
+    gradients: Tensor, looked_up: Tensor, rows: int, padding: int | None
+) -> tuple[Tensor, Tensor]:
+    """Row numbers [n] and gradients [n, width]: one for each row that a sample has looked up.
+
+    `gradients` [b, k, width], `looked_up` [b, k]. A sample may look a row up several times: those
+    gradients are added before the power.
+    """
+    width = gradients.shape[2]
+    sample = torch.arange(len(looked_up), device=looked_up.device)[:, None]
+    keys, inverse = torch.unique(sample * rows + looked_up, return_inverse=True)
+    total = gradients.new_zeros(len(keys), width)
+    total.index_add_(0, inverse.flatten(), gradients.reshape(-1, width))
+    row = keys % rows
+    if padding is not None:
+        total = total * (row != padding)[:, None]
+    return row, total

@@ -17,7 +17,8 @@ def linear(call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None
     def add(gradient: Tensor) -> None:
         gradients = call.by_sample(gradient).flatten(1, -2)
         if the_weight is not None and call.tape.covers(the_weight):
-            call.tape.window.add_products(the_weight.name, gradients, samples)
+            for window, outputs, inputs in call.tape.parted(gradients, samples):
+                window.add_products(the_weight.name, outputs, inputs)
         call.tape.add(the_bias, lambda: gradients.sum(dim=1))
 
     return call.tape.tap(output, add)

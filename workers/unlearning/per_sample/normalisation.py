@@ -33,7 +33,7 @@ def batch_norm(
     assert running_var is not None
     call.require_constant(input, running_mean, running_var)
     scale, shift = call.expression(weight), call.expression(bias)
-    samples = _channels_first(call, input)
+    call.by_sample(input)
     call.tape.use(scale, shift)
     output = functional.batch_norm(
         input,
@@ -47,35 +47,39 @@ def batch_norm(
     )
 
     def add(gradient: Tensor) -> None:
-        of_scale, of_shift = _added_up(
-            _channels_first(call, gradient), samples, running_mean, (running_var + eps).rsqrt()
-        )
-        call.tape.add(scale, lambda: of_scale)
-        call.tape.add(shift, lambda: of_shift)
+        if call.tape.covers(scale) or call.tape.covers(shift):
+            of_scale, of_shift = _gradients(
+                _channels_first(call, gradient),
+                _channels_first(call, input),
+                running_mean,
+                (running_var + eps).rsqrt(),
+            )
+            call.tape.add(scale, lambda: of_scale)
+            call.tape.add(shift, lambda: of_shift)
 
     return call.tape.tap(output, add)
 
 
-def _added_up(
-    gradients: Tensor, samples: Tensor, mean: Tensor, deviation: Tensor
+def _gradients(
+    gradients: Tensor, samples: Tensor, mean: Tensor, inverse_deviation: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Each sample's gradients of scale and shift [b, channels], of [b, channels, positions].
 
-    `deviation` is one over the standard deviation.
+    Positions are added up in float64 on a CPU, elsewhere in the network's precision.
     """
-    if is_compiled(gradients, samples, mean, deviation):
+    if is_compiled(gradients, samples, mean, inverse_deviation):
         of_scale, of_shift = gradients.new_empty(2, *gradients.shape[:2])
         use_threads()
         _add_up(
             gradients.numpy(),
             samples.detach().numpy(),
             mean.detach().numpy(),
-            deviation.detach().numpy(),
+            inverse_deviation.detach().numpy(),
             of_scale.numpy(),
             of_shift.numpy(),
         )
         return of_scale, of_shift
-    normalised = (samples - mean[:, None]) * deviation[:, None]
+    normalised = (samples - mean[:, None]) * inverse_deviation[:, None]
     return (gradients * normalised).sum(dim=2), gradients.sum(dim=2)
 
 
@@ -84,11 +88,11 @@ def _add_up(
     gradients: Array,
     samples: Array,
     mean: Array,
-    deviation: Array,
+    inverse_deviation: Array,
     of_scale: Array,
     of_shift: Array,
 ) -> None:
-    """One pass over memory; positions are added up in float64."""
+    """The same, in one pass over memory."""
     size, channels, positions = gradients.shape
     for sample in numba.prange(size):
         for channel in range(channels):
@@ -98,7 +102,7 @@ def _add_up(
                 centred = np.float64(samples[sample, channel, position]) - mean[channel]
                 scaled += gradient * centred
                 shifted += gradient
-            of_scale[sample, channel] = scaled * deviation[channel]
+            of_scale[sample, channel] = scaled * inverse_deviation[channel]
             of_shift[sample, channel] = shifted
 
 

@@ -24,8 +24,7 @@ from workers.unlearning.per_sample.coupling import refuse_coupling
 from workers.unlearning.per_sample.embedding import embedding
 from workers.unlearning.per_sample.linear import linear
 from workers.unlearning.per_sample.normalisation import batch_norm, group_norm, layer_norm
-from workers.unlearning.per_sample.tape import Expression, Tape
-from workers.unlearning.per_sample.window import Window
+from workers.unlearning.per_sample.tape import Expression, Parts, Tape
 
 RULES: Mapping[Callable[..., Any], Callable[..., Any]] = {
     functional.linear: linear,
@@ -41,9 +40,9 @@ RULES: Mapping[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-def record(network: nn.Module, inputs: Tensor, window: Window) -> tuple[Tensor, "Recorder"]:
+def record(network: nn.Module, inputs: Tensor, parts: Parts) -> tuple[Tensor, "Recorder"]:
     """Run the network forward, and note how its parameters meet the samples."""
-    recorder = Recorder(network, inputs, Tape(len(inputs), window))
+    recorder = Recorder(network, inputs, Tape(len(inputs), parts))
     with recorder:
         logits = network(inputs)
     return logits, recorder

@@ -7,8 +7,9 @@ like those of a parameter, and are then carried back through the expression's ow
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from torch.autograd.function import FunctionCtx
 from workers.unlearning.per_sample.window import Window
 
 Hook = Callable[[Tensor], None]
+# Rows of a batch, and where their powers are summed.
+Parts = Sequence[tuple[slice, Window]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +48,9 @@ class Expression:
 class Tape:
     """One pass over `size` samples."""
 
-    def __init__(self, size: int, window: Window) -> None:
+    def __init__(self, size: int, parts: Parts) -> None:
         self.size = size
-        self.window = window
+        self._parts = parts
         # Parameters whose gradients must be found in another way.
         self.uncovered: set[str] = set()
         self._uses: Counter[str] = Counter()
@@ -95,9 +98,15 @@ class Tape:
             return
         name = expression.parameter
         if name is not None:
-            self.window.add(name, gradients())
+            for window, some in self.parted(gradients()):
+                window.add(name, some)
         else:
             self._pending.append((expression, gradients()))
+
+    def parted(self, *tensors: Tensor) -> Iterator[tuple[Any, ...]]:
+        """For each part its window, and of every tensor [size, …] the part's rows."""
+        for rows, window in self._parts:
+            yield window, *(tensor[rows] for tensor in tensors)
 
     def finish(self) -> None:
         """Carry the gradients of expressions back to their parameters."""
@@ -112,7 +121,8 @@ class Tape:
             for name, gradient in zip(expression.leaves, carried, strict=True):
                 if gradient is not None and name not in self.uncovered:
                     # Autograd may give two parameters the same tensor, and the window changes it.
-                    self.window.add(name, gradient.clone())
+                    for window, some in self.parted(gradient.clone()):
+                        window.add(name, some)
         self._pending.clear()
 
 

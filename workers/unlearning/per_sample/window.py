@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from workers.unlearning import kernels, products
-from workers.unlearning.compiled import flat, is_compiled
+from workers.unlearning.compiled import flat, is_compiled, use_threads
 from workers.unlearning.estimators import Power
 
 # Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
@@ -31,7 +31,11 @@ class Window:
     ) -> None:
         self.power = power
         self.sums = {
-            name: torch.zeros_like(parameter, dtype=dtype or parameter.dtype)
+            name: torch.zeros_like(
+                parameter,
+                dtype=dtype or parameter.dtype,
+                memory_format=torch.contiguous_format,
+            )
             for name, parameter in parameters.items()
         }
 
@@ -81,7 +85,7 @@ class Window:
 
         `outputs` [b, rows, y, x] are gradients of its outputs, `inputs` [b, columns, y, x].
         """
-        total = self.taps_apart(name)
+        total = self.laid_out_by_tap(name)
         channels_last = (0, 2, 3, 1)
         products.add_products(
             total.permute(channels_last),
@@ -91,10 +95,10 @@ class Window:
             sliding,
         )
 
-    def taps_apart(self, name: str) -> Tensor:
-        """The sums of a convolution's kernel; on a CPU each tap's columns lie side by side."""
+    def laid_out_by_tap(self, name: str) -> Tensor:
+        """The sums of a convolution's kernel; from now on a tap's columns lie side by side."""
         total = self.sums[name]
-        if total.dim() == 4 and total.device.type == "cpu":
+        if total.dim() == 4:
             total = self.sums[name] = total.contiguous(memory_format=torch.channels_last)
         return total
 
@@ -112,13 +116,14 @@ class Window:
         large = total.numel() >= LARGE and self.power is Power.SQUARE
         if large and is_compiled(total, gradients):
             rows = gradients.view(len(gradients), -1).numpy()
+            use_threads()
             kernels.add_squares(flat(total), rows)
-        elif total.dtype != gradients.dtype:
+        elif total.dtype != gradients.dtype and total.is_contiguous():
             self._add_widened(total, gradients)
         elif len(gradients) == 1:
-            self.power.add_to(total, gradients[0])
+            self.power.add_to(total, gradients[0].to(total.dtype))
         else:
-            total.add_(self.power.of_(gradients).sum(dim=0))
+            total.add_(self.power.of_(gradients.to(total.dtype)).sum(dim=0))
 
     def _add_widened(self, total: Tensor, gradients: Tensor) -> None:
         at_once = max(1, BLOCK // len(gradients)) if total.device.type == "cpu" else total.numel()

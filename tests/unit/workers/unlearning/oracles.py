@@ -71,7 +71,7 @@ def uncovered(network: nn.Module, inputs: Tensor) -> set[str]:
     parameters = dict(network.named_parameters())
     trainable = {name: parameter.requires_grad for name, parameter in parameters.items()}
     network.requires_grad_(False)
-    _, recorder = record(network, inputs, Window(parameters, Power.SQUARE))
+    _, recorder = record(network, inputs, [(slice(None), Window(parameters, Power.SQUARE))])
     for name, parameter in parameters.items():
         parameter.requires_grad_(trainable[name])
     return recorder.tape.uncovered

@@ -131,7 +131,7 @@ def test_the_number_of_threads_and_of_samples_at_once_changes_no_bit(
     totals = []
     before = torch.get_num_threads()
     for at_once in (1, 8 << 20):
-        monkeypatch.setattr(products, "MOST_TURNED_BYTES", at_once)
+        monkeypatch.setattr(products, "MOST_BYTES", at_once)
         total = torch.zeros(24, 3, 3, 40)
         torch.set_num_threads(threads)
         try:
@@ -154,6 +154,47 @@ def test_what_is_not_a_number_stays_in_its_own_row_and_column() -> None:
     add_products(total, outputs.permute(LAST), inputs.permute(LAST), Power.SQUARE)
     assert total.isnan().sum() == 17
     assert bool(total[3].isnan().all())
+
+
+def test_a_long_sum_of_equal_terms_is_not_rounded_term_by_term() -> None:
+    # What flat backgrounds of large images come to: 1.6e-4 if it were.
+    outputs, inputs = torch.full((1, 112, 112, 8), 0.1), torch.full((1, 112, 112, 16), 0.3)
+    total = torch.zeros(8, 1, 1, 16, dtype=torch.float64)
+    add_products(total, outputs, inputs, Power.SQUARE)
+    wanted = (outputs[0, 0, 0, 0].double() * inputs[0, 0, 0, 0].double() * 112 * 112) ** 2
+    torch.testing.assert_close(total, wanted.expand(8, 1, 1, 16), rtol=1e-5, atol=0)
+
+
+def test_taps_that_see_nothing_but_padding_add_nothing() -> None:
+    case = Case(2, 24, 15, (5, 2), (8, 8), (7, 3), (1, 1), (7, 0))
+    outputs, inputs = make(case)
+    total = torch.zeros(24, 5, 2, 15)
+    add_products(total, outputs.permute(LAST), inputs.permute(LAST), Power.SQUARE, case.sliding)
+    wanted = expected(case, outputs, inputs, Power.SQUARE).permute(LAST).float()
+    torch.testing.assert_close(total, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_samples_that_are_one_and_the_same_in_memory_are_fine() -> None:
+    outputs, inputs = torch.randn(1, 3, 3, 8).expand(4, 3, 3, 8), torch.randn(4, 3, 3, 16)
+    total, wanted = torch.zeros(8, 1, 1, 16), torch.zeros(8, 1, 1, 16)
+    add_products(total, outputs, inputs, Power.SQUARE)
+    add_products(wanted, outputs.contiguous(), inputs, Power.SQUARE)
+    assert torch.equal(total, wanted)
+
+
+@pytest.mark.parametrize(
+    "total",
+    [
+        torch.zeros(16, 8).t()[:, None, None],
+        torch.zeros(8, 1, 1, 17),
+        torch.zeros(9, 1, 1, 16),
+        torch.zeros(8, 1, 1, 16, dtype=torch.float16),
+    ],
+)
+def test_a_total_that_does_not_fit_is_refused(total: Tensor) -> None:
+    with pytest.raises(AssertionError):
+        add_products(total, torch.ones(2, 1, 4, 8), torch.ones(2, 1, 4, 16), Power.SQUARE)
+    assert not total.any()
 
 
 def test_only_float32_on_a_cpu_is_tiled() -> None:

@@ -51,7 +51,7 @@ def test_the_outputs_are_those_of_a_plain_pass() -> None:
     network = _block().double().eval().requires_grad_(False)
     inputs = randn(3, 2, 5, 5)
     window = Window(dict(network.named_parameters()), Power.SQUARE)
-    logits, recorder = record(network, inputs, window)
+    logits, recorder = record(network, inputs, [(slice(None), window)])
     assert torch.equal(logits, network(inputs))
     assert recorder.tape.uncovered == {"layers.7.weight"}
 

@@ -1,0 +1,154 @@
+"""Dampening and the percentile rule on the GPU, against the CPU's compiled loops.
+
+PyTorch divides by a number on a GPU by multiplying with its reciprocal, which differs in the last
+bit unless the number is a power of two. So where sums are divided by counts of samples, all bits
+are the CPU's for counts that are powers of two, and all but the last few for others.
+"""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.gpu.networks import on_cpu
+from workers.unlearning.dampening import (
+    Population,
+    apply_factors,
+    dampen,
+    dampened_counts,
+    tighten,
+    unit_factors,
+)
+from workers.unlearning.importances import Sums
+from workers.unlearning.tuning import adaptive_selection
+
+CPU = torch.device("cpu")
+SHAPES = {"kernel": (16, 3, 3, 3), "matrix": (300, 50), "bias": (17,), "scale": ()}
+ENTRIES = sum(map(math.prod, SHAPES.values()))
+# Two cohorts each. Of the first, 1024 samples are retained and 64 or 256 forgotten.
+POWERS_OF_TWO = [Population(1024 + 64, 64), Population(1024 + 256, 256)]
+OTHERS = [Population(1000, 77), Population(1000, 231)]
+# A few roundings of float64, one after another.
+ROUNDING = 1e-15
+
+
+def uniform(seed: int) -> Sums:
+    """Numbers in [0, 1) of every shape."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(shape, generator=generator, dtype=torch.float64)
+        for name, shape in SHAPES.items()
+    }
+
+
+def full_sums() -> Sums:
+    """As they occur: a fifth are exactly zero, the others spread over decades."""
+    present = uniform(1)
+    return {
+        name: 10 ** (30 * spread - 25) * (present[name] < 0.8)
+        for name, spread in uniform(0).items()
+    }
+
+
+def forget_sums(full: Sums, cohort: int) -> Sums:
+    """A share of each, most of them small; some are the whole, and some nothing."""
+    special, shares = uniform(cohort + 10), uniform(cohort + 20)
+    return {
+        name: torch.where(
+            special[name] < 0.1, total, total * shares[name] ** 4 * (special[name] < 0.9)
+        )
+        for name, total in full.items()
+    }
+
+
+def weights() -> dict[str, Tensor]:
+    """Of every shape, in float32."""
+    return {name: (number * 2 - 1).float() for name, number in uniform(2).items()}
+
+
+def on(device: torch.device, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the device."""
+    return {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
+
+
+def tightened(device: torch.device, populations: list[Population]) -> tuple[Sums, list[int]]:
+    """The factors of a cohort for each population, computed on the device; what each dampens."""
+    full = full_sums()
+    factors = unit_factors(on(device, full))
+    counts = [
+        tighten(
+            factors,
+            on(device, full),
+            on(device, forget_sums(full, cohort)),
+            population,
+            selection=3.7,
+            strength=0.9,
+        )
+        for cohort, population in enumerate(populations)
+    ]
+    assert {factor.device.type for factor in factors.values()} == {device.type}
+    return on_cpu(factors), counts
+
+
+def selected(device: torch.device, population: Population) -> float:
+    """α by the adaptive rule, computed on the device."""
+    full = full_sums()
+    return adaptive_selection(on(device, full), on(device, forget_sums(full, 0)), population)
+
+
+def test_the_factors_of_several_cohorts_have_the_cpus_bits(device: torch.device) -> None:
+    found, counts = tightened(device, POWERS_OF_TWO)
+    expected, expected_counts = tightened(CPU, POWERS_OF_TWO)
+    assert counts == expected_counts
+    assert all(0 < count < ENTRIES for count in counts)
+    assert all(torch.equal(found[name], factor) for name, factor in expected.items())
+    assert dampened_counts(on(device, found)) == dampened_counts(expected)
+
+
+def test_for_other_counts_of_samples_they_are_the_cpus_but_for_rounding(
+    device: torch.device,
+) -> None:
+    found, counts = tightened(device, OTHERS)
+    expected, expected_counts = tightened(CPU, OTHERS)
+    assert counts == expected_counts
+    for name, factor in expected.items():
+        torch.testing.assert_close(found[name], factor, rtol=ROUNDING, atol=0)
+
+
+def test_the_adaptive_rule_selects_the_same_alpha_as_on_the_cpu(device: torch.device) -> None:
+    for population in POWERS_OF_TWO:
+        assert selected(device, population) == selected(CPU, population) > 0
+    for population in OTHERS:
+        expected = pytest.approx(selected(CPU, population), rel=ROUNDING, abs=0)
+        assert selected(device, population) == expected
+
+
+def test_weights_are_scaled_to_the_cpus_bits_and_buffers_stay_the_same_objects(
+    device: torch.device,
+) -> None:
+    base, factors = weights(), uniform(3)
+    expected = apply_factors(base, factors)
+    there = on(device, base) | {"running_mean": torch.ones(3, device=device)}
+    found = apply_factors(there, on(device, factors))
+    assert found["running_mean"] is there["running_mean"]
+    for name, tensor in expected.items():
+        assert found[name].device.type == device.type
+        assert torch.equal(found[name].cpu(), tensor)
+        assert not torch.equal(tensor, base[name])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_cohort_is_dampened_in_place_to_the_cpus_bits(
+    device: torch.device, dtype: torch.dtype
+) -> None:
+    full = full_sums()
+    forget = {name: total.to(dtype) for name, total in forget_sums(full, 0).items()}
+    retain = {name: (total - forget[name]).clamp(min=0).to(dtype) for name, total in full.items()}
+    expected, found = on(CPU, weights()), on(device, weights())
+    numbers = {"selection": 3.7, "strength": 0.9}
+    expected_count = dampen(expected, retain=retain, forget=forget, **numbers)
+    count = dampen(found, retain=on(device, retain), forget=on(device, forget), **numbers)
+    assert count == expected_count
+    assert 0 < count < ENTRIES
+    assert all(torch.equal(found[name].cpu(), tensor) for name, tensor in expected.items())
