@@ -158,6 +158,24 @@ def enrol(settings: Settings, /, name: str, nproc: int | None, **given: Any) -> 
 
 
 @main.command()
+@click.argument("name")
+@click.pass_obj
+def recompute(settings: Settings, name: str) -> None:
+    """Compute the published weights of NAME anew and compare; exit code 1 if they differ."""
+    from workers.recompute import recompute
+    from workers.resources import open_resources
+
+    with open_resources(settings) as resources:
+        came = recompute(name, resources)
+    click.echo(f"version {came.version}, published:  {came.published}")
+    click.echo(f"version {came.version}, recomputed: {came.found}")
+    if came.found != came.published:
+        raise click.ClickException(
+            "These are different weights. Do not use the published ones before you know why."
+        )
+
+
+@main.command()
 @click.option("--port", type=int, help="Port of the gateway [EXPUNGE_GATEWAY_PORT, else 8080].")
 @click.pass_obj
 def up(settings: Settings, port: int | None) -> None:

@@ -1,9 +1,14 @@
-"""What does a request for 100 samples cost, and does it grow with the training set?
+"""What does a request cost, and does it grow with the training set?
 
-ResNet18 (stock stem, 32x32), training sets of growing size, one request of 100 random samples each,
-over HTTP with a real worker. In the same run, for comparison: computing the full Fisher anew for
-the request, as the authors' code does, and training again without the samples. Images are random:
-only time is measured, and it does not depend on what they show.
+Over HTTP with a real worker, on random images: only time is measured, and it does not depend on
+what they show.
+
+- End to end: ResNet18 with CIFAR stem, requests for 1 sample, for 100 of ten labels, and for 100 of
+  one label, phase by phase. The probes are the smallest there are, since a probe's forward passes
+  cost what the policy's `probe_size` says and nothing else.
+- Growth: ResNet18 with stock stem, training sets of growing size, requests for 100 random samples.
+  In the same run, for comparison: computing the full Fisher anew for the request, as the authors'
+  code does, and training again without the samples.
 
 `python -m benchmarks.request`
 """
@@ -43,7 +48,11 @@ CLASSES = 10
 EPOCHS = 10
 # The comparisons are timed on this many samples and scaled: they are linear in the samples.
 TIMED = 200
+# Smallest there is, so that verification hides nothing of the rest.
+PROBE = 10
+CIFAR_SIZE = 2_000
 ARCHITECTURE = ArchitectureSpec(name="resnet18", num_classes=CLASSES)
+CIFAR_STEM = ArchitectureSpec(name="resnet18", num_classes=CLASSES, options={"cifar_stem": True})
 PREPROCESSING = Preprocessing(size=32, channels=3, mean=[0.5], std=[0.25])
 console = Console()
 
@@ -55,13 +64,13 @@ def main() -> int:
     sizes = parser.parse_args().sizes
     torch.manual_seed(0)
     with open_stack() as stack:
-        base = stack.folder / "base.safetensors"
-        training.save(build(ARCHITECTURE), base)
         database = stack.postgres.url(TEMPLATE)
         with stack.service("request", database) as service:
-            measured = [measure_size(service, stack, base, size) for size in sizes]
+            ends = end_to_end(service, stack)
+            measured = [measure_size(service, stack, size) for size in sizes]
     first, last = measured[0], measured[-1]
     found = {
+        "end_to_end": ends,
         "samples_per_request": SAMPLES,
         "sizes": measured,
         "growth": {
@@ -75,18 +84,60 @@ def main() -> int:
     return 0
 
 
-def measure_size(service: Service, stack: Stack, base: Path, size: int) -> dict[str, Any]:
-    """One training set: requests over HTTP, then what the alternatives would take."""
-    name = f"random-{size}"
-    enrolment = Enrolment(
+def end_to_end(service: Service, stack: Stack) -> dict[str, Any]:
+    """Worker seconds of small and large requests, and of their phases: medians."""
+    name, by_label = "cifar-stem", _trained_ids(CIFAR_SIZE)
+    service.enrol(_enrolment(stack, name, CIFAR_STEM, CIFAR_SIZE, PROBE))
+    # The first run compiles what no run has compiled on this machine yet.
+    service.forget(name, [by_label[9].pop()])
+    requests: dict[str, Callable[[], list[str]]] = {
+        "1 sample": lambda: [by_label[0].pop()],
+        "100 samples of one label": lambda: _largest(by_label, SAMPLES),
+        "100 samples of ten labels": lambda: [by_label[n % 10].pop() for n in range(SAMPLES)],
+    }
+
+    found = {}
+    for what, choose in requests.items():
+        timings = [service.forget(name, choose())["timings"] for _ in range(REPETITIONS)]
+        phases = {phase: statistics.median(run[phase] for run in timings) for phase in timings[0]}
+        found[what] = {
+            "seconds": statistics.median(sum(run.values()) for run in timings),
+            "without_verification": statistics.median(
+                sum(run.values()) - run["verify"] for run in timings
+            ),
+            "phases": phases,
+        }
+    return found
+
+
+def _largest(by_label: dict[int, list[str]], count: int) -> list[str]:
+    """Take so many samples of one label, of which there are the most."""
+    label = max(by_label, key=lambda label: len(by_label[label]))
+    taken, by_label[label] = by_label[label][:count], by_label[label][count:]
+    assert len(taken) == count
+    return taken
+
+
+def _enrolment(
+    stack: Stack, name: str, architecture: ArchitectureSpec, size: int, probe: int
+) -> Enrolment:
+    base = stack.folder / f"{name}.safetensors"
+    training.save(build(architecture), base)
+    return Enrolment(
         name=name,
-        architecture=ARCHITECTURE,
+        architecture=architecture,
         weights=str(base),
         dataset=ArraysSpec(path=str(_images(stack.folder / f"{name}.npz", size))),
         preprocessing=PREPROCESSING,
         # Random images are not there to be judged.
-        policy=Policy(gate=Gate(enabled=False)),
+        policy=Policy(gate=Gate(enabled=False), probe_size=probe),
     )
+
+
+def measure_size(service: Service, stack: Stack, size: int) -> dict[str, Any]:
+    """One training set: requests over HTTP, then what the alternatives would take."""
+    name = f"random-{size}"
+    enrolment = _enrolment(stack, name, ARCHITECTURE, size, 1000)
     started = time.monotonic()
     model = service.enrol(enrolment)
     assert model["state"] == "active", model["failure"]
@@ -123,10 +174,23 @@ def _images(path: Path, size: int) -> Path:
         path,
         ids=np.array([f"sample-{position}" for position in range(size)]),
         images=random.integers(0, 256, (size, 32, 32, 3), dtype=np.uint8),
-        labels=random.integers(0, CLASSES, size),
+        labels=_labels(size),
         splits=np.array(["holdout" if p % 10 == 9 else "train" for p in range(size)]),
     )
     return path
+
+
+def _labels(size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.random.default_rng(size + 1).integers(0, CLASSES, size)
+
+
+def _trained_ids(size: int) -> dict[int, list[str]]:
+    """The sample IDs of each label that are not holdout."""
+    by_label: dict[int, list[str]] = {label: [] for label in range(CLASSES)}
+    for position, label in enumerate(_labels(size).tolist()):
+        if position % 10 != 9:
+            by_label[label].append(f"sample-{position}")
+    return by_label
 
 
 def _seconds_per_sample() -> dict[str, float]:

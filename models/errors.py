@@ -210,3 +210,7 @@ class SumsMismatch(ExpungeError):
 
 class NothingRetained(ExpungeError):
     """Forgetting everything leaves no retained data to protect."""
+
+
+class NothingToRecompute(ExpungeError):
+    """The head is the base itself, which is not computed from anything."""

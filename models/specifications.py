@@ -4,7 +4,7 @@ All of it is data, checked here and never executed. The same shapes serve the AP
 line and the rows in which they are kept.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -231,3 +231,7 @@ class Enrolment(Specification):
         default=EmpiricalEstimator(), description="How it is measured what matters to a sample."
     )
     policy: Policy = Policy()
+
+    def checkpoint_metadata(self) -> dict[str, Any]:
+        """What the files of checkpoints say about themselves."""
+        return self.model_dump(mode="json", include={"architecture", "preprocessing"})

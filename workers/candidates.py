@@ -197,6 +197,8 @@ def _watched(
 def _accuracy(
     subject: Subject, weights: Weights, watched: Mapping[int, list[Position]]
 ) -> dict[int, float]:
+    if not watched:
+        return {}
     network = subject.put(weights)
     figures = {
         label: measure(network, subject.batches(positions)).accuracy

@@ -99,7 +99,7 @@ def _enrolled(enrolment: Enrolment, resources: Resources, report: Report) -> Enr
             tracker.advance,
         )
     # Only now, when nothing can be refused any more, are files made that stay.
-    metadata = enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
+    metadata = enrolment.checkpoint_metadata()
     base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
     provenance = Provenance.of(
         estimator,

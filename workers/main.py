@@ -18,6 +18,7 @@ from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import Settings
 from workers import jobs
+from workers.unlearning.compiled import load_compiler
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Worker(rq.Worker):
 def run_worker(settings: Settings) -> bool:
     """Work until asked to stop (True), or until Redis is gone (False: start again)."""
     settings.require_services()
+    load_compiler()
     worker = Worker(
         [QUEUE],
         connection=Redis.from_url(settings.redis_url),

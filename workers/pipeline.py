@@ -117,6 +117,6 @@ def verify(
 
 def store(run: Run, tuned: Tuned, resources: Resources) -> Candidate:
     """Write the new checkpoint to the store, durably, before any row names it."""
-    metadata = run.enrolment.model_dump(mode="json", include={"architecture", "preprocessing"})
+    metadata = run.enrolment.checkpoint_metadata()
     artifact = resources.store.put(lambda writer: write_tensors(writer, tuned.weights, metadata))
     return Candidate(artifact=artifact, forgotten_count=sum(tuned.forgotten.values()))

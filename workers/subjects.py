@@ -1,6 +1,7 @@
 """Loading what a run works on: the base, its sums, the head's weights, the data, the probes."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from models.artifacts import Artifact
 from models.errors import SampleUnreadable
 from models.records import Checkpoint, FisherSums, RegisteredModel, Split, SumsKind
-from workers.architectures import build
+from workers.architectures import build_without_weights
 from workers.claims import Run
 from workers.datasets import Dataset, open_dataset
 from workers.probes import select_probe
@@ -136,10 +137,17 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     for row in sums:
         provenance.require_same(Provenance(**row.provenance))
     device = resources.device
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        reading = [
+            threads.submit(read_on, artifact, resources)
+            for artifact in (by_version[0], Artifact(full_row.sha256, full_row.size))
+        ]
+        network = build_without_weights(run.enrolment.architecture).to(device)
+        base, full = [each.result() for each in reading]
     return Subject(
-        network=build(run.enrolment.architecture).to(device),
-        base=read_on(by_version[0], resources),
-        full=read_on(Artifact(full_row.sha256, full_row.size), resources),
+        network=network,
+        base=base,
+        full=full,
         estimator=estimator,
         provenance=provenance,
         head=by_version[run.parent_version],

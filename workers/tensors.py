@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.artifacts import Writer
+from models.artifacts.hashing import HashedReader
 from models.errors import WeightsUnreadable
 
 METADATA_KEY = "expunge"
@@ -104,6 +105,12 @@ class Layout:
             for name, entry in header.items()
         }
         return cls(dict(sorted(places.items(), key=lambda item: item[1].start)), metadata)
+
+    @classmethod
+    def read(cls, reader: HashedReader) -> "Layout":
+        """That of a file of ours, read up to where its tensors begin."""
+        length = reader.read(LENGTH_BYTES)
+        return cls.parse(length + reader.read(int.from_bytes(length, "little")))
 
     def header(self) -> bytes:
         """The bytes in front of the tensors; a multiple of eight of them."""

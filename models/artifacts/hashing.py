@@ -66,6 +66,41 @@ class HashedWriter:
         self.size += len(view)
 
 
+class HashedReader:
+    """Reads an open file from its start to its end; then knows the digest of all of it."""
+
+    def __init__(self, file: FileIO, digest: Hashing) -> None:
+        self._file = file
+        self._digest = digest
+        self.position = 0
+
+    def read_into(self, buffer: memoryview) -> None:
+        """Fill `buffer` with what comes next; it may be looked at, but must not change before the
+        next call. Raises `EOFError` if there is less.
+        """
+        self._digest.finish()
+        view = buffer.cast("B")
+        done = 0
+        while done < len(view):
+            count = self._file.readinto(view[done:])
+            if not count:
+                raise EOFError("The file ends too early.")
+            done += count
+        self._digest.update(view)
+        self.position += done
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        buffer = bytearray(size)
+        self.read_into(memoryview(buffer))
+        self._digest.finish()
+        return bytes(buffer)
+
+    def hexdigest(self) -> str:
+        """Of everything that has been read."""
+        return self._digest.hexdigest()
+
+
 def read_hashed(file: FileIO, size: int) -> tuple[bytearray, str]:
     """Up to `size` bytes from where the file stands, and their digest."""
     content = bytearray(size)

@@ -39,6 +39,14 @@ compiled_reordered: Decorator = numba.njit(
 )
 
 
+@compiled
+def load_compiler() -> None:
+    """Does nothing, but when it is first called numba gets ready, which takes a third of a second.
+
+    It starts no thread, so a process that is going to fork may call it for all its children.
+    """
+
+
 def is_compiled(*tensors: Tensor) -> bool:
     """Whether the compiled loops can work on these tensors."""
     return all(

@@ -44,6 +44,15 @@ class Population:
                 "Retire the network instead."
             )
 
+    def counts_on(self, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Retained and forgotten samples, where the sums are.
+
+        By a plain number GPUs do not divide: they multiply with its reciprocal, rounded.
+        """
+        counts = (self.total - self.forgotten, self.forgotten)
+        retained, forgotten = torch.tensor(counts, dtype=sums.dtype, device=sums.device)
+        return retained, forgotten
+
 
 def retain_sums(full: Tensor, forget: Tensor) -> Tensor:
     """Fisher sums over the retained samples, float64, never negative."""
@@ -53,18 +62,18 @@ def retain_sums(full: Tensor, forget: Tensor) -> Tensor:
 
 def importance_ratios(full: Tensor, forget: Tensor, population: Population) -> Tensor:
     """I_f / I_r; infinite where only the forgotten samples matter, NaN where none do."""
-    retain = retain_sums(full, forget) / (population.total - population.forgotten)
-    return (forget / population.forgotten) / retain
+    retained, forgotten = population.counts_on(full)
+    return (forget / forgotten) / (retain_sums(full, forget) / retained)
 
 
 def dampening_factors(
     full: Tensor, forget: Tensor, population: Population, *, selection: float, strength: float
 ) -> Tensor:
     """β for one tensor and one cohort, float64 in [0, 1], shaped like the sums."""
-    retain = retain_sums(full, forget) / (population.total - population.forgotten)
-    forgotten = forget / population.forgotten
-    selected = forgotten > selection * retain
-    divisor = torch.where(selected, forgotten, 1.0)
+    retained, forgotten = population.counts_on(full)
+    retain, forget = retain_sums(full, forget) / retained, forget / forgotten
+    selected = forget > selection * retain
+    divisor = torch.where(selected, forget, 1.0)
     return torch.where(selected, (strength * retain / divisor).clamp_(max=1.0), 1.0)
 
 

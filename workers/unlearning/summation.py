@@ -162,7 +162,7 @@ class Summation:
             if self._exponent not in (None, exponent):
                 raise _Rescale
             self._exponent = exponent
-            return torch.ldexp(found, torch.tensor(exponent)).to(logits.dtype)
+            return torch.ldexp(found, torch.tensor(exponent, device=found.device)).to(logits.dtype)
 
         return gradients
 

@@ -53,7 +53,8 @@ def _added_up(
     sample = torch.arange(len(looked_up), device=looked_up.device)[:, None]
     keys, inverse = torch.unique(sample * rows + looked_up, return_inverse=True)
     total = gradients.new_zeros(len(keys), width)
-    total.index_add_(0, inverse.flatten(), gradients.reshape(-1, width))
+    # In order, on every device; `index_add_` is not.
+    total.index_put_((inverse.flatten(),), gradients.reshape(-1, width), accumulate=True)
     row = keys % rows
     if padding is not None:
         total = total * (row != padding)[:, None]

@@ -105,7 +105,7 @@ class Window:
     def add_rows(self, name: str, rows: Tensor, gradients: Tensor) -> None:
         """Add gradients [n, width] of the rows numbered `rows` [n] of a table."""
         total = self.sums[name]
-        total.index_add_(0, rows, self.power.of(gradients.to(total.dtype)))
+        total.index_put_((rows,), self.power.of(gradients.to(total.dtype)), accumulate=True)
 
     def entries_at_once(self, like: Tensor) -> int:
         """How many entries of per-sample gradients may be held on the tensor's device."""

@@ -4,14 +4,25 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.errors import NonFiniteGradient
 from tests.gpu.networks import Family, Make, moved, on_cpu, shades, small_resnet, small_vit
-from tests.unit.workers.unlearning.oracles import oracle, squared_norm, worst_relative_error
+from tests.unit.workers.unlearning.oracles import (
+    CLASSES,
+    oracle,
+    squared_norm,
+    worst_relative_error,
+)
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical, label_free, predictive
-from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
+from workers.unlearning.importances import (
+    Sums,
+    add_sums,
+    squared_gradient_sums,
+    sums_by_label,
+    zero_sums,
+)
 
 REPETITIONS = 10
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 5e-6)]
@@ -106,12 +117,29 @@ def test_reproducible_sums_agree_to_1e_13_in_any_order_and_batching(
     sharded = zero_sums(network)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     for start in range(0, 30, 7):
-        rows = order[start : start + 7]
-        there = rows.to(device)
-        some = Batch(samples.inputs[there], samples.labels[there], samples.positions[rows])
+        some = _rows(samples, order[start : start + 7])
         add_sums(sharded, squared_gradient_sums(network, [some], reproducible=True))
     for name, total in whole.items():
         torch.testing.assert_close(sharded[name], total, rtol=1e-13, atol=0)
+
+
+def test_labels_that_share_batches_get_the_sums_of_their_own_samples(device: torch.device) -> None:
+    network, samples = moved(*small_resnet(30), device, torch.float32)
+    order = samples.labels.argsort(stable=True)
+    ordered = _rows(samples, order.cpu())
+    found = dict(sums_by_label(network, [ordered]))
+    assert list(found) == list(range(CLASSES))
+    for label, sums in found.items():
+        own = _rows(samples, (samples.labels == label).nonzero()[:, 0].cpu())
+        expected = squared_gradient_sums(network, [own], reproducible=True)
+        for name, total in expected.items():
+            torch.testing.assert_close(sums[name], total, rtol=1e-13, atol=0)
+
+
+def _rows(samples: Batch, rows: Tensor) -> Batch:
+    """These samples of those on the device; positions are not there."""
+    there = rows.to(samples.inputs.device)
+    return Batch(samples.inputs[there], samples.labels[there], samples.positions[rows])
 
 
 def test_the_tiny_gradients_of_a_sample_the_network_is_certain_of_do_not_underflow(

@@ -1,0 +1,58 @@
+"""Files that do not belong together are refused while they are streamed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.artifacts import Artifact
+from models.artifacts.filesystem import FilesystemStore
+from models.errors import WeightsMismatch
+from workers.streaming import StreamedCohort, dampen_stored
+from workers.tensors import write_tensors
+from workers.unlearning.dampening import Population
+from workers.unlearning.tuning import Setting
+
+WEIGHTS = {"a": torch.ones(3), "b": torch.ones(2, 2), "count": torch.ones((), dtype=torch.int64)}
+SUMS = {"a": torch.ones(3).double(), "b": torch.ones(2, 2).double()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FilesystemStore:
+    return FilesystemStore(tmp_path / "store")
+
+
+def put(store: FilesystemStore, tensors: Mapping[str, Tensor]) -> Artifact:
+    return store.put(lambda writer: write_tensors(writer, tensors, {}))
+
+
+def dampen(
+    store: FilesystemStore, full: Mapping[str, Tensor], forget: Mapping[str, Tensor]
+) -> None:
+    cohort = StreamedCohort([put(store, forget)], Population(10, 2), Setting(1.0, 1.0))
+    base, of_full = put(store, WEIGHTS), put(store, full)
+    store.put(lambda writer: dampen_stored(base, of_full, [cohort], {}, store, writer))
+
+
+def test_files_that_belong_together_are_dampened(store: FilesystemStore) -> None:
+    dampen(store, SUMS, SUMS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a": torch.ones(3).double(), "c": torch.ones(2, 2).double()},
+        {"a": torch.ones(2).double(), "b": torch.ones(2, 2).double()},
+        {"a": torch.ones(3).double(), "aa": torch.ones(3).double(), "b": SUMS["b"]},
+        {"a": torch.ones(3).double()},
+    ],
+)
+def test_sums_of_another_network_are_refused_and_nothing_is_stored(
+    store: FilesystemStore, other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsMismatch):
+        dampen(store, SUMS, other)
+    # The base and the two files of sums; no checkpoint, whole or half.
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 3

@@ -1,0 +1,97 @@
+"""Computing a published checkpoint anew from what is kept, to see that it is what was published.
+
+The base, the Fisher sums and the settings on record are all that a version depends on. Whoever
+doubts a checkpoint need not trust the run that made it.
+"""
+
+import os
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from models.artifacts import Artifact
+from models.artifacts.hashing import HashedWriter, hashing
+from models.errors import NothingToRecompute
+from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
+from models.records.base import Json
+from models.registry import find_model
+from models.specifications import Enrolment
+from workers.resources import Resources
+from workers.streaming import StreamedCohort, dampen_stored
+from workers.unlearning.dampening import Population
+from workers.unlearning.tuning import Setting
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """The head's digest, as published and as it came out now."""
+
+    version: int
+    published: str
+    found: str
+
+
+@dataclass(frozen=True)
+class _Kept:
+    head: Checkpoint
+    base: Artifact
+    full: Artifact
+    cohorts: list[StreamedCohort]
+    metadata: Json
+
+
+def recompute(name: str, resources: Resources) -> Recomputed:
+    """Compute the head of the registered model `name` anew; needs a few MB of memory.
+
+    Raises `NothingToRecompute` if nothing has been forgotten, `ArtifactDamaged` if a file that it
+    is computed from is not what it was.
+    """
+    kept = _kept(name, resources)
+    with (
+        open(os.devnull, "wb", buffering=0) as nowhere,
+        hashing() as digest,
+    ):
+        writer = HashedWriter(nowhere, digest)
+        dampen_stored(kept.base, kept.full, kept.cohorts, kept.metadata, resources.store, writer)
+        found = digest.hexdigest()
+    return Recomputed(version=kept.head.version, published=kept.head.sha256, found=found)
+
+
+def _kept(name: str, resources: Resources) -> _Kept:
+    with resources.database.reading() as session:
+        model = find_model(session, name)
+        versions = {
+            row.version: row
+            for row in session.scalars(
+                select(Checkpoint).where(
+                    Checkpoint.model_id == model.id,
+                    Checkpoint.version.in_((0, model.head_version)),
+                )
+            )
+        }
+        if not model.head_version:
+            raise NothingToRecompute(
+                f"Nothing of {name!r} has been forgotten: its head is the base as it was enrolled."
+            )
+        head, base = versions[model.head_version], versions[0]
+        run = session.get_one(UnlearningRun, head.run_id)
+        sums = session.scalars(select(FisherSums).where(FisherSums.model_id == model.id)).all()
+    assert run.verdict is not None
+    assert model.label_counts is not None
+    total = sum(model.label_counts["train"].values())
+    by_label = {row.label: Artifact(row.sha256, row.size) for row in sums}
+    full = next(row for row in sums if row.kind is SumsKind.FULL)
+    return _Kept(
+        head=head,
+        base=Artifact(base.sha256, base.size),
+        full=Artifact(full.sha256, full.size),
+        cohorts=[
+            StreamedCohort(
+                sums=[by_label[label] for label in cohort["labels"]],
+                population=Population(total=total, forgotten=cohort["samples"]),
+                setting=Setting(selection=cohort["alpha"], strength=cohort["lambda"]),
+            )
+            for cohort in run.verdict["cohorts"]
+        ],
+        metadata=Enrolment.model_validate(model.specification).checkpoint_metadata(),
+    )

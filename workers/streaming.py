@@ -1,0 +1,151 @@
+"""Dampening from files to a file, piece by piece: for weights and sums that do not fit in memory.
+
+The base, the full sums and every cohort's sums are read once, from start to end; the new checkpoint
+is written meanwhile. All of them are hashed in that same pass. What is computed is what a run
+computes in memory, and so are the bytes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.artifacts import Artifact, ArtifactStore, Writer
+from models.artifacts.hashing import HashedReader, hashing
+from models.errors import ArtifactDamaged, WeightsMismatch
+from workers.tensors import Layout, Place, bytes_of
+from workers.unlearning.dampening import Population, scale, tighten_tensor
+from workers.unlearning.tuning import Setting
+
+# Numbers of a piece: a few MB of each file.
+PIECE = 1 << 19
+
+
+@dataclass(frozen=True)
+class StreamedCohort:
+    """A cohort's stored sums, one artifact for each of its labels, and how it is dampened."""
+
+    sums: Sequence[Artifact]
+    population: Population
+    setting: Setting
+
+
+def dampen_stored(
+    base: Artifact,
+    full: Artifact,
+    cohorts: Sequence[StreamedCohort],
+    metadata: Mapping[str, Any],
+    store: ArtifactStore,
+    writer: Writer,
+) -> None:
+    """Write the base dampened with all cohorts, as a checkpoint with `metadata`.
+
+    Raises `ArtifactDamaged` at the end if a file was not the artifact it should be: what has been
+    written by then is not to be used. `WeightsMismatch` if the files do not belong together.
+    """
+    with ExitStack() as opened:
+        of_base = opened.enter_context(_stream(base, store))
+        of_full = opened.enter_context(_stream(full, store))
+        of_cohorts = [
+            [opened.enter_context(_stream(sums, store)) for sums in cohort.sums]
+            for cohort in cohorts
+        ]
+        for sums in (of_full, *(each for streams in of_cohorts for each in streams)):
+            _require_of_base(sums, of_base, of_full)
+        kinds = {name: (place.dtype, place.shape) for name, place in of_base.places.items()}
+        layout = Layout.of(kinds, metadata)
+        if list(layout.places) != list(of_base.places):
+            raise WeightsMismatch("The base holds its tensors in another order than ours.")
+        writer.write(layout.header())
+        for name, place in of_base.places.items():
+            for size in _pieces(place):
+                weights = of_base.next(name, size)
+                if name in of_full.places:
+                    factors = _factors(name, size, of_full, of_cohorts, cohorts)
+                    weights = scale(weights, factors)
+                writer.write(bytes_of(weights))
+        for stream in (of_base, of_full, *(each for streams in of_cohorts for each in streams)):
+            stream.require_whole()
+
+
+class _Stream:
+    """The tensors of an artifact, in the order of the file."""
+
+    def __init__(self, reader: HashedReader, artifact: Artifact) -> None:
+        self._reader = reader
+        self._artifact = artifact
+        self.places = Layout.read(reader).places
+        widest = max((place.dtype.itemsize for place in self.places.values()), default=1)
+        self._buffer = torch.empty(PIECE * widest, dtype=torch.uint8)
+
+    def next(self, name: str, size: int) -> Tensor:
+        """The next `size` numbers of the tensor `name`, until the next are asked for."""
+        place = self.places[name]
+        assert place.start <= self._reader.position < place.stop
+        piece = self._buffer[: size * place.dtype.itemsize]
+        self._reader.read_into(piece.numpy().data)
+        return piece.view(place.dtype)
+
+    def require_whole(self) -> None:
+        """Raise `ArtifactDamaged` unless what was read is the artifact."""
+        found = self._reader.hexdigest()
+        if found != self._artifact.sha256:
+            raise ArtifactDamaged(
+                f"Artifact {self._artifact.sha256} is damaged: its bytes hash to {found}. "
+                "Restore it from a backup; it is not used until then."
+            )
+
+
+@contextmanager
+def _stream(artifact: Artifact, store: ArtifactStore) -> Iterator[_Stream]:
+    path: Path = store.sized_path(artifact)
+    with path.open("rb", buffering=0) as file, hashing() as digest:
+        yield _Stream(HashedReader(file, digest), artifact)
+
+
+def _require_of_base(sums: _Stream, base: _Stream, full: _Stream) -> None:
+    """Sums are of some tensors of the base, all of the same ones, in the base's order."""
+    shapes = {name: place.shape for name, place in sums.places.items()}
+    of_base = [(name, place.shape) for name, place in base.places.items() if name in full.places]
+    if list(shapes.items()) != of_base:
+        raise WeightsMismatch(
+            "The Fisher sums are not those of these weights, but of a network's with other tensors."
+        )
+
+
+def _pieces(place: Place) -> Iterator[int]:
+    left = (place.stop - place.start) // place.dtype.itemsize
+    while left:
+        yield min(left, PIECE)
+        left -= min(left, PIECE)
+
+
+def _factors(
+    name: str,
+    size: int,
+    of_full: _Stream,
+    of_cohorts: Sequence[Sequence[_Stream]],
+    cohorts: Sequence[StreamedCohort],
+) -> Tensor:
+    """The minimum over cohorts, as a run takes it, of the next `size` numbers."""
+    full = of_full.next(name, size)
+    factors = torch.ones(size, dtype=torch.float64)
+    for streams, cohort in zip(of_cohorts, cohorts, strict=True):
+        first, *rest = [stream.next(name, size) for stream in streams]
+        # What a stream hands out is still being hashed.
+        forget = first if not rest else first.clone()
+        for more in rest:
+            forget.add_(more)
+        tighten_tensor(
+            factors,
+            full,
+            forget,
+            cohort.population,
+            selection=cohort.setting.selection,
+            strength=cohort.setting.strength,
+        )
+    return factors
