@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.artifacts import Artifact
 from models.errors import SampleUnreadable
 from models.records import Checkpoint, FisherSums, RegisteredModel, Split, SumsKind
-from workers.architectures import build_without_weights
+from workers.architectures import build
 from workers.claims import Run
 from workers.datasets import Dataset, open_dataset
 from workers.probes import select_probe
@@ -142,7 +142,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             threads.submit(read_on, artifact, resources)
             for artifact in (by_version[0], Artifact(full_row.sha256, full_row.size))
         ]
-        network = build_without_weights(run.enrolment.architecture).to(device)
+        network = build(run.enrolment.architecture).to(device)
         base, full = [each.result() for each in reading]
     return Subject(
         network=network,

@@ -9,10 +9,8 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 from models.errors import UnknownArchitecture
 from models.specifications import ArchitectureSpec
@@ -22,8 +20,6 @@ from workers.architectures.small_resnet import small_resnet
 Builder = Callable[..., nn.Module]
 
 PLUG_INS = "expunge.architectures"
-# What initialises a tensor, besides `torch.nn.init`.
-DRAWING = (Tensor.normal_, Tensor.uniform_)
 
 ARCHITECTURES: Mapping[str, Builder] = {
     "small_resnet": small_resnet,
@@ -53,33 +49,6 @@ def build(spec: ArchitectureSpec) -> nn.Module:
             f"{spec.name} cannot be built with the options {spec.options}: {error}"
         ) from error
     return network.eval()
-
-
-def build_without_weights(spec: ArchitectureSpec) -> nn.Module:
-    """The same, to load weights into: what would be random is whatever was in memory.
-
-    Drawing the numbers takes longer than reading the weights that replace them.
-    """
-    with _NothingDrawn():
-        return build(spec)
-
-
-class _NothingDrawn(TorchFunctionMode):
-    """Leaves tensors that are to be initialised as they are."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Carry out what does not initialise."""
-        del types
-        kwargs = kwargs or {}
-        if func in DRAWING or getattr(func, "__module__", None) == nn.init.__name__:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
 
 
 def _builder(name: str) -> Builder:

@@ -7,7 +7,7 @@ import torch
 
 from models.errors import UnknownArchitecture
 from models.specifications import ArchitectureSpec
-from workers.architectures import ARCHITECTURES, build, build_without_weights
+from workers.architectures import ARCHITECTURES, build
 
 
 @pytest.fixture
@@ -120,19 +120,3 @@ def test_a_plug_in_that_does_not_load_is_named_with_its_fault(install):
     install("broken", "broken_plug_in", "raise OSError('no such library')")
     with pytest.raises(UnknownArchitecture, match=r"broken_plug_in.*no such library"):
         build(spec("broken"))
-
-
-@pytest.mark.parametrize("name", ["small_resnet", "resnet18", "swin_v2_t", "vit_b_16", "googlenet"])
-def test_a_network_without_weights_is_the_same_once_they_are_loaded(name: str) -> None:
-    spec = ArchitectureSpec(name=name, num_classes=3)
-    network, empty = build(spec), build_without_weights(spec)
-    empty.load_state_dict(network.state_dict())
-    images = torch.randn(1, 1 if name == "small_resnet" else 3, 224, 224)
-    with torch.no_grad():
-        assert torch.equal(network(images), empty(images))
-
-
-def test_a_network_without_weights_draws_no_random_number() -> None:
-    state = torch.get_rng_state()
-    build_without_weights(ArchitectureSpec(name="resnet18", num_classes=3))
-    assert torch.equal(torch.get_rng_state(), state)
