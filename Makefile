@@ -47,6 +47,7 @@ $(BENCH_STAMP): $(STAMP) requirements-bench.lock
 bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/results.
 	$(BIN)/python -m benchmarks.importances
 	$(BIN)/python -m benchmarks.dampening
+	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/python -m benchmarks.request
 	$(BIN)/python -m benchmarks.forgetting
 

@@ -38,8 +38,27 @@ def plain(network: nn.Module, batches: list[Batch]) -> Run:
 
 
 def ours(network: nn.Module, batches: list[Batch]) -> Run:
-    """The pass of this project, as enrolment uses it."""
+    """The pass of this project, as enrolment uses it: it makes batches of its own."""
+    return lambda: squared_gradient_sums(network, batches)
+
+
+def ours_as_delivered(network: nn.Module, batches: list[Batch]) -> Run:
+    """The same in the batches that it is given."""
     return lambda: squared_gradient_sums(network, batches, batch_size=len(batches[0]))
+
+
+def plain_channels_last(network: nn.Module, batches: list[Batch]) -> Run:
+    """The same in the other layout of memory, which some convolutions like better."""
+    network = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    turned = [
+        Batch(
+            batch.inputs.contiguous(memory_format=torch.channels_last),
+            batch.labels,
+            batch.positions,
+        )
+        for batch in batches
+    ]
+    return plain(network, turned)
 
 
 def ours_reproducible(network: nn.Module, batches: list[Batch]) -> Run:

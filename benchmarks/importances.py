@@ -32,6 +32,7 @@ THREADS = 2
 CLASSES = 10
 BATCH = 64
 GROWTH = (8, 32, 128)
+SAMPLES = 256
 # Contenders that are slower get so many samples.
 FEW = 16
 Contender = Callable[[nn.Module, list[Batch]], contenders.Run]
@@ -39,6 +40,7 @@ Contender = Callable[[nn.Module, list[Batch]], contenders.Run]
 # Each with the size of its batches and their number: ours and the plain pass get a whole window.
 CONTENDERS: Mapping[str, tuple[Contender, int, int]] = {
     "plain": (contenders.plain, BATCH, 4),
+    "plain, channels last": (contenders.plain_channels_last, BATCH, 4),
     "ours": (contenders.ours, BATCH, 4),
     "ours, reproducible": (contenders.ours_reproducible, BATCH, 4),
     "batch-1 loop": (contenders.loop, FEW, 1),
@@ -130,16 +132,19 @@ def compare(network: nn.Module, repetitions: int) -> dict[str, Any]:
 
 
 def growth(network: nn.Module, repetitions: int) -> dict[str, Any]:
-    """Milliseconds per sample of ours and of the plain pass as the batch grows."""
+    """Milliseconds per sample as the batch grows: of the plain pass, of ours, and of ours if it
+    must make its passes of just that size.
+    """
     found = {}
     for size in GROWTH:
-        batches = [batch_of(size)] * (GROWTH[-1] // size)
+        batches = [batch_of(size)] * (SAMPLES // size)
         runs = {
             "plain": contenders.plain(network, batches),
             "ours": contenders.ours(network, batches),
+            "ours, passes of that size": contenders.ours_as_delivered(network, batches),
         }
         seconds = interleaved(runs, repetitions)
-        found[str(size)] = {name: 1e3 * s / GROWTH[-1] for name, s in seconds.items()}
+        found[str(size)] = {name: 1e3 * s / SAMPLES for name, s in seconds.items()}
     return found
 
 
@@ -176,12 +181,12 @@ def _peak(network: str, contender: str, sender: Any) -> None:
     run = make(built, [batch_of(size)])
     # 5: forget the peak so far (proc(5), clear_refs).
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
+    before = status("VmRSS")
     run()
-    sender.send((_status("VmHWM") - before) / 1024)
+    sender.send((status("VmHWM") - before) / 1024)
 
 
-def _status(field: str) -> int:
+def status(field: str) -> int:
     """A figure of this process in KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
