@@ -21,7 +21,18 @@ from tests.conftest import KEYS, Digits, Servers, settings_for
 from tests.integration.workers.test_enrolment import FEW, fewer
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("gateway", "worker", "steward", "migrate", "ready", "key", "enrol", "up", "demo")
+COMMANDS = (
+    "gateway",
+    "worker",
+    "steward",
+    "migrate",
+    "ready",
+    "key",
+    "enrol",
+    "recompute",
+    "up",
+    "demo",
+)
 Environment = dict[str, str]
 Ended = subprocess.CompletedProcess[str]
 

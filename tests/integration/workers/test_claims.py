@@ -83,7 +83,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     stale = claimed(story, story.resources)
     expire(story)
     claimed(story, replace(story.resources, worker="another"))
-    weighed = Weighed(updated={}, trained=stale.samples, holdout=(), unreadable={})
+    weighed = Weighed(updated={}, at_hand={}, trained=stale.samples, holdout=(), unreadable={})
     candidate = Candidate(Artifact("0" * 64, 1), 4)
     verdict = {"weights": {"dampened": 0}, "reasons": []}
     attempts = [
