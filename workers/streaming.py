@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.artifacts import Artifact, ArtifactStore, Writer
 from models.artifacts.hashing import HashedReader, hashing
+from models.artifacts.store import require_digest
 from models.errors import ArtifactDamaged, WeightsMismatch
 from workers.tensors import Layout, Place, bytes_of
 from workers.unlearning.dampening import Population, scale, tighten_tensor
@@ -78,7 +79,13 @@ class _Stream:
     def __init__(self, reader: HashedReader, artifact: Artifact) -> None:
         self._reader = reader
         self._artifact = artifact
-        self.places = Layout.read(reader).places
+        try:
+            self.places = Layout.read(reader, artifact.size).places
+        except (ValueError, KeyError, TypeError, EOFError) as error:
+            raise ArtifactDamaged(
+                f"Artifact {artifact.sha256} is damaged: it does not begin as a file of tensors. "
+                "Restore it from a backup; it is not used until then."
+            ) from error
         widest = max((place.dtype.itemsize for place in self.places.values()), default=1)
         self._buffer = torch.empty(PIECE * widest, dtype=torch.uint8)
 
@@ -91,13 +98,11 @@ class _Stream:
         return piece.view(place.dtype)
 
     def require_whole(self) -> None:
-        """Raise `ArtifactDamaged` unless what was read is the artifact."""
-        found = self._reader.hexdigest()
-        if found != self._artifact.sha256:
-            raise ArtifactDamaged(
-                f"Artifact {self._artifact.sha256} is damaged: its bytes hash to {found}. "
-                "Restore it from a backup; it is not used until then."
-            )
+        """Read what is left; raise `ArtifactDamaged` unless all of it is the artifact."""
+        while self._reader.position < self._artifact.size:
+            left = self._artifact.size - self._reader.position
+            self._reader.read_into(self._buffer[: min(left, len(self._buffer))].numpy().data)
+        require_digest(self._artifact, self._reader.hexdigest())
 
 
 @contextmanager
@@ -112,6 +117,9 @@ def _require_of_base(sums: _Stream, base: _Stream, full: _Stream) -> None:
     shapes = {name: place.shape for name, place in sums.places.items()}
     of_base = [(name, place.shape) for name, place in base.places.items() if name in full.places]
     if list(shapes.items()) != of_base:
+        # A name or a number of a header may be damaged, which is another matter.
+        for stream in (sums, base, full):
+            stream.require_whole()
         raise WeightsMismatch(
             "The Fisher sums are not those of these weights, but of a network's with other tensors."
         )

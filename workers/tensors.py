@@ -90,7 +90,10 @@ class Layout:
 
     @classmethod
     def parse(cls, content: bytes | bytearray | memoryview) -> "Layout":
-        """That of a file of ours which begins with `content`, a whole header or more."""
+        """That of a file of ours which begins with `content`, a whole header or more.
+
+        Raises `ValueError`, `KeyError` or `TypeError` if it is none.
+        """
         length = int.from_bytes(content[:LENGTH_BYTES], "little")
         offset = LENGTH_BYTES + length
         header = json.loads(bytes(content[LENGTH_BYTES:offset]))
@@ -104,13 +107,25 @@ class Layout:
             )
             for name, entry in header.items()
         }
-        return cls(dict(sorted(places.items(), key=lambda item: item[1].start)), metadata)
+        layout = cls(dict(sorted(places.items(), key=lambda item: item[1].start)), metadata)
+        for place in layout.places.values():
+            size = place.dtype.itemsize * math.prod(place.shape)
+            if (place.start, place.stop) != (offset, offset + size):
+                raise ValueError("The tensors do not lie one after another.")
+            offset = place.stop
+        return layout
 
     @classmethod
-    def read(cls, reader: HashedReader) -> "Layout":
-        """That of a file of ours, read up to where its tensors begin."""
+    def read(cls, reader: HashedReader, size: int) -> "Layout":
+        """That of a file of ours of so many bytes, read up to where its tensors begin.
+
+        Raises what `parse` raises.
+        """
         length = reader.read(LENGTH_BYTES)
-        return cls.parse(length + reader.read(int.from_bytes(length, "little")))
+        header = int.from_bytes(length, "little")
+        if header > size - LENGTH_BYTES:
+            raise ValueError("The header is longer than the file.")
+        return cls.parse(length + reader.read(header))
 
     def header(self) -> bytes:
         """The bytes in front of the tensors; a multiple of eight of them."""

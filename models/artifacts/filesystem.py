@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from models.artifacts.hashing import HashedWriter, hashing, read_hashed
-from models.artifacts.store import Artifact, Writer
+from models.artifacts.store import Artifact, Writer, require_digest
 from models.errors import ArtifactDamaged, ArtifactMissing
 
 PRIVATE = 0o700
@@ -57,11 +57,7 @@ class FilesystemStore:
         """The bytes, hashed while they are read."""
         with open(self.sized_path(artifact), "rb", buffering=0) as file:
             content, found = read_hashed(file, artifact.size)
-        if found != artifact.sha256:
-            raise ArtifactDamaged(
-                f"Artifact {artifact.sha256} is damaged: its bytes hash to {found}. "
-                "Restore it from a backup; it is not used until then."
-            )
+        require_digest(artifact, found)
         return content
 
     def sized_path(self, artifact: Artifact) -> Path:

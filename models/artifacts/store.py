@@ -6,6 +6,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
+from models.errors import ArtifactDamaged
+
 
 class Writer(Protocol):
     """What takes the bytes of a new artifact."""
@@ -21,6 +23,15 @@ class Artifact:
 
     sha256: str
     size: int
+
+
+def require_digest(artifact: Artifact, found: str) -> None:
+    """Raise `ArtifactDamaged` unless `found` is the artifact's digest."""
+    if found != artifact.sha256:
+        raise ArtifactDamaged(
+            f"Artifact {artifact.sha256} is damaged: its bytes hash to {found}. "
+            "Restore it from a backup; it is not used until then."
+        )
 
 
 class ArtifactStore(Protocol):

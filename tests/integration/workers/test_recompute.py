@@ -43,8 +43,12 @@ def test_the_base_is_not_computed_from_anything(story: Story) -> None:
         recompute("nobody", story.resources)
 
 
+# In the last number; in the header's length, in small and large; in the header.
+@pytest.mark.parametrize("offset", [-1, 0, 5, 8, 60, 200, 300])
 @pytest.mark.parametrize("kind", ["base", "full", "forget"])
-def test_a_bit_that_flipped_in_what_it_is_computed_from_is_found(story: Story, kind: str) -> None:
+def test_a_bit_that_flipped_in_what_it_is_computed_from_is_found(
+    story: Story, kind: str, offset: int
+) -> None:
     story.set_policy(gate={"enabled": False})
     story.forget(of_label(story, 3, 40))
     if kind == "base":
@@ -54,13 +58,13 @@ def test_a_bit_that_flipped_in_what_it_is_computed_from_is_found(story: Story, k
             row = session.query(FisherSums).filter_by(kind=SumsKind(kind)).one()
             path = story.resources.store.sized_path(Artifact(row.sha256, row.size))
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[offset] ^= 1
     path.write_bytes(content)
     try:
         with pytest.raises(ArtifactDamaged):
             recompute("digits", story.resources)
     finally:
-        content[-1] ^= 1
+        content[offset] ^= 1
         path.write_bytes(content)
 
 
