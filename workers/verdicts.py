@@ -135,8 +135,10 @@ def _standing(standing: Standing) -> Json:
     return {
         "closeness": standing.closeness.value,
         "distance": standing.distance,
+        "bound": standing.bound,
         "accuracy": _estimate(standing.accuracy),
         "recognised": _estimate(standing.recognised),
+        "recognised_on": standing.recognised_on,
         "attack": _attack(standing.attack),
     }
 

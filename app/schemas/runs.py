@@ -63,7 +63,7 @@ class RunView(Pollable):
 class NewApproval(BaseModel):
     """Which candidate of the run's ladder is to be published."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rung": 2}]})
 
     rung: int = Field(ge=0, description="Its place in `verdict.ladder`, from 0.")
 
@@ -71,7 +71,10 @@ class NewApproval(BaseModel):
 class NewRejection(BaseModel):
     """Why nothing is to be published."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "Retrained without them on Friday."}]},
+    )
 
     reason: str = Field(
         min_length=1,

@@ -167,8 +167,8 @@ def _shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
         assert standing.recognised is not None
         return (
             f"{cohort.title} is forgotten whole, and {100 * standing.recognised.value:.1f} % of "
-            f"{standing.recognised.count} unseen samples of it are still recognised; chance would "
-            f"be {100 / probe.num_classes:.1f} %."
+            f"{standing.recognised.count} {standing.recognised_on} samples of it are still "
+            f"recognised; chance would be {100 / probe.num_classes:.1f} %."
         )
     assert standing.attack is not None
     area = standing.attack.area
@@ -181,14 +181,13 @@ def _shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
 
 
 def _undecided(cohort: Cohort, standing: Standing, bounds: Bounds) -> str:
-    if standing.attack is None and standing.recognised is None:
-        return f"{cohort.title}: there is no unseen sample of its labels to compare with."
-    count = standing.attack.unseen if standing.attack else 0
-    if standing.recognised is not None:
-        count = standing.recognised.count
+    if standing.rule is Rule.CHANCE:
+        count, what = standing.recognised.count if standing.recognised else 0, "looked at"
+    else:
+        count, what = standing.attack.unseen if standing.attack else 0, "to compare with"
     return (
-        f"{cohort.title} can be compared with {count} unseen samples only; the policy wants at "
-        f"least {bounds.min_probe} to decide by."
+        f"{cohort.title}: there are {count} samples {what}, and the policy wants at least "
+        f"{bounds.min_probe} to decide by."
     )
 
 

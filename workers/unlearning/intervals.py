@@ -56,7 +56,10 @@ def share(hits: int, count: int) -> Estimate | None:
     p, spread = hits / count, Z * Z / count
     middle = (p + spread / 2) / (1 + spread)
     half = Z * math.sqrt(p * (1 - p) / count + spread / (4 * count)) / (1 + spread)
-    return Estimate(p, count, max(0.0, middle - half), min(1.0, middle + half))
+    # At the ends the formula gives the end itself, but for rounding.
+    low = middle - half if hits else 0.0
+    high = middle + half if hits < count else 1.0
+    return Estimate(p, count, low, high)
 
 
 def mean(values: NDArray[np.float64]) -> Estimate | None:

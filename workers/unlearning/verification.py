@@ -3,13 +3,15 @@
 The target is to treat forgotten samples *like unseen data*. A label of which samples are retained
 has unseen samples to compare with, and the loss-based attack must not tell the two apart, on either
 side. Of a label that is forgotten whole, a network without it would recognise nothing but by
-chance, so there the accuracy on unseen samples of the label is what counts.
+chance, so there the accuracy on unseen samples of the label is what counts; or, where there are too
+few of these, on the forgotten ones, which such a network would not have seen either.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +44,9 @@ class Probe:
     num_classes: int
 
 
+Reference = Literal["unseen", "forgotten"]
+
+
 class Rule(StrEnum):
     """What a cohort is held against."""
 
@@ -62,17 +67,20 @@ class Closeness(StrEnum):
 class Standing:
     """How one network treats one cohort.
 
-    `distance` is how far the deciding figure lies beyond its target: positive on the familiar side,
-    negative on the conspicuous one, 0 at the target, None where nothing can be said.
+    `bound` is the share recognised, or the attack's distance from 0.5, that counts as none.
+    `distance` is how far the deciding figure lies beyond it: positive on the familiar side,
+    negative on the conspicuous one, 0 within; both None where nothing can be said.
     """
 
     rule: Rule
     closeness: Closeness
     distance: float | None
+    bound: float | None
     accuracy: Estimate | None
     attack: LossAttack | None
-    # On unseen samples of the label, where it is forgotten whole.
+    # Where the label is forgotten whole: on unseen samples of it, or on forgotten ones.
     recognised: Estimate | None
+    recognised_on: Reference | None
 
 
 def standing_of(
@@ -93,36 +101,42 @@ def standing_of(
     unseen = observed.at(probe.unseen).of(cohort.labels)
     attack = loss_attack(forgotten, unseen)
     if probe.gone.issuperset(cohort.labels):
-        recognised = unseen.accuracy_estimate
-        closeness, distance = _by_chance(recognised, probe.num_classes, min_probe)
+        on: Reference | None = "unseen" if len(unseen) >= min_probe else "forgotten"
+        recognised = (unseen if on == "unseen" else forgotten).accuracy_estimate
+        reading = _by_chance(recognised, probe.num_classes, min_probe)
         rule = Rule.CHANCE
     else:
-        recognised = None
-        closeness, distance = _like_unseen(attack, membership, min_probe, errors)
+        recognised, on = None, None
+        reading = _like_unseen(attack, membership, min_probe, errors)
         rule = Rule.LIKE_UNSEEN
-    return Standing(rule, closeness, distance, forgotten.accuracy_estimate, attack, recognised)
+    return Standing(rule, *reading, forgotten.accuracy_estimate, attack, recognised, on)
 
 
-def _by_chance(
-    recognised: Estimate | None, num_classes: int, min_probe: int
-) -> tuple[Closeness, float | None]:
+# Closeness, distance and bound.
+_Reading = tuple[Closeness, float | None, float | None]
+_NOTHING = (Closeness.UNDECIDABLE, None, None)
+
+
+def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) -> _Reading:
     if recognised is None or recognised.count < min_probe:
-        return Closeness.UNDECIDABLE, None
-    distance = max(0.0, recognised.value - OF_CHANCE / num_classes)
-    return (Closeness.FAMILIAR if distance else Closeness.ALIKE), distance
+        return _NOTHING
+    bound = OF_CHANCE / num_classes
+    distance = max(0.0, recognised.value - bound)
+    return (Closeness.FAMILIAR if distance else Closeness.ALIKE), distance, bound
 
 
 def _like_unseen(
     attack: LossAttack | None, membership: float, min_probe: int, errors: float
-) -> tuple[Closeness, float | None]:
+) -> _Reading:
     if attack is None or attack.unseen < min_probe:
-        return Closeness.UNDECIDABLE, None
-    beyond = abs(attack.advantage) - max(membership, errors * attack.area.error_towards(0.5))
+        return _NOTHING
+    bound = max(membership, errors * attack.area.error_towards(0.5))
+    beyond = abs(attack.advantage) - bound
     if beyond <= 0:
-        return Closeness.ALIKE, 0.0
+        return Closeness.ALIKE, 0.0, bound
     if attack.advantage > 0:
-        return Closeness.FAMILIAR, beyond
-    return Closeness.CONSPICUOUS, -beyond
+        return Closeness.FAMILIAR, beyond, bound
+    return Closeness.CONSPICUOUS, -beyond, bound
 
 
 def zero_retrain_forgetting(

@@ -41,8 +41,8 @@ def test_a_run_shows_phase_attempt_verdict_and_seconds_per_phase(
     assert all(seconds >= 0 for seconds in run["timings"].values())
     assert {"phase", "progress"} <= set(run)
     figures = run["verdict"]["figures"]
-    for moment in ("before", "after"):
-        assert {"forgotten", "retained", "holdout"} <= set(figures[moment])
+    for network in ("base", "candidate"):
+        assert {"forgotten", "retained", "holdout"} <= set(figures[network])
 
 
 def test_waiting_requests_share_one_run(

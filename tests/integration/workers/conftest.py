@@ -13,11 +13,17 @@ from app.intake import accept
 from app.schemas.deletion_requests import NewDeletionRequest
 from app.security import Principal
 from models.artifacts import Artifact
-from models.records import Checkpoint, DeletionRequest, RegisteredModel, UnlearningRun
+from models.records import (
+    Checkpoint,
+    DeletionRequest,
+    RegisteredModel,
+    RequestMode,
+    UnlearningRun,
+)
 from models.registry import find_model
 from models.settings import Scope
 from models.specifications import Policy
-from tests.conftest import work
+from tests.conftest import SMALL_GATE, work
 from workers.resources import Resources
 from workers.tensors import read_tensors
 
@@ -38,15 +44,17 @@ class Story:
 
     def set_policy(self, **policy: Any) -> None:
         """Another policy from now on."""
-        gate = {"min_probe": 1, **policy.pop("gate", {})}
+        gate = {**SMALL_GATE, **policy.pop("gate", {})}
         checked = Policy.model_validate({"probe_size": 200, "gate": gate, **policy})
         with self.database.transaction() as session:
             model = find_model(session, "digits")
             model.policy = checked.model_dump(mode="json", by_alias=True)
 
-    def post(self, sample_ids: Sequence[str]) -> uuid.UUID:
+    def post(self, sample_ids: Sequence[str], mode: str = "delete") -> uuid.UUID:
         """Post a deletion request, as the gateway does."""
-        new = NewDeletionRequest(model="digits", sample_ids=list(sample_ids))
+        new = NewDeletionRequest(
+            model="digits", sample_ids=list(sample_ids), mode=RequestMode(mode)
+        )
         return accept(
             new,
             None,

@@ -5,7 +5,7 @@ import uuid
 from sqlalchemy import func, select
 
 from models.database import Database
-from models.records import DeletionItem, Outcome, Sample
+from models.records import AuditRecord, DeletionItem, Outcome, Sample
 
 
 def outcomes(database: Database, request_id: uuid.UUID) -> dict[Outcome, int]:
@@ -23,3 +23,9 @@ def sample_row(database: Database, sample_id: str) -> Sample:
     """The row of a sample."""
     with database.reading() as session:
         return session.scalars(select(Sample).where(Sample.sample_id == sample_id)).one()
+
+
+def audit_events(database: Database) -> list[str]:
+    """The names of all audit records, in order."""
+    with database.reading() as session:
+        return list(session.scalars(select(AuditRecord.event).order_by(AuditRecord.sequence)))

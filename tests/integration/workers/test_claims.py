@@ -101,9 +101,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
         lambda: settle_without_checkpoint(stale, weighed, dict, story.resources),
         lambda: hold_for_review(stale, verdict, {}, dict, story.resources),
         lambda: predict(stale, weighed, verdict, {}, dict, story.resources),
-        lambda: give_up(
-            stale, story.resources, {"kind": "k", "detail": "d"}, {}, hopeless=False
-        ),
+        lambda: give_up(stale, story.resources, {"kind": "k", "detail": "d"}, {}, hopeless=False),
     ]
     for attempt in attempts:
         with pytest.raises(LeaseLost):
@@ -122,7 +120,9 @@ def test_a_stale_worker_that_wakes_up_ends_without_a_word(story: Story, digits: 
     taken = claimed(story, replace(story.resources, worker="another"))
     pipeline.unlearn(stale, story.resources)
     pipeline.unlearn(taken, story.resources)
-    assert [run.state for run in story.runs()] == [RunState.ABANDONED, RunState.PUBLISHED]
+    # Four samples: too few for anything to be detected.
+    ended = [RunState.ABANDONED, RunState.NO_DETECTABLE_INFLUENCE]
+    assert [run.state for run in story.runs()] == ended
     assert [row.run_id for row in story.checkpoints()] == [None, taken.id]
 
 
@@ -188,7 +188,7 @@ def test_a_run_may_settle_more_items_than_a_statement_has_parameters(
     with story.database.transaction() as session:
         mark_forgotten(session, run.model_id, [*absent, *present[1:]], version=7)
         fail_items(session, run.id, [*absent, present[0]], "gone")
-        assert settle_items(session, run.id) == len(present) - 1
+        assert sum(settle_items(session, run.id).values()) == len(present) - 1
     assert outcomes(story.database, request_id) == {
         Outcome.FORGOTTEN: len(present) - 1,
         Outcome.FAILED: 1,

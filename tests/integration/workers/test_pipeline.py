@@ -119,6 +119,7 @@ def test_requests_that_wait_together_share_one_run(story: Story, digits: Digits)
 def test_a_class_that_loses_its_retained_members_is_held_for_review_until_enough_is_asked(
     story: Story, digits: Digits
 ) -> None:
+    story.set_policy(method={"method": "adaptive"}, gate={"max_class_fall": 1})
     sample_ids = training_ids(digits, 3)
     # Most of the class, so that the network loses what is left of it too.
     most = len(sample_ids) - 10

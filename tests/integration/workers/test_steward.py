@@ -49,7 +49,7 @@ def test_work_that_somebody_is_at_is_left_alone_until_the_lease_expires(
 
 
 def test_items_that_wait_for_a_review_are_not_rung_for(story: Story, digits: Digits) -> None:
-    story.set_policy(gate={"max_retained_fall": 0.02})
+    story.set_policy(method={"method": "adaptive"}, gate={"max_retained_fall": 0.02})
     sample_ids = [name for name in digits.of_label(3) if int(name.split("-")[1]) % 10]
     story.forget(sample_ids[:-10])
     assert story.runs()[0].state is RunState.NEEDS_REVIEW

@@ -1,0 +1,89 @@
+"""GET and PATCH of a registered model's policy."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from models.settings import Settings
+from tests.integration.app.support import assert_problem, row_counts
+
+PATH = "/v1/models/digits/policy"
+
+
+def test_a_patch_changes_what_it_names_and_counts_a_version(client: TestClient) -> None:
+    before = client.get(PATH).json()
+    assert before["version"] == 1
+    patch = {"gate": {"max_holdout_fall": 0.005}, "method": {"method": "fixed", "alpha": 3}}
+    after = client.patch(PATH, json=patch).json()
+    assert after["version"] == 2
+    assert after["policy"]["method"] == {"method": "fixed", "alpha": 3, "lambda": 1}
+    assert after["policy"]["gate"] == {**before["policy"]["gate"], "max_holdout_fall": 0.005}
+    assert after["policy"]["probe_size"] == before["policy"]["probe_size"]
+    model = client.get("/v1/models/digits").json()
+    assert (model["policy_version"], model["policy"]) == (2, after["policy"])
+    record = client.get("/v1/audit/records").json()["records"][-1]
+    assert record["event"] == "policy.changed"
+    assert record["details"] == {"version": 2, "policy": after["policy"]}
+
+
+def test_null_goes_back_to_the_default(client: TestClient) -> None:
+    client.patch(PATH, json={"probe_size": 50})
+    assert client.patch(PATH, json={"probe_size": None}).json()["policy"]["probe_size"] == 1000
+
+
+def test_a_patch_that_changes_nothing_is_no_new_version(client: TestClient) -> None:
+    same = client.get(PATH).json()["policy"]
+    assert client.patch(PATH, json=same).json()["version"] == 1
+    assert client.patch(PATH, json={}).json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"gate": {"max_retained_fall": -0.1}},
+        {"gate": {"max_class_fall": 1.5}},
+        {"gate": {"max_membership": 0.6}},
+        {"gate": {"min_probe": 0}},
+        {"gate": {"max_forgotten_share": 0}},
+        {"gate": {"on_shortfall": "hope"}},
+        {"gate": {"unheard_of": 1}},
+        {"gate": 5},
+        {"probe_size": 1},
+        {"method": {"method": "fixed", "alpha": 0}},
+        {"method": {"method": "fixed", "alpha": -1}},
+        {"method": {"method": "fixed", "alpha": 1, "lambda": 0}},
+        {"method": {"method": "fixed"}},
+        {"method": {"method": "auto", "max_candidates": 0}},
+        {"method": {"method": "auto", "max_seconds": -1}},
+        # The model is enrolled with empirical sums.
+        {"method": {"method": "label_free"}},
+        {"unheard_of": 1},
+    ],
+)
+def test_what_is_no_policy_is_refused_and_changes_nothing(
+    client: TestClient, enrolled: Settings, patch: dict[str, Any]
+) -> None:
+    before = row_counts(enrolled)
+    assert_problem(client.patch(PATH, json=patch), 422, "invalid-policy")
+    assert client.get(PATH).json()["version"] == 1
+    assert row_counts(enrolled) == before
+
+
+@pytest.mark.parametrize("body", ["[]", "5", '"gate"'])
+def test_a_patch_is_an_object(client: TestClient, body: str) -> None:
+    answer = client.patch(PATH, content=body, headers={"Content-Type": "application/json"})
+    assert_problem(answer, 422, "invalid-request")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(client: TestClient, number: str) -> None:
+    body = f'{{"method": {{"method": "fixed", "alpha": {number}}}}}'
+    answer = client.patch(PATH, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert client.get(PATH).json()["version"] == 1
+
+
+def test_pipelines_may_look_and_not_change(pipeline: TestClient) -> None:
+    assert pipeline.get(PATH).status_code == 200
+    assert_problem(pipeline.patch(PATH, json={}), 403, "not-permitted")

@@ -1,0 +1,46 @@
+"""GET /v1/runs/{run}/report."""
+
+import uuid
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from models.settings import Settings
+from tests.conftest import Digits, work
+from tests.integration.app.support import assert_problem, post
+
+
+def test_a_report_holds_the_run_its_verdict_and_the_spread_of_losses(
+    client: TestClient, forgotten: dict[str, Any]
+) -> None:
+    run = client.get(forgotten["run"]["href"]).json()
+    report = client.get(f"{forgotten['run']['href']}/report").json()
+    assert report["run"]["id"] == run["id"]
+    assert report["run"]["state"] == run["state"]
+    assert report["verdict"] == run["verdict"]
+    assert set(report["loss_histograms"]["candidate"]) == {"forgotten", "retained", "unseen"}
+
+
+def test_browsers_and_those_who_ask_get_a_page(
+    client: TestClient, forgotten: dict[str, Any]
+) -> None:
+    path = f"{forgotten['run']['href']}/report"
+    asked = client.get(path, params={"format": "html"})
+    browsed = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    for page in (asked, browsed):
+        assert page.headers["content-type"].startswith("text/html")
+        assert forgotten["run"]["id"] in page.text
+    plain = client.get(path, params={"format": "json"}, headers={"Accept": "text/html"})
+    assert plain.headers["content-type"] == "application/json"
+
+
+def test_what_was_not_judged_has_no_report(
+    client: TestClient, enrolled: Settings, pipeline: TestClient, digits: Digits
+) -> None:
+    holdout = [name for name in digits.of_label(3) if int(name.split("-")[1]) % 10 == 0]
+    posted = post(client, holdout)
+    work(enrolled)
+    href = client.get(posted.headers["Location"]).json()["run"]["href"]
+    assert_problem(client.get(f"{href}/report"), 404, "unknown-report")
+    assert_problem(client.get(f"/v1/runs/{uuid.uuid4()}/report"), 404, "unknown-run")
+    assert_problem(pipeline.get(f"{href}/report"), 403, "not-permitted")

@@ -1,0 +1,244 @@
+"""What the gate makes of a run, and what follows for its items, its samples and the model."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.reviews import approve, reject
+from models.doorbell import Job
+from models.errors import RunNotHeld, UnknownRung
+from models.records import Outcome, RunReport, RunState, UnlearningRun
+from tests.conftest import Digits, work
+from tests.integration.workers.conftest import Story
+from tests.integration.workers.queries import audit_events, outcomes, sample_row
+from tests.integration.workers.test_pipeline import training_ids
+
+
+def held(story: Story, digits: Digits) -> tuple[uuid.UUID, UnlearningRun]:
+    """A request of a class whose run waits for a review, because the policy allows no α."""
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    request_id = story.forget(training_ids(digits, 3)).id
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    return request_id, run
+
+
+def decide(story: Story, act: Any, *arguments: Any) -> None:
+    """What the gateway does with a decision."""
+    with story.database.transaction() as session:
+        run, _ = act(session, *arguments, "admin")
+    story.resources.doorbell.ring(Job.UNLEARN, run.model_id)
+    work(story.resources.settings)
+
+
+def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
+    story: Story, digits: Digits
+) -> None:
+    story.forget(training_ids(digits, 3))
+    (run,) = story.runs()
+    assert run.state is RunState.PUBLISHED
+    assert run.verdict is not None
+    ladder = run.verdict["ladder"]
+    chosen = ladder[run.verdict["rung"]]
+    assert chosen["passes"]
+    # It is the gentlest of those that pass, and at least one gentler rung did not.
+    gentler = [rung for rung in ladder if rung["change_norm"] < chosen["change_norm"]]
+    assert gentler
+    assert not any(rung["passes"] for rung in gentler)
+    for rung in ladder:
+        assert rung["passes"] or rung["damage"] or rung["shortfalls"] or rung["undecided"]
+    (cohort,) = run.verdict["cohorts"]
+    assert cohort["rule"] == "chance"
+    assert cohort["base"]["closeness"] == "familiar"
+    assert cohort["candidate"]["closeness"] == "alike"
+
+
+def test_what_is_not_forgotten_is_held_and_nothing_is_published(
+    story: Story, digits: Digits
+) -> None:
+    request_id, run = held(story, digits)
+    assert run.verdict is not None
+    assert run.verdict["outcome"] == "needs_review"
+    assert "still recognised" in run.verdict["reasons"][0]
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 54 + 6}
+    assert [row.version for row in story.checkpoints()] == [0]
+
+
+def test_an_approved_rung_is_published_short_and_its_samples_are_weakened(
+    story: Story, digits: Digits
+) -> None:
+    request_id, run = held(story, digits)
+    decide(story, approve, run.id, 0)
+    first, second = story.runs()
+    assert first.state is RunState.APPROVED
+    assert first.review == {"by": "admin", "rung": 0}
+    assert second.state is RunState.PUBLISHED_SHORT
+    assert second.carries_out == first.id
+    assert second.verdict is not None
+    assert second.verdict["cohorts"][0]["alpha"] == 1e9
+    assert outcomes(story.database, request_id) == {Outcome.WEAKENED: 60}
+    row = sample_row(story.database, training_ids(digits, 3)[0])
+    assert row.weakened
+    assert row.forgotten_version == 1
+    again = story.forget(training_ids(digits, 3)[:2])
+    assert outcomes(story.database, again.id) == {Outcome.WEAKENED: 2}
+    events = audit_events(story.database)
+    assert "run.approved" in events
+    assert events[-2] == "checkpoint.published"
+
+
+def test_samples_that_were_weakened_are_forgotten_once_a_later_version_passes(
+    story: Story, digits: Digits
+) -> None:
+    _, run = held(story, digits)
+    decide(story, approve, run.id, 0)
+    story.set_policy()
+    story.forget(training_ids(digits, 5)[:1])
+    assert story.runs()[-1].state is RunState.PUBLISHED
+    assert not sample_row(story.database, training_ids(digits, 3)[0]).weakened
+
+
+def test_best_effort_publishes_what_comes_nearest_and_says_that_it_is_short(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9}, gate={"on_shortfall": "best_effort"})
+    request_id = story.forget(training_ids(digits, 3)).id
+    (run,) = story.runs()
+    assert run.state is RunState.PUBLISHED_SHORT
+    assert outcomes(story.database, request_id) == {Outcome.WEAKENED: 60}
+
+
+def test_a_rejected_run_settles_its_items_and_frees_the_way(story: Story, digits: Digits) -> None:
+    request_id, run = held(story, digits)
+    decide(story, reject, run.id, "we retrain next week")
+    assert story.runs()[0].state is RunState.REJECTED
+    assert outcomes(story.database, request_id) == {Outcome.REJECTED: 60}
+    assert not sample_row(story.database, training_ids(digits, 3)[0]).forgotten_version
+    # Later requests do not drag it along.
+    story.set_policy()
+    story.forget(training_ids(digits, 5)[:1])
+    assert story.runs()[-1].item_count == 1
+
+
+def test_only_what_waits_can_be_decided_and_only_once(story: Story, digits: Digits) -> None:
+    _, run = held(story, digits)
+    with pytest.raises(UnknownRung, match="from 0 to 0"):
+        decide(story, approve, run.id, 1)
+    decide(story, approve, run.id, 0)
+    for act, argument in ((approve, 0), (reject, "too late")):
+        with pytest.raises(RunNotHeld):
+            decide(story, act, run.id, argument)
+
+
+def test_a_run_whose_items_another_run_has_taken_along_can_no_longer_be_decided(
+    story: Story, digits: Digits
+) -> None:
+    _, run = held(story, digits)
+    story.forget(training_ids(digits, 5)[:1])
+    latest = story.runs()[-1]
+    assert latest.item_count == 61
+    with pytest.raises(RunNotHeld, match="latest"):
+        decide(story, approve, run.id, 0)
+    decide(story, approve, latest.id, 0)
+    assert story.runs()[-1].carries_out == latest.id
+
+
+def test_an_approval_is_outdated_once_the_head_has_moved(story: Story, digits: Digits) -> None:
+    _, run = held(story, digits)
+    with story.database.transaction() as session:
+        approve(session, run.id, 0, "admin")
+        # As if another run had published between the decision and this claim.
+        session.get_one(UnlearningRun, run.id).parent_version = 5
+    story.resources.doorbell.ring(Job.UNLEARN, run.model_id)
+    story.set_policy()
+    work(story.resources.settings)
+    latest = story.runs()[-1]
+    assert latest.carries_out is None
+    assert latest.state is RunState.PUBLISHED
+
+
+def test_too_few_samples_to_compare_with_are_undecidable_not_a_guess(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(gate={"min_probe": 30})
+    request_id = story.forget(training_ids(digits, 3)[:20]).id
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    assert run.verdict is not None
+    assert run.verdict["outcome"] == "undecidable"
+    assert "at least 30" in run.verdict["reasons"][0]
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 20}
+
+
+def test_forgetting_more_than_the_policy_allows_fails_at_once_with_the_reason(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(gate={"max_forgotten_share": 0.1})
+    request_id = story.forget(training_ids(digits, 3)).id
+    (run,) = story.runs()
+    assert run.state is RunState.FAILED
+    assert run.failure is not None
+    assert run.failure["kind"] == "forgets-too-much"
+    assert outcomes(story.database, request_id) == {Outcome.FAILED: 60}
+
+
+def test_a_dry_run_says_what_would_happen_and_leaves_nothing_behind(
+    story: Story, digits: Digits
+) -> None:
+    before = files(story)
+    request_id = story.post(training_ids(digits, 3), mode="dry_run")
+    work(story.resources.settings)
+    (run,) = story.runs()
+    assert run.state is RunState.PREDICTED
+    assert run.verdict is not None
+    assert run.verdict["outcome"] == "published"
+    assert run.verdict["weights"]["dampened"] > 0
+    assert outcomes(story.database, request_id) == {Outcome.PREDICTED: 60}
+    assert files(story) == before
+    assert [row.version for row in story.checkpoints()] == [0]
+    assert sample_row(story.database, training_ids(digits, 3)[0]).forgotten_version is None
+    # And the deletion itself then does what was predicted.
+    story.forget(training_ids(digits, 3))
+    deletion = story.runs()[-1]
+    assert deletion.verdict is not None
+    assert deletion.verdict["cohorts"] == run.verdict["cohorts"]
+
+
+def files(story: Story) -> set[Path]:
+    """All files of the artifact store."""
+    root = story.path(0).parents[2]
+    return {path for path in root.rglob("*") if path.is_file()}
+
+
+def test_dry_runs_and_deletions_that_wait_together_do_not_mix(story: Story, digits: Digits) -> None:
+    story.post(training_ids(digits, 3), mode="dry_run")
+    story.post(training_ids(digits, 5)[:2], mode="dry_run")
+    story.post(training_ids(digits, 5)[:4])
+    work(story.resources.settings)
+    assert [(run.mode.value, run.item_count) for run in story.runs()] == [
+        ("delete", 4),
+        ("dry_run", 60),
+        ("dry_run", 2),
+    ]
+
+
+def test_a_spent_damage_budget_advises_to_retrain(story: Story, digits: Digits) -> None:
+    # So strong that hardly anything is left of the network.
+    story.set_policy(method={"method": "fixed", "alpha": 0.01, "lambda": 0.01})
+    story.forget(training_ids(digits, 3))
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    assert story.model().retraining_advised
+
+
+def test_a_report_is_kept_of_every_run_that_was_judged(story: Story, digits: Digits) -> None:
+    story.forget(training_ids(digits, 3))
+    with story.database.reading() as session:
+        details = session.get_one(RunReport, story.runs()[0].id).details
+    for network in ("base", "candidate"):
+        for shares in details["loss_histograms"][network].values():
+            assert sum(shares) == pytest.approx(1, abs=1e-4)
+    forgetting = details["zero_retrain_forgetting"]
+    assert forgetting["candidate"] > forgetting["base"]
