@@ -8,9 +8,10 @@ import logging
 import signal
 import sys
 import threading
+import uuid
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import click
 from pydantic import ValidationError
@@ -173,6 +174,31 @@ def recompute(settings: Settings, name: str) -> None:
         raise click.ClickException(
             "These are different weights. Do not use the published ones before you know why."
         )
+
+
+@main.command()
+@click.argument("run", type=click.UUID)
+@click.option("--html", type=click.File("w", encoding="utf-8"), help="Write the page there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole document.")
+@click.pass_obj
+def report(settings: Settings, run: uuid.UUID, html: IO[str] | None, as_json: bool) -> None:
+    """Say what RUN has found: outcome and reasons, what was forgotten, and what that cost."""
+    from app.reports.document import find_report
+    from app.reports.page import render
+    from app.reports.summary import summarise
+    from models.database import Database
+
+    if html and as_json:
+        raise click.UsageError("Give --html or --json, not both.")
+    settings.require_services()
+    database = Database(settings.database_url)
+    with database.reading() as session:
+        found = find_report(session, run)
+    database.close()
+    if html:
+        html.write(render(found))
+    else:
+        click.echo(json.dumps(found, indent=2) if as_json else summarise(found))
 
 
 @main.command()

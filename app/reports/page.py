@@ -1,8 +1,57 @@
-"""The report as one self-contained HTML page."""
+"""The report as one self-contained HTML page: templates, a style sheet and inline SVG.
 
-from typing import Any
+Whatever comes from data is escaped by the templates, and the page forbids itself scripts and all
+that lies outside of it.
+"""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from app.reports import findings, headlines, ladder, pictures, tables, words
+from models.records.base import Json
 
 
-def render(report: dict[str, Any]) -> str:
-    """The page of a report (app/reports/document.py)."""
-    return f"<!doctype html><title>Run {report['run']['id']}</title>"
+def render(report: Json) -> str:
+    """The page of a report (document.py)."""
+    verdict = report["verdict"]
+    return _PAGES.get_template("page.html").render(
+        run=report["run"],
+        verdict=verdict,
+        headline=headlines.headline(report),
+        request=headlines.request(report),
+        glances=tables.glances(verdict),
+        budget=headlines.budget(verdict),
+        budget_spent=headlines.is_budget_spent(verdict),
+        retrain=headlines.RETRAIN,
+        cohorts=findings.cohorts(verdict),
+        costs=findings.costs(verdict),
+        labels=findings.labels(verdict),
+        rungs=ladder.rungs(verdict),
+        curves=pictures.curves(verdict),
+        losses=pictures.losses(report),
+        layer_bars=pictures.layer_bars(verdict),
+        most_layers=pictures.MOST_LAYERS,
+        layers=pictures.layers(verdict),
+        others=tables.others(report),
+        zero_retrain_forgetting=report["zero_retrain_forgetting"],
+        policy=tables.policy(verdict["policy"]),
+        facts=tables.facts(report["run"]),
+    )
+
+
+# Those of words.py.
+_FILTERS = ("percent", "points", "area", "number", "samples", "moment", "change")
+
+
+def _pages() -> Environment:
+    pages = Environment(
+        loader=PackageLoader("app.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters.update({name: getattr(words, name) for name in _FILTERS})
+    return pages
+
+
+_PAGES = _pages()

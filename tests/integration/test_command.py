@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from redis import Redis
 from sqlalchemy import create_engine, text
 
 from models.database import Database
-from models.registry import find_model
+from models.records import RequestMode, RunReport, RunState, UnlearningRun
+from models.registry import find_model, register_model
 from models.settings import Settings
 from tests.conftest import KEYS, Digits, Servers, settings_for
 from tests.integration.workers.test_enrolment import FEW, fewer
+from tests.unit.app.reports.support import make_report
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -30,6 +33,7 @@ COMMANDS = (
     "key",
     "enrol",
     "recompute",
+    "report",
     "up",
     "demo",
 )
@@ -136,6 +140,62 @@ def test_not_ready_says_what_is_missing(settings: Settings, servers: Servers) ->
     assert states["queue"] == "cannot be reached"
     assert states["store"] == "ok"
     assert "s3cret" not in ended.stdout + ended.stderr
+
+
+@pytest.fixture
+def judged(settings: Settings, digits: Digits) -> str:
+    """The ID of a run that was judged."""
+    written = make_report(outcome="needs_review")
+    database = Database(settings.database_url)
+    with database.transaction() as session:
+        model = register_model(session, digits.enrolment, "test")
+        run = UnlearningRun(
+            model_id=model.id,
+            state=RunState.NEEDS_REVIEW,
+            mode=RequestMode.DELETE,
+            epoch=1,
+            worker="host:1",
+            attempt=1,
+            item_count=95,
+            parent_version=0,
+            verdict=written["verdict"],
+        )
+        session.add(run)
+        session.flush()
+        details = {name: part for name, part in written.items() if name not in ("run", "verdict")}
+        session.add(RunReport(run_id=run.id, details=details))
+        identifier = str(run.id)
+    database.close()
+    return identifier
+
+
+def test_a_report_is_printed_in_words_or_whole_or_written_as_a_page(
+    settings: Settings, judged: str, tmp_path: Path
+) -> None:
+    environment = environment_of(settings)
+    said = expunge("report", judged, environment=environment)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "a person must decide" in said.stdout.splitlines()[0]
+    whole = expunge("report", judged, "--json", environment=environment)
+    assert json.loads(whole.stdout)["run"]["id"] == judged
+    page = tmp_path / "page.html"
+    ended = expunge("report", judged, "--html", str(page), environment=environment)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_report_that_cannot_be_is_refused_in_a_sentence(
+    settings: Settings, tmp_path: Path
+) -> None:
+    environment = environment_of(settings)
+    nobody = str(uuid.uuid4())
+    page = tmp_path / "page.html"
+    asked = expunge("report", nobody, "--html", str(page), environment=environment)
+    _require_a_sentence(asked, 1, "There is no run")
+    assert not page.exists()
+    both = expunge("report", nobody, "--html", str(page), "--json", environment=environment)
+    _require_a_sentence(both, 2, "not both")
+    _require_a_sentence(expunge("report", "latest", environment=environment), 2, "RUN")
 
 
 @pytest.mark.parametrize("command", ["ready", "migrate", "gateway"])

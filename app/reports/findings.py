@@ -1,0 +1,178 @@
+"""What a report says, piece by piece, as its readers want it: cohorts, costs, rungs.
+
+Nothing is judged here, that has been done; the figures that decided are picked out of the document
+(document.py) and put side by side, base and candidate.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.reports import words
+from app.reports.estimates import Estimate, deciding, read_estimate, value_of
+from models.records.base import Json
+
+# What each rule asks of a cohort, and the figure that it goes by.
+_RULES = {
+    "like_unseen": ("must look like unseen samples of its labels", "attack area, target 0.5"),
+    "chance": ("label forgotten whole: must not be recognised", "unseen samples recognised"),
+}
+# How a cohort stands to its target: a sign, and words for one who does not see it.
+_STANDINGS = {
+    ("like_unseen", "alike"): ("✓", "like unseen samples"),
+    ("like_unseen", "familiar"): ("✗", "more familiar than unseen samples"),
+    ("like_unseen", "conspicuous"): ("✗", "stranger than unseen samples"),
+    ("like_unseen", "undecidable"): ("?", "too few unseen samples to tell"),
+    ("chance", "alike"): ("✓", "not recognised"),
+    ("chance", "familiar"): ("✗", "still recognised"),
+    ("chance", "undecidable"): ("?", "too few unseen samples to tell"),
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one network treats one cohort: the figure that decides, and what follows from it."""
+
+    figure: Estimate | None
+    # Unseen samples that the forgotten ones are compared with.
+    unseen: int | None
+    accuracy: Estimate | None
+    sign: str
+    words: str
+
+
+@dataclass(frozen=True)
+class CohortFinding:
+    """What became of one cohort."""
+
+    title: str
+    samples: int
+    labels: list[int]
+    alpha: float
+    strength: float
+    dampened: int
+    rule: str
+    figure: str
+    base: Standing
+    candidate: Standing
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Accuracy on samples that were not to be forgotten; `allowed` is the policy's bound."""
+
+    what: str
+    meaning: str
+    base: Estimate | None
+    candidate: Estimate | None
+    change: str
+    allowed: str
+
+
+@dataclass(frozen=True)
+class LabelFinding:
+    """Accuracy on the samples of one label."""
+
+    label: int
+    forgotten: bool
+    retained: tuple[Estimate | None, Estimate | None]
+    holdout: tuple[Estimate | None, Estimate | None]
+
+
+def cohorts(verdict: Json) -> list[CohortFinding]:
+    """Every cohort, as the candidate that was taken treats it."""
+    return [
+        CohortFinding(
+            title=words.title(cohort["name"]),
+            samples=cohort["samples"],
+            labels=cohort["labels"],
+            alpha=cohort["alpha"],
+            strength=cohort["lambda"],
+            dampened=cohort["dampened"],
+            rule=_RULES[cohort["rule"]][0],
+            figure=_RULES[cohort["rule"]][1],
+            base=_standing(cohort["rule"], cohort["base"]),
+            candidate=_standing(cohort["rule"], cohort["candidate"]),
+        )
+        for cohort in verdict["cohorts"]
+    ]
+
+
+def _standing(rule: str, standing: Json) -> Standing:
+    sign, said = _STANDINGS[rule, standing["closeness"]]
+    attack = standing["attack"]
+    return Standing(
+        figure=read_estimate(
+            deciding(rule, standing), words.percent if rule == "chance" else words.area
+        ),
+        unseen=attack["unseen"] if attack and rule != "chance" else None,
+        accuracy=read_estimate(standing["accuracy"]),
+        sign=sign,
+        words=said,
+    )
+
+
+def costs(verdict: Json) -> list[Cost]:
+    """What forgetting has cost those who stay."""
+    gate = verdict["policy"]["gate"]
+    worst = verdict["ladder"][verdict["rung"]]["worst_label"]
+    found = [
+        _cost(
+            verdict,
+            "Retained samples",
+            "training samples that nobody asked to forget",
+            lambda figures: figures["retained"]["accuracy"],
+            gate["max_retained_fall"],
+        ),
+        _cost(
+            verdict,
+            "Unseen samples",
+            "holdout samples, never trained on, of the labels that are still retained",
+            lambda figures: figures["holdout_of_retained_labels"]["accuracy"],
+            gate["max_holdout_fall"],
+        ),
+    ]
+    if worst:
+        found.append(
+            _cost(
+                verdict,
+                f"Worst label: {worst['label']}",
+                "retained samples of the label whose accuracy fell furthest",
+                lambda figures: figures["by_label"][str(worst["label"])]["retained"],
+                gate["max_class_fall"],
+            )
+        )
+    return found
+
+
+def _cost(
+    verdict: Json,
+    what: str,
+    meaning: str,
+    pick: Callable[[Json], Json | None],
+    allowed: float,
+) -> Cost:
+    base, candidate = (pick(verdict["figures"][network]) for network in ("base", "candidate"))
+    return Cost(
+        what=what,
+        meaning=meaning,
+        base=read_estimate(base),
+        candidate=read_estimate(candidate),
+        change=words.change(value_of(base), value_of(candidate)),
+        allowed=words.change(allowed, 0.0),
+    )
+
+
+def labels(verdict: Json) -> list[LabelFinding]:
+    """Every label of which there are samples in a probe, in order."""
+    before, after = (verdict["figures"][network]["by_label"] for network in ("base", "candidate"))
+    forgotten = {label for cohort in verdict["cohorts"] for label in cohort["labels"]}
+
+    def pair(label: str, group: str) -> tuple[Estimate | None, Estimate | None]:
+        return read_estimate(before[label][group]), read_estimate(after[label][group])
+
+    return [
+        LabelFinding(
+            int(label), int(label) in forgotten, pair(label, "retained"), pair(label, "holdout")
+        )
+        for label in sorted(before, key=int)
+    ]

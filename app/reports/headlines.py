@@ -1,0 +1,135 @@
+"""How a run ended, in words for somebody who has never heard of unlearning."""
+
+from dataclasses import dataclass
+
+from app.reports import words
+from models.records.base import Json
+
+RETRAIN = "retraining without the forgotten samples is advised"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The first thing that is read. `tone` is good, caution or stop."""
+
+    sign: str
+    tone: str
+    title: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    sign: str
+    tone: str
+    title: str
+    # The title of a dry run, which has changed nothing.
+    would: str
+    explanation: str
+
+
+_OUTCOMES = {
+    "published": _Outcome(
+        "✓",
+        "good",
+        "Forgotten, and published as version {version}",
+        "These samples could be forgotten",
+        "The candidate treats them like samples that the network has never seen, as far as the "
+        "probe can tell, and it costs no more than the policy allows.",
+    ),
+    "no_detectable_influence": _Outcome(
+        "✓",
+        "good",
+        "No influence was found; published as version {version} as a precaution",
+        "No influence of these samples was found",
+        "The base already treated them like samples that it has never seen, as far as the probe "
+        "can tell, so there is nothing that could be seen to disappear.",
+    ),
+    "published_short": _Outcome(
+        "!",
+        "caution",
+        "Published as version {version}, but not fully forgotten",
+        "These samples would not be fully forgotten, and published all the same",
+        "The candidate still shows that it was trained on some of the samples. Such samples are "
+        "marked as weakened, not as forgotten.",
+    ),
+    "needs_review": _Outcome(
+        "!",
+        "stop",
+        "Nothing is published: a person must decide",
+        "A person would have to decide",
+        "No candidate that was tried both forgets enough and costs no more than the policy "
+        "allows. The figures are those of the one that came nearest.",
+    ),
+    "undecidable": _Outcome(
+        "?",
+        "stop",
+        "Nothing is published: there is too little to judge by",
+        "There is too little to judge by, and a person would have to decide",
+        "The policy asks for more samples to compare with than there are, so it cannot be told "
+        "whether anything was forgotten, or at what cost.",
+    ),
+}
+
+
+def headline(report: Json) -> Headline:
+    """What the page begins with: what a person has decided, else what the gate has."""
+    run = report["run"]
+    if run["state"] in ("approved", "rejected"):
+        return _reviewed(run)
+    outcome = _OUTCOMES[report["verdict"]["outcome"]]
+    if run["mode"] == "dry_run":
+        title = f"Dry run: {outcome.would[0].lower()}{outcome.would[1:]}"
+    else:
+        title = outcome.title.format(version=run["version"])
+    explanation = outcome.explanation
+    if run["carries_out"]:
+        explanation = (
+            f"A person approved these settings in a review of run {run['carries_out']}. "
+            "What speaks against them is listed here, if anything does."
+        )
+    return Headline(outcome.sign, outcome.tone, title, explanation)
+
+
+def _reviewed(run: Json) -> Headline:
+    review = run["review"]
+    if run["state"] == "rejected":
+        return Headline(
+            "✗",
+            "stop",
+            f"Rejected by {review['by']}: nothing is published",
+            f"The samples stay in the network. The reason given: {review['reason']}",
+        )
+    return Headline(
+        "✓",
+        "caution",
+        f"Approved by {review['by']}: rung {review['rung']} of the ladder",
+        "Another run carries that out and publishes. What follows is what there was to decide on.",
+    )
+
+
+def request(report: Json) -> str:
+    """What was asked, in a sentence or two."""
+    run, cohorts = report["run"], report["verdict"]["cohorts"]
+    items, total = words.samples(run["items"]), sum(cohort["samples"] for cohort in cohorts)
+    if run["mode"] == "dry_run":
+        asked = f"It was asked what it would cost “{run['model']}” to forget {items}."
+    else:
+        asked = f"It was asked to make “{run['model']}” forget {items}."
+    return (
+        f"{asked} With all earlier deletions that makes {words.samples(total)}, in "
+        f"{words.counted(len(cohorts), 'cohort')}: groups that are looked after together."
+    )
+
+
+def budget(verdict: Json) -> str:
+    """How much of the damage that deletions may do in all is done."""
+    allowed, spent = verdict["damage_budget"]["allowed"], verdict["damage_budget"]["spent"]
+    said = f"{words.points(spent)} of {words.points(allowed)} points are spent"
+    return f"{said}; {RETRAIN}" if is_budget_spent(verdict) else said
+
+
+def is_budget_spent(verdict: Json) -> bool:
+    """Whether nothing is left of it. A policy that allows 0 points has none to spend."""
+    allowed, spent = verdict["damage_budget"]["allowed"], verdict["damage_budget"]["spent"]
+    return spent is not None and spent >= allowed > 0

@@ -1,0 +1,74 @@
+"""The ladder of a run: its rungs, the candidates that were tried, side by side.
+
+Rungs count from 0, as approvals of them do.
+"""
+
+from dataclasses import dataclass
+
+from app.reports import words
+from models.records.base import Json
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One candidate: its settings, what it costs, and what speaks against it."""
+
+    number: int
+    chosen: bool
+    sign: str
+    words: str
+    # Of cohorts whose setting is not the same on every rung: title, α and λ.
+    settings: list[tuple[str, float, float]]
+    change_norm: float
+    distance: float | None
+    retained: Json | None
+    unseen: Json | None
+    worst: Json | None
+    reasons: list[str]
+
+
+def rungs(verdict: Json) -> list[Rung]:
+    """Every candidate, in the order in which they were tried."""
+    names = varied(verdict)
+    return [_rung(verdict, number, names) for number in range(len(verdict["ladder"]))]
+
+
+def varied(verdict: Json) -> list[str]:
+    """The cohorts that were tried with more than one setting, by name."""
+    return [
+        cohort["name"]
+        for cohort in verdict["cohorts"]
+        if any(
+            rung["settings"][cohort["name"]] != verdict["ladder"][0]["settings"][cohort["name"]]
+            for rung in verdict["ladder"]
+        )
+    ]
+
+
+def _rung(verdict: Json, number: int, names: list[str]) -> Rung:
+    found = verdict["ladder"][number]
+    sign, said = _said_of(found)
+    settings = ((name, found["settings"][name]) for name in names)
+    return Rung(
+        number=number,
+        chosen=number == verdict["rung"],
+        sign=sign,
+        words=said,
+        settings=[(words.title(name), each["alpha"], each["lambda"]) for name, each in settings],
+        change_norm=found["change_norm"],
+        distance=found["distance"],
+        retained=found["retained"],
+        unseen=found["holdout_of_retained_labels"],
+        worst=found["worst_label"],
+        reasons=[*found["damage"], *found["shortfalls"], *found["undecided"]],
+    )
+
+
+def _said_of(rung: Json) -> tuple[str, str]:
+    if rung["passes"]:
+        return "✓", "passes"
+    if rung["damage"]:
+        return "✗", "costs too much"
+    if rung["shortfalls"]:
+        return "✗", "misses the target"
+    return "?", "cannot be told"

@@ -1,0 +1,55 @@
+"""The report as a few lines of text, for a terminal."""
+
+from collections.abc import Iterable, Iterator
+
+from app.reports import findings, words
+from app.reports.estimates import Estimate
+from app.reports.findings import CohortFinding, Cost
+from app.reports.headlines import budget, headline, request
+from models.records.base import Json
+
+
+def summarise(report: Json) -> str:
+    """Outcome, reasons, cohorts and cost of a report (document.py)."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: Json) -> Iterator[str]:
+    run, verdict, said = report["run"], report["verdict"], headline(report)
+    yield f"{said.sign} {said.title}"
+    yield f"Run {run['id']} of {run['model']}: {run['state']}"
+    yield ""
+    yield said.explanation
+    yield request(report)
+    yield from _listed("Reasons", verdict["reasons"])
+    yield from _listed("Remarks", verdict["remarks"])
+    taken = f"Rung {verdict['rung']} of {words.counted(len(verdict['ladder']), 'candidate')}"
+    yield from _listed(f"{taken}, base → candidate", map(_cohort, findings.cohorts(verdict)))
+    yield from _listed("Accuracy, base → candidate", map(_cost, findings.costs(verdict)))
+    yield f"  - Damage budget: {budget(verdict)}"
+
+
+def _listed(heading: str, sentences: Iterable[str]) -> Iterator[str]:
+    listed = [f"  - {sentence}" for sentence in sentences]
+    if listed:
+        yield from ("", f"{heading}:", *listed)
+
+
+def _cohort(cohort: CohortFinding) -> str:
+    figures = " → ".join(_estimate(standing.figure) for standing in (cohort.base, cohort.candidate))
+    return (
+        f"{cohort.title}, {words.samples(cohort.samples)}, α {words.number(cohort.alpha)}, "
+        f"λ {words.number(cohort.strength)}: {cohort.figure} {figures} "
+        f"({cohort.candidate.sign} {cohort.candidate.words})"
+    )
+
+
+def _cost(cost: Cost) -> str:
+    figures = " → ".join(_estimate(estimate) for estimate in (cost.base, cost.candidate))
+    return f"{cost.what}: {figures}, {cost.change} points (allowed: {cost.allowed})"
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return words.MISSING
+    return f"{estimate.value} ({estimate.interval})"

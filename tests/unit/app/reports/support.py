@@ -1,0 +1,192 @@
+"""Reports built in code: as small as they can be, and whatever shape a test needs."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+GATE = {
+    "max_retained_fall": 0.02,
+    "max_class_fall": 0.1,
+    "max_holdout_fall": 0.01,
+    "max_membership": 0.02,
+    "min_probe": 30,
+    "max_forgotten_share": 0.5,
+    "on_shortfall": "review",
+}
+BINS = 40
+
+
+def estimate(value: float, count: int = 50) -> Json:
+    """A figure with some interval around it."""
+    return {
+        "value": value,
+        "count": count,
+        "low": max(0.0, value - 0.1),
+        "high": min(1.0, value + 0.1),
+    }
+
+
+def standing(area: float, recognised: float | None = None) -> Json:
+    """How one network treats one cohort."""
+    near = abs(area - 0.5) < 0.05 if recognised is None else not recognised
+    return {
+        "closeness": "alike" if near else "familiar",
+        "distance": 0.0 if near else area - 0.5 if recognised is None else recognised,
+        "accuracy": estimate(0.7),
+        "attack": {
+            "area": estimate(area),
+            "true_positives_at_1_percent": None,
+            "unseen": 60,
+            "unmatched": 0,
+        },
+        "recognised": None if recognised is None else estimate(recognised),
+    }
+
+
+def rung(names: list[str], alpha: float, area: float, retained: float) -> Json:
+    """A candidate with the same α and the same attack area for all cohorts."""
+    damage = ["Accuracy on the retained probe would be too low."] if retained < 0.9 else []
+    short = ["Label 0: the forgotten samples look more familiar."] if area >= 0.55 else []
+    return {
+        "settings": {name: {"alpha": alpha, "lambda": 1.0} for name in names},
+        "passes": not (damage or short),
+        "damage": damage,
+        "shortfalls": short,
+        "undecided": [],
+        "distance": area - 0.5,
+        "change_norm": 100 / alpha,
+        "retained": {"base": 0.99, "candidate": retained, "count": 200},
+        "holdout_of_retained_labels": {"base": 0.95, "candidate": 0.94, "count": 80},
+        "worst_label": {"label": 2, "base": 1.0, "candidate": 0.9, "count": 20},
+        "cohorts": {name: standing(area) for name in names},
+    }
+
+
+def figures(forgotten: float) -> Json:
+    """What one network makes of the probe."""
+    group = {"accuracy": estimate(0.95), "loss": estimate(0.2)}
+    return {
+        "forgotten": {"accuracy": estimate(forgotten), "loss": estimate(0.4)},
+        "retained": group,
+        "holdout": group,
+        "holdout_of_retained_labels": group,
+        "by_label": {
+            label: {"retained": estimate(0.9), "holdout": estimate(0.8)}
+            for label in ("10", "2", "0")
+        },
+        "attacks": {"loss": standing(0.6)["attack"], "entropy": estimate(0.3)},
+    }
+
+
+def make_report(*, cohorts: int = 1, outcome: str = "published", **run: Any) -> Json:
+    """A run of four candidates, of which the third was taken."""
+    names = [f"label {label}" for label in range(cohorts - 1)]
+    names.append("scattered" if names else "label 0")
+    ladder = [
+        rung(names, 80.0, 0.9, 0.99),
+        rung(names, 40.0, 0.7, 0.98),
+        rung(names, 20.0, 0.5, 0.97),
+        rung(names, 10.0, 0.4, 0.8),
+    ]
+    histogram = [0.0] * BINS
+    histogram[10] = 1.0
+    groups = dict.fromkeys(("forgotten", "retained", "unseen"), histogram)
+    return {
+        "run": {
+            "id": "448b4bcc-d884-4329-8a60-5afd58bb05bf",
+            "model": "faces",
+            "mode": "delete",
+            "state": "needs_review" if outcome == "undecidable" else outcome,
+            "items": 95,
+            "parent_version": 2,
+            "version": 3,
+            "worker": "host:1",
+            "created_at": "2026-11-25T18:22:29.561959+00:00",
+            "finished_at": "2026-11-25T18:23:00+00:00",
+            "timings": {"load": 0.02, "tune": 19.5},
+            "review": None,
+            "carries_out": None,
+            **run,
+        },
+        "verdict": {
+            "outcome": outcome,
+            "reasons": [],
+            "remarks": [],
+            "policy": {"method": {"method": "auto"}, "gate": GATE, "probe_size": 1000},
+            "policy_version": 4,
+            "damage_budget": {"allowed": 0.01, "spent": 0.004},
+            "rung": 2,
+            "ladder": ladder,
+            "cohorts": [
+                {
+                    "name": name,
+                    "labels": [0],
+                    "samples": 50,
+                    "alpha": 20.0,
+                    "lambda": 1.0,
+                    "dampened": 12,
+                    "rule": "like_unseen",
+                    "base": standing(0.9),
+                    "candidate": standing(0.5),
+                }
+                for name in names
+            ],
+            "figures": {"base": figures(0.99), "candidate": figures(0.7)},
+            "weights": {
+                "total": 1000,
+                "dampened": 12,
+                "share": 0.012,
+                "change_norm": 5.0,
+                "layers": {
+                    "head.bias": _layer(10, 0, 0.0),
+                    "layer10.weight": _layer(490, 2, 1.0),
+                    "layer2.weight": _layer(500, 10, 4.0),
+                },
+            },
+        },
+        "zero_retrain_forgetting": {"base": 0.25, "candidate": 0.48},
+        "loss_histograms": {
+            "log10_edges": [-8 + 0.25 * edge for edge in range(BINS + 1)],
+            "base": dict(groups),
+            "candidate": dict(groups),
+        },
+    }
+
+
+def _layer(total: int, dampened: int, norm: float) -> Json:
+    return {
+        "total": total,
+        "dampened": dampened,
+        "share": dampened / total,
+        "changed": dampened,
+        "change_norm": norm,
+    }
+
+
+def without_figures(report: Json) -> Json:
+    """The same with every figure that may be missing, missing."""
+    verdict = report["verdict"]
+    verdict["damage_budget"]["spent"] = None
+    for network in verdict["figures"].values():
+        for group in ("forgotten", "retained", "holdout", "holdout_of_retained_labels"):
+            network[group] = {"accuracy": None, "loss": None}
+        network["by_label"] = {"0": {"retained": None, "holdout": None}}
+        network["attacks"] = {"loss": None, "entropy": None}
+    unknown = {
+        "closeness": "undecidable",
+        "distance": None,
+        "accuracy": None,
+        "attack": None,
+        "recognised": None,
+    }
+    for cohort in verdict["cohorts"]:
+        cohort.update(base=unknown, candidate=unknown)
+    for each in verdict["ladder"]:
+        each.update(retained=None, holdout_of_retained_labels=None, worst_label=None)
+        each["cohorts"] = dict.fromkeys(each["cohorts"], unknown)
+    histograms = report["loss_histograms"]
+    for network in ("base", "candidate"):
+        histograms[network] = dict.fromkeys(histograms[network], [0.0] * BINS)
+    report["zero_retrain_forgetting"] = {"base": None, "candidate": None}
+    report["run"].update(version=None, finished_at=None, timings={})
+    return report

@@ -1,0 +1,78 @@
+"""What is read first: how the run ended, and what a person has decided or must decide."""
+
+import pytest
+
+from app.reports.summary import summarise
+from tests.unit.app.reports.reading import page_of
+from tests.unit.app.reports.support import make_report
+
+OUTCOMES = (
+    "published",
+    "no_detectable_influence",
+    "published_short",
+    "needs_review",
+    "undecidable",
+)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("published", "Forgotten, and published as version 3"),
+        ("no_detectable_influence", "No influence was found; published as version 3"),
+        ("published_short", "version 3, but not fully forgotten"),
+        ("needs_review", "a person must decide"),
+        ("undecidable", "there is too little to judge by"),
+    ],
+)
+def test_it_begins_with_the_outcome_in_plain_words(outcome: str, said: str) -> None:
+    report = make_report(outcome=outcome)
+    assert said in page_of(report).text[:300]
+    assert said in summarise(report).splitlines()[0]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_dry_run_says_that_it_is_one_and_claims_no_version(outcome: str) -> None:
+    run = {"mode": "dry_run", "state": "predicted", "version": None}
+    text = page_of(make_report(outcome=outcome, **run)).text
+    assert "Dry run: " in text[:100]
+    assert "published as version" not in text
+
+
+def test_reasons_and_remarks_stand_before_any_figure() -> None:
+    report = make_report(outcome="needs_review")
+    report["verdict"].update(reasons=["It costs too much."], remarks=["An image is gone."])
+    text = page_of(report).text
+    for sentence in ("It costs too much.", "An image is gone."):
+        assert text.index(sentence) < text.index("Accuracy on forgotten samples")
+        assert sentence in summarise(report)
+
+
+def test_only_who_is_asked_to_decide_is_told_how() -> None:
+    assert "/approve" in page_of(make_report(outcome="needs_review")).text
+    assert "/approve" not in page_of(make_report()).text
+
+
+def test_what_a_person_has_decided_comes_first() -> None:
+    review = {"by": "ops", "rung": 1}
+    approved = make_report(outcome="needs_review", state="approved", review=review)
+    assert "Approved by ops: rung 1" in page_of(approved).text[:200]
+    review = {"by": "ops", "reason": "a reason"}
+    rejected = make_report(outcome="needs_review", state="rejected", review=review)
+    assert "Rejected by ops" in page_of(rejected).text[:200]
+    assert "The reason given: a reason" in page_of(rejected).text
+
+
+def test_a_run_that_carries_out_an_approval_does_not_claim_to_be_within_bounds() -> None:
+    report = make_report(carries_out="448b4bcc-0000-4000-8000-000000000000")
+    text = page_of(report).text
+    assert "A person approved these settings" in text
+    assert "costs no more than the policy allows" not in text
+
+
+def test_a_spent_budget_is_told_with_what_follows() -> None:
+    report = make_report()
+    assert "; retraining" not in page_of(report).text
+    report["verdict"]["damage_budget"] = {"allowed": 0.01, "spent": 0.012}
+    assert "1.2 of 1.0 points are spent; retraining" in page_of(report).text
+    assert "1.2 of 1.0 points are spent; retraining" in summarise(report)

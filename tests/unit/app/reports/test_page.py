@@ -1,0 +1,113 @@
+"""The page: well-formed, self-contained, safe, and there for every run that was judged."""
+
+import re
+
+import pytest
+
+from app.reports.page import render
+from app.reports.summary import summarise
+from tests.unit.app.reports.reading import page_of
+from tests.unit.app.reports.support import make_report, without_figures
+
+HOSTILE = '<script>alert("x")</script>&\''
+
+
+@pytest.mark.parametrize("cohorts", [1, 3, 30])
+def test_it_is_well_formed_for_any_number_of_cohorts(cohorts: int) -> None:
+    page = page_of(make_report(cohorts=cohorts))
+    assert f"in {cohorts} cohort" in page.text
+    identifiers = [value for name, value in page.attributes if name == "id"]
+    assert len(set(identifiers)) == len(identifiers)
+
+
+def test_few_cohorts_have_a_curve_each_and_many_share_one() -> None:
+    assert page_of(make_report(cohorts=3)).tags.count("svg") == 3 + 2
+    assert page_of(make_report(cohorts=30)).tags.count("svg") == 1 + 2
+
+
+def test_a_single_candidate_makes_no_curve() -> None:
+    report = make_report()
+    report["verdict"].update(ladder=report["verdict"]["ladder"][:1], rung=0)
+    page = page_of(report)
+    assert page.tags.count("svg") == 2
+    assert "A single candidate was tried" in page.text
+
+
+def test_nothing_lies_outside_of_it_and_nothing_is_executed() -> None:
+    page = page_of(make_report(cohorts=3, outcome="needs_review", version=None))
+    links = [value for name, value in page.attributes if name in ("src", "href", "xlink:href")]
+    assert all(link is not None and link.startswith("#") for link in links)
+    targets = {value for name, value in page.attributes if name == "id"}
+    assert {link[1:] for link in links if link} <= targets
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert "url(" not in render(make_report())
+    assert "@import" not in render(make_report())
+
+
+def test_whatever_comes_from_data_is_escaped() -> None:
+    report = make_report(
+        cohorts=2,
+        outcome="needs_review",
+        state="rejected",
+        model=HOSTILE,
+        worker=HOSTILE,
+        review={"by": HOSTILE, "reason": HOSTILE},
+    )
+    verdict = report["verdict"]
+    verdict.update(reasons=[HOSTILE], remarks=[HOSTILE])
+    verdict["ladder"][0]["damage"] = [HOSTILE]
+    layers = verdict["weights"]["layers"]
+    layers[HOSTILE] = layers.pop("layer2.weight")
+    page = page_of(report)
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE) >= 8
+
+
+@pytest.mark.parametrize("cohorts", [1, 30])
+def test_figures_that_are_missing_are_dashes(cohorts: int) -> None:
+    report = without_figures(make_report(cohorts=cohorts, outcome="undecidable"))
+    page = page_of(report)
+    assert page.text.count("–") > 20
+    said = f"{page.text} {summarise(report)}"
+    assert not re.search(r"\b(None|nan|null)\b", said)
+
+
+def test_a_figure_that_is_no_number_is_a_dash() -> None:
+    report = make_report()
+    report["zero_retrain_forgetting"] = {"base": float("nan"), "candidate": float("inf")}
+    assert "1 if they are the same – –" in page_of(report).text
+
+
+def test_a_cohort_is_shown_with_figure_interval_counts_and_settings() -> None:
+    text = page_of(make_report()).text
+    row = "0.900 0.800 to 1.000 50 samples 60 unseen 0.500 0.400 to 0.600 50 samples 60 unseen"
+    assert row in text
+    assert "✓ like unseen samples base: more familiar than unseen samples" in text
+
+
+def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> None:
+    report = make_report()
+    cohort = report["verdict"]["cohorts"][0]
+    for network, share in (("base", 0.9), ("candidate", 0.0)):
+        cohort[network]["recognised"] = {"value": share, "low": 0.0, "high": 1.0, "count": 7}
+    cohort["rule"] = "chance"
+    text = page_of(report).text
+    assert "90.0 % 0.0 to 100.0 % 7 samples 0.0 % 0.0 to 100.0 % 7 samples ✓ not recognised" in text
+
+
+def test_labels_and_layers_are_in_the_order_of_their_numbers() -> None:
+    text = page_of(make_report()).text
+    by_label = text[text.index("Accuracy by label") : text.index("All layers")]
+    found = re.findall(r"(\d+) (?:forgotten in part or whole )?90\.0 %", by_label)
+    assert found == ["0", "2", "10"]
+    layers = text[text.index("All layers") :]
+    assert layers.index("layer2.weight") < layers.index("layer10.weight")
+
+
+def test_every_rung_is_in_the_table_with_what_speaks_against_it() -> None:
+    text = page_of(make_report()).text
+    ladder = text[text.index("The ladder") : text.index("Other figures")]
+    assert "2 taken ✓ passes Label 0: α 20, λ 1" in ladder
+    assert "3 ✗ costs too much Label 0: α 10, λ 1" in ladder
+    assert "Accuracy on the retained probe would be too low." in ladder

@@ -1,0 +1,40 @@
+"""Which plots a report has: of the cohorts that were varied, of the layers that changed most."""
+
+from xml.etree import ElementTree as ET
+
+from app.reports.pictures import MOST_CURVES, curves, layer_bars, layers
+from tests.unit.app.reports.support import make_report
+
+
+def test_there_is_a_curve_for_each_cohort_that_was_tried_otherwise() -> None:
+    report = make_report(cohorts=3)
+    for rung in report["verdict"]["ladder"]:
+        rung["settings"]["label 1"] = {"alpha": 7.0, "lambda": 1.0}
+    assert [each.title for each in curves(report["verdict"])] == ["Label 0", "Scattered samples"]
+
+
+def test_too_many_cohorts_share_a_curve_over_the_norm_of_the_change() -> None:
+    (one,) = curves(make_report(cohorts=MOST_CURVES + 1)["verdict"])
+    assert one.title == "All cohorts"
+    assert "L2 norm" in one.drawn
+
+
+def test_of_many_layers_those_that_changed_most_are_drawn_in_order() -> None:
+    verdict = make_report()["verdict"]
+    verdict["weights"]["layers"] = {
+        f"layer{index}": {"total": 9, "dampened": 1, "share": 1 / 9, "change_norm": float(index)}
+        for index in reversed(range(300))
+    }
+    assert [layer.name for layer in layers(verdict)] == [f"layer{index}" for index in range(300)]
+    drawn = layer_bars(verdict)
+    assert drawn is not None
+    names = [
+        each.text for each in ET.fromstring(drawn).iter("text") if each.get("text-anchor") == "end"
+    ]
+    assert names == [f"layer{index}" for index in range(270, 300)]
+
+
+def test_without_a_change_there_are_no_bars() -> None:
+    verdict = make_report()["verdict"]
+    verdict["weights"]["layers"] = {}
+    assert layer_bars(verdict) is None
