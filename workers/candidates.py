@@ -15,43 +15,17 @@ from workers.progress import Report, Tracker
 from workers.resources import Resources
 from workers.subjects import KeptSums, Subject, read_on
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.dampening import (
-    Population,
-    Weights,
-    apply_factors,
-    dampened_counts,
-    tighten,
-    unit_factors,
-)
 from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums
-from workers.unlearning.methods import METHODS, Bench, Settings
-from workers.unlearning.observation import Observed
-from workers.unlearning.search import Trial, gentlest_passing, nearest
-from workers.unlearning.tuning import Setting, adaptive_selection
-from workers.unlearning.verification import change_of_weights
+from workers.unlearning.methods import METHODS
+from workers.unlearning.mixing import Mixer, Mixture
+from workers.unlearning.search import gentlest_passing, nearest
+from workers.unlearning.tuning import Setting
+from workers.unlearning.workbench import Tried, Workbench
 from workers.weighing import Weighed
 
 # Sums of cohorts that are kept in memory between candidates, at most.
 MOST_BYTES = 2 << 30
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """The base dampened with one setting for each cohort."""
-
-    weights: Weights
-    # Entries whose factor is below 1: by each cohort alone, and of each parameter by all of them.
-    by_cohort: dict[Cohort, int]
-    by_parameter: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A candidate that was judged, and what it made of the probe."""
-
-    trial: Trial
-    seen: Observed
 
 
 @dataclass(frozen=True)
@@ -89,32 +63,20 @@ def tune(
     _require_allowed(run, forgotten)
     examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
     gate = Gate(examiner.look(subject.base), examiner.probe, bounds_of(run))
-    mixer = Mixer(run, subject, kept, weighed.at_hand, resources)
-    ladder: list[Tried] = []
+    kept_sums = CohortSums(kept, weighed.at_hand, resources)
+    mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), kept_sums)
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
-
-    def attempt(settings: Settings) -> Trial:
-        mixture = mixer.mix(settings)
-        seen = examiner.look(mixture.weights)
-        changes = change_of_weights(subject.base, mixture.weights, subject.full)
-        norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        trial = Trial(dict(settings), gate.judge(seen), norm)
-        ladder.append(Tried(trial, seen))
-        tracker.advance(1)
-        return trial
-
+    bench = Workbench(gate, mixer, examiner.look, lambda: tracker.advance(1))
     if run.approval is not None:
-        attempt(_approved(run.approval, examiner.cohorts))
+        bench.attempt(_approved(run.approval, examiner.cohorts))
     else:
-        METHODS[run.policy.method.method](
-            run.policy.method, Bench(gate, mixer.adaptive_selection, attempt)
-        )
-    trials = [tried.trial for tried in ladder]
+        METHODS[run.policy.method.method](run.policy.method, bench)
+    trials = [tried.trial for tried in bench.ladder]
     chosen = gentlest_passing(trials) or nearest(trials)
     return (
         Tuned(
             gate=gate,
-            ladder=ladder,
+            ladder=bench.ladder,
             rung=trials.index(chosen),
             mixture=mixer.mix(chosen.settings),
             forgotten=forgotten,
@@ -135,58 +97,19 @@ def bounds_of(run: Run) -> Bounds:
     )
 
 
-class Mixer:
-    """Dampens with all cohorts; their sums are added up, and kept while there is room."""
+class CohortSums:
+    """Fisher sums of cohorts: those of their labels, added up, and kept while there is room."""
 
     def __init__(
-        self,
-        run: Run,
-        subject: Subject,
-        kept: Mapping[int, KeptSums],
-        at_hand: Mapping[int, Sums],
-        resources: Resources,
+        self, kept: Mapping[int, KeptSums], at_hand: Mapping[int, Sums], resources: Resources
     ) -> None:
-        self._total = sum(run.trained.values())
-        self._subject = subject
         self._kept = kept
         self._at_hand = at_hand
         self._resources = resources
         self._added_up: dict[Cohort, Sums] = {}
-        self._last: tuple[Settings, Mixture] | None = None
 
-    def adaptive_selection(self, cohort: Cohort) -> float:
-        """A cohort's α by the percentile rule."""
-        return adaptive_selection(self._subject.full, self._sums(cohort), self._population(cohort))
-
-    def mix(self, settings: Settings) -> Mixture:
-        """Dampen the base with these settings; the same as last time costs nothing."""
-        if self._last is None or self._last[0] != settings:
-            self._last = (settings, self._mixed(settings))
-        return self._last[1]
-
-    def _mixed(self, settings: Settings) -> Mixture:
-        factors = unit_factors(self._subject.full)
-        by_cohort = {
-            cohort: tighten(
-                factors,
-                self._subject.full,
-                self._sums(cohort),
-                self._population(cohort),
-                selection=setting.selection,
-                strength=setting.strength,
-            )
-            for cohort, setting in settings.items()
-        }
-        return Mixture(
-            weights=apply_factors(self._subject.base, factors),
-            by_cohort=by_cohort,
-            by_parameter=dampened_counts(factors),
-        )
-
-    def _population(self, cohort: Cohort) -> Population:
-        return Population(total=self._total, forgotten=cohort.count)
-
-    def _sums(self, cohort: Cohort) -> Sums:
+    def __call__(self, cohort: Cohort) -> Sums:
+        """The sums of one cohort, to be read only."""
         if cohort in self._added_up:
             return self._added_up[cohort]
         first, *rest = cohort.labels

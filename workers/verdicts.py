@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models.records import RunState
 from models.records.base import Json
-from workers.candidates import Tried, Tuned
+from workers.candidates import Tuned
 from workers.claims import Run
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Fall, falls
@@ -17,6 +17,7 @@ from workers.unlearning.membership import LossAttack, entropy_attack, loss_attac
 from workers.unlearning.observation import Observed
 from workers.unlearning.search import Trial
 from workers.unlearning.verification import Closeness, Probe, Standing
+from workers.unlearning.workbench import Tried
 
 UNDECIDABLE = "undecidable"
 

@@ -1,0 +1,75 @@
+"""Mixing: the base dampened with a setting for every cohort, by the minimum over their factors."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.dampening import (
+    Population,
+    Weights,
+    apply_factors,
+    dampened_counts,
+    tighten,
+    unit_factors,
+)
+from workers.unlearning.importances import Sums
+from workers.unlearning.tuning import Setting, adaptive_selection
+
+Settings = Mapping[Cohort, Setting]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """New weights, and how many entries have a factor below 1.
+
+    `by_cohort` counts those of each cohort alone, `by_parameter` those of all cohorts together.
+    """
+
+    weights: Weights
+    by_cohort: dict[Cohort, int]
+    by_parameter: dict[str, int]
+
+
+class Mixer:
+    """Mixes cohorts out of `total` training samples; `sums_of` gives a cohort's Fisher sums."""
+
+    def __init__(
+        self, base: Weights, full: Sums, total: int, sums_of: Callable[[Cohort], Sums]
+    ) -> None:
+        self.base = base
+        self.full = full
+        self._total = total
+        self._sums_of = sums_of
+        self._last: tuple[Settings, Mixture] | None = None
+
+    def adaptive_selection(self, cohort: Cohort) -> float:
+        """A cohort's α by the percentile rule."""
+        return adaptive_selection(self.full, self._sums_of(cohort), self._population(cohort))
+
+    def mix(self, settings: Settings) -> Mixture:
+        """Dampen the base with these settings; the same as last time costs nothing."""
+        if self._last is None or self._last[0] != settings:
+            self._last = (settings, self._mixed(settings))
+        return self._last[1]
+
+    def _mixed(self, settings: Settings) -> Mixture:
+        factors = unit_factors(self.full)
+        by_cohort = {
+            cohort: tighten(
+                factors,
+                self.full,
+                self._sums_of(cohort),
+                self._population(cohort),
+                selection=setting.selection,
+                strength=setting.strength,
+            )
+            for cohort, setting in settings.items()
+        }
+        return Mixture(
+            weights=apply_factors(self.base, factors),
+            by_cohort=by_cohort,
+            by_parameter=dampened_counts(factors),
+        )
+
+    def _population(self, cohort: Cohort) -> Population:
+        return Population(total=self._total, forgotten=cohort.count)

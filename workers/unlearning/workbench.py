@@ -1,0 +1,60 @@
+"""The workbench: where candidates are made, looked at and judged, whatever method asks for them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.dampening import Weights
+from workers.unlearning.gate import Gate
+from workers.unlearning.mixing import Mixer, Settings
+from workers.unlearning.observation import Observed
+from workers.unlearning.search import Trial
+from workers.unlearning.verification import change_of_weights
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that was judged, and what it made of the probe."""
+
+    trial: Trial
+    seen: Observed
+
+
+class Workbench:
+    """Makes candidates with `mixer`, looks at them with `look`, judges them by `gate`.
+
+    All of them are on the ladder afterwards, in order. `done` is called after each.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        mixer: Mixer,
+        look: Callable[[Weights], Observed],
+        done: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.gate = gate
+        self.mixer = mixer
+        self.ladder: list[Tried] = []
+        self._look = look
+        self._done = done
+
+    @property
+    def cohorts(self) -> Iterable[Cohort]:
+        """All cohorts of what is forgotten."""
+        return self.gate.probe.forgotten
+
+    def seed(self, cohort: Cohort) -> float:
+        """A cohort's α by the adaptive rule."""
+        return self.mixer.adaptive_selection(cohort)
+
+    def attempt(self, settings: Settings) -> Trial:
+        """Make one candidate and judge it."""
+        weights = self.mixer.mix(settings).weights
+        seen = self._look(weights)
+        changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
+        norm = sum(change**2 for _, change in changes.values()) ** 0.5
+        trial = Trial(dict(settings), self.gate.judge(seen), norm)
+        self.ladder.append(Tried(trial, seen))
+        self._done()
+        return trial
