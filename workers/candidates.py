@@ -62,7 +62,7 @@ def tune(
     forgotten = {label: sums.count for label, sums in kept.items()}
     _require_allowed(run, forgotten)
     examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
-    gate = Gate(examiner.look(subject.base), examiner.probe, bounds_of(run))
+    gate = Gate(examiner.look(subject.base), examiner.probe, Bounds.of(run.policy.gate))
     kept_sums = CohortSums(kept, weighed.at_hand, resources)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), kept_sums)
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
@@ -82,18 +82,6 @@ def tune(
             forgotten=forgotten,
         ),
         examiner,
-    )
-
-
-def bounds_of(run: Run) -> Bounds:
-    """The policy's gate, as the numerics take it."""
-    gate = run.policy.gate
-    return Bounds(
-        retained_fall=gate.max_retained_fall,
-        class_fall=gate.max_class_fall,
-        holdout_fall=gate.max_holdout_fall,
-        membership=gate.max_membership,
-        min_probe=gate.min_probe,
     )
 
 

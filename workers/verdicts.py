@@ -11,7 +11,7 @@ from models.records.base import Json
 from workers.candidates import Tuned
 from workers.claims import Run
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.gate import Fall, falls
+from workers.unlearning.gate import Fall, decide, falls
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.membership import LossAttack, entropy_attack, loss_attack
 from workers.unlearning.observation import Observed
@@ -33,25 +33,25 @@ class Verdict:
     budget_spent: bool
 
 
-def decide(run: Run, tuned: Tuned) -> RunState:
-    """What the gate makes of the candidate that was taken."""
+def _state(run: Run, tuned: Tuned) -> RunState:
+    """What becomes of the candidate that was taken; a person's approval goes before the gate."""
     judgement = tuned.chosen.trial.judgement
-    short = bool(judgement.shortfalls or judgement.undecided)
     if run.approval is not None:
+        short = judgement.shortfalls or judgement.undecided
         return RunState.PUBLISHED_SHORT if short else RunState.PUBLISHED
-    if judgement.damage or judgement.undecided:
-        return RunState.NEEDS_REVIEW
-    if judgement.shortfalls:
-        best_effort = run.policy.gate.on_shortfall == "best_effort"
-        return RunState.PUBLISHED_SHORT if best_effort else RunState.NEEDS_REVIEW
-    return RunState.PUBLISHED if tuned.gate.influenced else RunState.NO_DETECTABLE_INFLUENCE
+    decision = decide(
+        judgement,
+        influenced=tuned.gate.influenced,
+        best_effort=run.policy.gate.on_shortfall == "best_effort",
+    )
+    return RunState(decision.value)
 
 
 def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) -> Verdict:
     """Put everything together. `changes` are entries and norm of what changed, by parameter."""
     chosen, gate = tuned.chosen, tuned.gate
     judgement = chosen.trial.judgement
-    state = decide(run, tuned)
+    state = _state(run, tuned)
     undecided = state is RunState.NEEDS_REVIEW and judgement.undecided and not judgement.damage
     spent = _holdout_fall(tuned)
     allowed = run.policy.gate.max_holdout_fall

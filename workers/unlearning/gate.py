@@ -1,7 +1,9 @@
 """The gate: what a candidate may cost, what it must have achieved, and what follows from both."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+from models import specifications
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
@@ -20,6 +22,17 @@ class Bounds:
     holdout_fall: float
     membership: float
     min_probe: int
+
+    @classmethod
+    def of(cls, gate: specifications.Gate) -> "Bounds":
+        """Those that a policy's gate sets."""
+        return cls(
+            retained_fall=gate.max_retained_fall,
+            class_fall=gate.max_class_fall,
+            holdout_fall=gate.max_holdout_fall,
+            membership=gate.max_membership,
+            min_probe=gate.min_probe,
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,28 @@ class Judgement:
     def distance(self) -> float:
         """The greatest distance of a cohort from its target, on either side."""
         return max((abs(each.distance or 0.0) for each in self.standings.values()), default=0.0)
+
+
+class Decision(StrEnum):
+    """What becomes of the best candidate there is."""
+
+    PUBLISHED = "published"
+    NO_DETECTABLE_INFLUENCE = "no_detectable_influence"
+    PUBLISHED_SHORT = "published_short"
+    NEEDS_REVIEW = "needs_review"
+
+
+def decide(judgement: Judgement, *, influenced: bool, best_effort: bool) -> Decision:
+    """What follows from a judgement, if no person decides.
+
+    `influenced` says whether the base showed any influence of the samples, `best_effort` whether a
+    candidate that did not forget enough may be published, if it says so.
+    """
+    if judgement.damage or judgement.undecided:
+        return Decision.NEEDS_REVIEW
+    if judgement.shortfalls:
+        return Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW
+    return Decision.PUBLISHED if influenced else Decision.NO_DETECTABLE_INFLUENCE
 
 
 class Gate:
