@@ -91,15 +91,24 @@ def _tell(settings: Settings, console: Console) -> None:
         console.rule("Enrolling: checking weights, indexing samples, Fisher sums")
         _enrol(admin, enrolment, console)
         whole_class, scattered = _choose(enrolment)
-        for title, sample_ids in (
-            (f"Deletion request: every sample of class {FORGOTTEN_CLASS}", whole_class),
-            (f"Deletion request: {RANDOM_SAMPLES} random samples", scattered),
+        for title, sample_ids, expected in (
+            (
+                f"Deletion request: every sample of class {FORGOTTEN_CLASS}",
+                whole_class,
+                ("published",),
+            ),
+            (
+                f"Deletion request: {RANDOM_SAMPLES} random samples",
+                scattered,
+                # A network that never memorised them has nothing to forget of them.
+                ("published", "no_detectable_influence"),
+            ),
         ):
             console.rule(title)
             request = _delete(pipeline, sample_ids)
             run = _get(admin, request["run"]["href"])
             print_run(console, request, run)
-            if run["state"] != "published":
+            if run["state"] not in expected:
                 raise DemoFailed(f"The run ended as {run['state']}.")
         console.rule("Downloading the new checkpoint, and looking at it in a fresh process")
         file = _download(pipeline, settings.data_dir / "forgotten.safetensors")
@@ -115,7 +124,8 @@ def _enrolment(weights: Path) -> Enrolment:
         weights=str(weights),
         dataset=DigitsSpec(),
         preprocessing=Preprocessing(size=32, channels=3, mean=[0.3], std=[0.35]),
-        holdout=HoldoutSpec(fraction=0.1, seed=SEED),
+        # Enough of each label to compare forgotten samples with.
+        holdout=HoldoutSpec(fraction=0.2, seed=SEED),
     )
 
 

@@ -41,7 +41,7 @@ def _state(run: Run, tuned: Tuned) -> RunState:
         return RunState.PUBLISHED_SHORT if short else RunState.PUBLISHED
     decision = decide(
         judgement,
-        influenced=tuned.gate.influenced,
+        influenced=tuned.gate.influenced_by({sample.label for sample in run.samples}),
         best_effort=run.policy.gate.on_shortfall == "best_effort",
     )
     return RunState(decision.value)

@@ -1,5 +1,6 @@
 """The gate: what a candidate may cost, what it must have achieved, and what follows from both."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -110,10 +111,16 @@ class Gate:
         self.bounds = bounds
         self.at_base = {cohort: self._standing(cohort, base, Z) for cohort in probe.forgotten}
 
-    @property
-    def influenced(self) -> bool:
-        """Whether the base treats any cohort otherwise than unseen data, as far as can be told."""
-        return any(each.closeness is not Closeness.ALIKE for each in self.at_base.values())
+    def influenced_by(self, labels: Collection[int]) -> bool:
+        """Whether the base treats any cohort with these labels otherwise than unseen data.
+
+        As far as can be told: where nothing can, it may.
+        """
+        return any(
+            standing.closeness is not Closeness.ALIKE
+            for cohort, standing in self.at_base.items()
+            if set(labels) & set(cohort.labels)
+        )
 
     def judge(self, candidate: Observed) -> Judgement:
         """What is wrong with a candidate, if anything is."""
