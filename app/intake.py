@@ -91,6 +91,7 @@ def _insert_or_find(
             id=uuid.uuid4(),
             model_id=model.id,
             state=RequestState.PENDING,
+            mode=new.mode,
             principal=principal.name,
             reference=new.reference,
             deadline=new.deadline,
@@ -145,6 +146,7 @@ def _insert_items(session: Session, request: DeletionRequest, sample_ids: list[s
     )
     outcome = case(
         (Sample.sample_id.is_(None), literal(Outcome.UNKNOWN.value)),
+        (Sample.weakened, literal(Outcome.WEAKENED.value)),
         (Sample.forgotten_version.is_not(None), literal(Outcome.ALREADY_FORGOTTEN.value)),
         else_=literal(Outcome.PENDING.value),
     )
@@ -194,6 +196,7 @@ def _answer(request: DeletionRequest, model: RegisteredModel) -> AcceptedRequest
     return AcceptedRequest(
         id=request.id,
         model=model.name,
+        mode=request.mode,
         status="pending" if counts.get(Outcome.PENDING) else "settled",
         reference=request.reference,
         created_at=request.created_at,

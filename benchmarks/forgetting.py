@@ -22,7 +22,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from benchmarks import fashion_mnist, results
-from benchmarks.stack import Service, Stack, open_stack
+from benchmarks.stack import OPEN_GATE, Service, Stack, open_stack
 from demo import training
 from models.records import Split
 from models.specifications import (
@@ -35,13 +35,12 @@ from models.specifications import (
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
 from workers.unlearning.batches import Batch
-from workers.unlearning.verification import Figures, measure
+from workers.unlearning.observation import Observed, observe
 
 NAME = "fashion"
 CLASSES = 10
 FOUR = (0, 3, 5, 8)
 PIECES = 8
-GATE_OFF = {"gate": {"enabled": False}}
 console = Console()
 
 
@@ -68,20 +67,22 @@ class Fashion:
         self._labels = torch.from_numpy(index.labels[unseen])
         self._network: nn.Module = build(self.architecture)
 
-    def judge(self, weights: dict[str, Tensor]) -> Figures:
+    def judge(self, weights: dict[str, Tensor]) -> Observed:
         """Classify all test images with these weights."""
         self._network.load_state_dict(weights)
         unseen = Batch.of(self._inputs, self._labels)
         batches = (unseen.part(start, start + 256) for start in range(0, len(unseen), 256))
-        return measure(self._network, batches)
+        return observe(self._network, batches)
 
 
-def accuracy_of(figures: Figures, label: int) -> float:
+def accuracy_of(figures: Observed, label: int) -> float:
     """Accuracy on the test images of one class."""
-    return figures.correct_by_label[label] / figures.count_by_label[label]
+    accuracy = figures.of([label]).accuracy
+    assert accuracy is not None
+    return accuracy
 
 
-def one_class(service: Service, data: Fashion, before: Figures) -> dict[str, Any]:
+def one_class(service: Service, data: Fashion, before: Observed) -> dict[str, Any]:
     """A whole class in one request."""
     label = 3
     run = service.forget(NAME, data.by_label[label])
@@ -90,15 +91,15 @@ def one_class(service: Service, data: Fashion, before: Figures) -> dict[str, Any
         "class": label,
         "state": run["state"],
         "forgotten_test_accuracy": accuracy_of(after, label),
-        "others_before": before.accuracy_without([label]),
-        "others_after": after.accuracy_without([label]),
+        "others_before": before.without([label]).accuracy,
+        "others_after": after.without([label]).accuracy,
         "timings": run["timings"],
         "alpha": run["verdict"]["cohorts"][0]["alpha"],
         "share_dampened": run["verdict"]["weights"]["share"],
     }
 
 
-def four_classes(service: Service, data: Fashion, before: Figures) -> dict[str, Any]:
+def four_classes(service: Service, data: Fashion, before: Observed) -> dict[str, Any]:
     """Four classes, one after another."""
     states = [service.forget(NAME, data.by_label[label])["state"] for label in FOUR]
     after = data.judge(service.download(NAME, service.settings.data_dir / "head.safetensors"))
@@ -106,12 +107,12 @@ def four_classes(service: Service, data: Fashion, before: Figures) -> dict[str, 
         "classes": list(FOUR),
         "states": states,
         "forgotten_test_accuracy": {label: accuracy_of(after, label) for label in FOUR},
-        "others_before": before.accuracy_without(FOUR),
-        "others_after": after.accuracy_without(FOUR),
+        "others_before": before.without(FOUR).accuracy,
+        "others_after": after.without(FOUR).accuracy,
     }
 
 
-def eight_requests(service: Service, data: Fashion, before: Figures) -> dict[str, Any]:
+def eight_requests(service: Service, data: Fashion, before: Observed) -> dict[str, Any]:
     """One class in eight successive requests."""
     label = 3
     steps = []
@@ -122,12 +123,12 @@ def eight_requests(service: Service, data: Fashion, before: Figures) -> dict[str
         steps.append(
             {
                 "state": run["state"],
-                "head_others": after.accuracy_without([label]),
+                "head_others": after.without([label]).accuracy,
                 "head_forgotten": accuracy_of(after, label),
                 "reasons": run["verdict"]["reasons"],
             }
         )
-    return {"others_before": before.accuracy_without([label]), "steps": steps}
+    return {"others_before": before.without([label]).accuracy, "steps": steps}
 
 
 def in_order(service: Service, batches: list[list[str]]) -> dict[str, Tensor]:
@@ -150,7 +151,7 @@ def order(stack: Stack, data: Fashion) -> dict[str, Any]:
     digests = {}
     for number, (way, batches) in enumerate(ways.items()):
         database = stack.copy(f"order{number}")
-        with stack.service(f"order{number}", database, GATE_OFF) as service:
+        with stack.service(f"order{number}", database, {"gate": OPEN_GATE}) as service:
             weights[way] = in_order(service, batches)
             latest = service.get(f"/v1/models/{NAME}/checkpoints")["checkpoints"][0]
             digests[way] = latest["sha256"]
@@ -227,7 +228,7 @@ def run_all(stack: Stack, data: Fashion, *, epochs: int, seed: int) -> dict[str,
     scenarios = (
         ("one_class", one_class, None),
         ("four_classes", four_classes, None),
-        ("eight_requests_gate_off", eight_requests, GATE_OFF),
+        ("eight_requests_gate_off", eight_requests, {"gate": OPEN_GATE}),
         ("eight_requests_gate_on", eight_requests, None),
     )
     for name, scenario, policy in scenarios:

@@ -27,9 +27,10 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from benchmarks import results
-from benchmarks.stack import TEMPLATE, Service, Stack, open_stack
+from benchmarks.stack import OPEN_GATE, TEMPLATE, Service, Stack, open_stack
 from demo import training
 from models.specifications import (
+    AdaptiveMethod,
     ArchitectureSpec,
     ArraysSpec,
     Enrolment,
@@ -130,7 +131,11 @@ def _enrolment(
         dataset=ArraysSpec(path=str(_images(stack.folder / f"{name}.npz", size))),
         preprocessing=PREPROCESSING,
         # Random images are not there to be judged.
-        policy=Policy(gate=Gate(enabled=False), probe_size=probe),
+        policy=Policy(
+            method=AdaptiveMethod(method="adaptive"),
+            gate=Gate.model_validate(OPEN_GATE),
+            probe_size=probe,
+        ),
     )
 
 

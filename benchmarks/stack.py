@@ -24,6 +24,16 @@ from models.specifications import Enrolment
 from workers.tensors import read_tensors
 
 TEMPLATE = "enrolled"
+# A gate that lets everything through, for what is not about gates.
+OPEN_GATE: dict[str, Any] = {
+    "max_retained_fall": 1,
+    "max_class_fall": 1,
+    "max_holdout_fall": 1,
+    "max_membership": 0.5,
+    "min_probe": 1,
+    "max_forgotten_share": 1,
+    "on_shortfall": "best_effort",
+}
 
 
 class Service:

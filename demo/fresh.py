@@ -17,7 +17,7 @@ from workers.datasets import Dataset, open_dataset
 from workers.datasets.indexing import split_samples
 from workers.tensors import read_tensors
 from workers.unlearning.batches import Batch
-from workers.unlearning.verification import measure
+from workers.unlearning.observation import observe
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _accuracy(
     network: nn.Module, dataset: Dataset, positions: list[int], labels: list[int]
 ) -> float | None:
     chosen = torch.tensor([labels[position] for position in positions])
-    return measure(network, [Batch.of(dataset.load(positions), chosen)]).accuracy
+    return observe(network, [Batch.of(dataset.load(positions), chosen)]).accuracy
 
 
 if __name__ == "__main__":

@@ -5,9 +5,14 @@ it: what is wrong, and what to do. HTTP status codes are not known here; `app/pr
 Messages may name parameters, files and counts, and never carry a secret.
 """
 
+from typing import ClassVar
+
 
 class ExpungeError(Exception):
     """Base of all domain errors; `kind` is their stable name outside Python."""
+
+    # Whether the same work would fail in the same way again.
+    lasting: ClassVar[bool] = False
 
     @property
     def kind(self) -> str:
@@ -69,6 +74,10 @@ class UnknownRun(ExpungeError):
     """No run of that ID."""
 
 
+class UnknownReport(ExpungeError):
+    """The run was not judged, so there is nothing to report."""
+
+
 class UnknownCheckpoint(ExpungeError):
     """The registered model has no checkpoint of that version."""
 
@@ -98,6 +107,22 @@ class ModelNotActive(ExpungeError):
 
 class RequestNotPending(ExpungeError):
     """The deletion request has begun or ended, so it cannot be withdrawn."""
+
+
+class RunNotHeld(ExpungeError):
+    """The run does not wait for a review, or its items are another run's by now."""
+
+
+class UnknownRung(ExpungeError):
+    """The run's ladder has no candidate of that number."""
+
+
+class ReviewOutdated(ExpungeError):
+    """What was approved is no longer what would be published."""
+
+
+class InvalidPolicy(ExpungeError):
+    """The policy, with the changes asked for, is none that this registered model can have."""
 
 
 class LeaseLost(ExpungeError):
@@ -210,6 +235,14 @@ class SumsMismatch(ExpungeError):
 
 class NothingRetained(ExpungeError):
     """Forgetting everything leaves no retained data to protect."""
+
+    lasting = True
+
+
+class ForgetsTooMuch(ExpungeError):
+    """More would be forgotten than the policy allows."""
+
+    lasting = True
 
 
 class NothingToRecompute(ExpungeError):

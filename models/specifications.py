@@ -127,10 +127,30 @@ class Preprocessing(Specification):
 # Policy ----------------------------------------------------------------------------------------
 
 
+class AutoMethod(Specification):
+    """Start at the adaptive setting and search for the gentlest that forgets, within bounds."""
+
+    method: Literal["auto"] = "auto"
+    max_candidates: int = Field(default=16, ge=1, le=64, description="Settings tried, at most.")
+    max_seconds: float = Field(
+        default=900,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="No further setting is tried after so long.",
+    )
+
+
 class AdaptiveMethod(Specification):
     """Each cohort's selection is a percentile of its importance ratios (arXiv 2402.10098)."""
 
-    method: Literal["adaptive"] = "adaptive"
+    method: Literal["adaptive"]
+
+
+class LabelFreeMethod(Specification):
+    """The adaptive rule on label-free sums (arXiv 2402.19308), which the model is enrolled with."""
+
+    method: Literal["label_free"]
 
 
 class FixedMethod(Specification):
@@ -143,30 +163,65 @@ class FixedMethod(Specification):
     strength: float = Field(default=1.0, alias="lambda", gt=0, allow_inf_nan=False)
 
 
-class Gate(Specification):
-    """What a candidate may cost before it is not published."""
+Method = AutoMethod | AdaptiveMethod | FixedMethod | LabelFreeMethod
 
-    enabled: bool = True
-    max_retained_fall: float = Field(
+
+def _share(default: float, description: str) -> Any:
+    return Field(default=default, ge=0, le=1, allow_inf_nan=False, description=description)
+
+
+class Gate(Specification):
+    """What a candidate may cost and must have achieved before it is published.
+
+    Falls are of accuracy since the base, as shares: 0.02 is 2 points. Every version is computed
+    from the base, so they are what all deletions together have cost.
+    """
+
+    max_retained_fall: float = _share(0.02, "Largest fall on the retained probe.")
+    max_class_fall: float = _share(0.1, "Largest fall on the retained samples of one label.")
+    max_holdout_fall: float = _share(
+        0.01,
+        "Largest fall on unseen samples of labels still retained: the damage budget. Once it is "
+        "spent, retraining is advised.",
+    )
+    max_membership: float = Field(
         default=0.02,
         ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="Distance of the loss-based attack's area from 0.5 that counts as none.",
+    )
+    min_probe: int = Field(
+        default=30,
+        ge=1,
+        le=1_000_000,
+        description="Fewer retained, or unseen samples to compare with, decide nothing.",
+    )
+    max_forgotten_share: float = Field(
+        default=0.5,
+        gt=0,
         le=1,
-        description="Largest fall of accuracy on the retained probe, as a share (0.02 = 2 points).",
+        allow_inf_nan=False,
+        description="Largest share of the training samples that may be forgotten in all.",
+    )
+    on_shortfall: Literal["review", "best_effort"] = Field(
+        default="review",
+        description="What to do if nothing within the bounds forgets enough: ask a person, or "
+        "publish what comes nearest, its samples marked as weakened.",
     )
 
 
 class Policy(Specification):
     """How deletions of a registered model are carried out and judged."""
 
-    method: Annotated[AdaptiveMethod | FixedMethod, Field(discriminator="method")] = (
-        AdaptiveMethod()
-    )
+    method: Annotated[Method, Field(discriminator="method")] = AutoMethod()
     gate: Gate = Gate()
     probe_size: int = Field(
         default=1000,
         ge=10,
         le=1_000_000,
-        description="Samples of the retained probe, and of the holdout probe, stratified.",
+        description="Samples of each probe, stratified: retained, holdout, unseen samples of the "
+        "labels that are forgotten, and forgotten ones.",
     )
 
 
@@ -195,6 +250,14 @@ class PredictiveEstimator(Specification):
 EstimatorSpec = Annotated[
     EmpiricalEstimator | LabelFreeEstimator | PredictiveEstimator, Field(discriminator="kind")
 ]
+
+
+def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:
+    """Raise `ValueError` if the policy's method needs sums that this estimator does not make."""
+    if policy.method.method == "label_free" and estimator.kind != "label_free":
+        raise ValueError(
+            "the method label_free needs a model that is enrolled with the label_free estimator"
+        )
 
 
 # The whole -------------------------------------------------------------------------------------
@@ -231,6 +294,11 @@ class Enrolment(Specification):
         default=EmpiricalEstimator(), description="How it is measured what matters to a sample."
     )
     policy: Policy = Policy()
+
+    @model_validator(mode="after")
+    def _policy_fits(self) -> "Enrolment":
+        require_fitting(self.policy, self.estimator)
+        return self
 
     def checkpoint_metadata(self) -> dict[str, Any]:
         """What the files of checkpoints say about themselves."""

@@ -1,22 +1,20 @@
-"""Making a candidate: α and λ for every cohort, and the base dampened with all of them together.
+"""Making candidates: the base dampened with a setting for every cohort, and each of them judged.
 
-Cohorts influence one another a little: a class that is gone when dampened alone can come back when
-others are dampened too. So the combination is looked at, and where a label that is forgotten whole
-is still recognised, its strength is increased rung by rung. What is looked at are unseen samples of
-that label, so that the outcome still depends on the set of forgotten samples alone.
+What is tried, and in which order, is the method's business (`unlearning/methods.py`); which of the
+candidates is taken is decided here.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.errors import NothingRetained
-from models.records import Split
-from models.records.base import Json
-from workers.claims import Run
-from workers.probes import select_probe
+from models.errors import ForgetsTooMuch, NothingRetained, ReviewOutdated
+from models.records import Phase
+from workers.claims import Approval, Run
+from workers.examination import Examiner
+from workers.progress import Report, Tracker
 from workers.resources import Resources
-from workers.subjects import KeptSums, Position, Subject, read_on
-from workers.unlearning.cohorts import Cohort, form_cohorts
+from workers.subjects import KeptSums, Subject, read_on
+from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import (
     Population,
     Weights,
@@ -25,81 +23,120 @@ from workers.unlearning.dampening import (
     tighten,
     unit_factors,
 )
+from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums
-from workers.unlearning.methods import METHODS
-from workers.unlearning.tuning import MOST_RUNGS, Setting, most_recognised, strengthened
-from workers.unlearning.verification import measure
-from workers.verdicts import CohortSetting
+from workers.unlearning.methods import METHODS, Bench, Settings
+from workers.unlearning.observation import Observed
+from workers.unlearning.search import Trial, gentlest_passing, nearest
+from workers.unlearning.tuning import Setting, adaptive_selection
+from workers.unlearning.verification import change_of_weights
 from workers.weighing import Weighed
 
-# Unseen samples of a label forgotten whole that its accuracy is measured on, at most.
-WATCHED_PER_LABEL = 1000
-# Sums of cohorts that are kept in memory between rungs, at most.
+# Sums of cohorts that are kept in memory between candidates, at most.
 MOST_BYTES = 2 << 30
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A candidate's weights, and how they came about."""
-
-    weights: Weights
-    cohorts: list[CohortSetting]
-    dampened: dict[str, int]
-    # All forgotten training samples per label, this run's included.
-    forgotten: dict[int, int]
-    # Labels of which nothing is retained.
-    gone: set[int]
-    # Every combination that was tried, in order.
-    ladder: list[Json]
-
-
-def tune(run: Run, subject: Subject, weighed: Weighed, resources: Resources) -> Tuned:
-    """Choose α and λ for every cohort of all that is forgotten, and dampen the base with them.
-
-    Raises `NothingRetained` if nothing but forgotten samples would be left.
-    """
-    kept = {**subject.forgotten, **weighed.updated}
-    forgotten = {label: sums.count for label, sums in kept.items()}
-    _require_retained(run, forgotten)
-    gone = {label for label, count in forgotten.items() if count >= run.trained[label]}
-    mixer = Mixer(run, subject, kept, weighed.at_hand, resources)
-    watched = _watched(run, subject, gone, resources)
-    candidate = mixer.mix({})
-    ladder: list[Json] = []
-    for rung in range(MOST_RUNGS + 1):
-        accuracy = _accuracy(subject, candidate.weights, watched)
-        ladder.append(_rung(candidate.settings, accuracy))
-        slipped = _slipped(run, candidate.settings, accuracy)
-        if not slipped or rung == MOST_RUNGS:
-            break
-        candidate = mixer.mix(
-            {
-                cohort: strengthened(setting) if cohort in slipped else setting
-                for cohort, setting in candidate.settings.items()
-            }
-        )
-    return Tuned(
-        weights=candidate.weights,
-        cohorts=candidate.cohorts,
-        dampened=dampened_counts(candidate.factors),
-        forgotten=forgotten,
-        gone=gone,
-        ladder=ladder,
-    )
 
 
 @dataclass(frozen=True)
 class Mixture:
     """The base dampened with one setting for each cohort."""
 
-    settings: dict[Cohort, Setting]
-    cohorts: list[CohortSetting]
-    factors: Sums
     weights: Weights
+    # Entries whose factor is below 1: by each cohort alone, and of each parameter by all of them.
+    by_cohort: dict[Cohort, int]
+    by_parameter: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that was judged, and what it made of the probe."""
+
+    trial: Trial
+    seen: Observed
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The ladder of candidates, the one that was taken, and its weights."""
+
+    gate: Gate
+    ladder: list[Tried]
+    rung: int
+    mixture: Mixture
+    # All forgotten training samples per label, this run's included.
+    forgotten: dict[int, int]
+
+    @property
+    def chosen(self) -> Tried:
+        """The candidate that was taken."""
+        return self.ladder[self.rung]
+
+
+def tune(
+    run: Run,
+    subject: Subject,
+    weighed: Weighed,
+    resources: Resources,
+    report: Report,
+) -> tuple[Tuned, Examiner]:
+    """Try candidates by the policy's method, and take the gentlest that passes the gate.
+
+    If none does, the one that comes nearest without too much damage. Raises `NothingRetained` if
+    nothing but forgotten samples would be left, `ForgetsTooMuch` if the policy forbids that many,
+    `ReviewOutdated` if a person has approved other cohorts than these.
+    """
+    kept = {**subject.forgotten, **weighed.updated}
+    forgotten = {label: sums.count for label, sums in kept.items()}
+    _require_allowed(run, forgotten)
+    examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
+    gate = Gate(examiner.look(subject.base), examiner.probe, bounds_of(run))
+    mixer = Mixer(run, subject, kept, weighed.at_hand, resources)
+    ladder: list[Tried] = []
+    tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
+
+    def attempt(settings: Settings) -> Trial:
+        mixture = mixer.mix(settings)
+        seen = examiner.look(mixture.weights)
+        changes = change_of_weights(subject.base, mixture.weights, subject.full)
+        norm = sum(change**2 for _, change in changes.values()) ** 0.5
+        trial = Trial(dict(settings), gate.judge(seen), norm)
+        ladder.append(Tried(trial, seen))
+        tracker.advance(1)
+        return trial
+
+    if run.approval is not None:
+        attempt(_approved(run.approval, examiner.cohorts))
+    else:
+        METHODS[run.policy.method.method](
+            run.policy.method, Bench(gate, mixer.adaptive_selection, attempt)
+        )
+    trials = [tried.trial for tried in ladder]
+    chosen = gentlest_passing(trials) or nearest(trials)
+    return (
+        Tuned(
+            gate=gate,
+            ladder=ladder,
+            rung=trials.index(chosen),
+            mixture=mixer.mix(chosen.settings),
+            forgotten=forgotten,
+        ),
+        examiner,
+    )
+
+
+def bounds_of(run: Run) -> Bounds:
+    """The policy's gate, as the numerics take it."""
+    gate = run.policy.gate
+    return Bounds(
+        retained_fall=gate.max_retained_fall,
+        class_fall=gate.max_class_fall,
+        holdout_fall=gate.max_holdout_fall,
+        membership=gate.max_membership,
+        min_probe=gate.min_probe,
+    )
 
 
 class Mixer:
-    """Combines cohorts; their sums are added up from the store, and kept while there is room."""
+    """Dampens with all cohorts; their sums are added up, and kept while there is room."""
 
     def __init__(
         self,
@@ -109,38 +146,45 @@ class Mixer:
         at_hand: Mapping[int, Sums],
         resources: Resources,
     ) -> None:
-        self._method = run.policy.method
         self._total = sum(run.trained.values())
-        self._cohorts = form_cohorts({k: sums.count for k, sums in kept.items()}, run.trained)
         self._subject = subject
         self._kept = kept
         self._at_hand = at_hand
         self._resources = resources
         self._added_up: dict[Cohort, Sums] = {}
+        self._last: tuple[Settings, Mixture] | None = None
 
-    def mix(self, settings: Mapping[Cohort, Setting]) -> Mixture:
-        """Dampen with these settings; cohorts without one get that of the policy's method."""
-        full = self._subject.full
-        factors = unit_factors(full)
-        chosen: dict[Cohort, Setting] = {}
-        reports = []
-        for cohort in self._cohorts:
-            population = Population(total=self._total, forgotten=cohort.count)
-            forget = self._sums(cohort)
-            setting = settings.get(cohort) or METHODS[self._method.method](
-                self._method, full, forget, population
-            )
-            dampened = tighten(
+    def adaptive_selection(self, cohort: Cohort) -> float:
+        """A cohort's α by the percentile rule."""
+        return adaptive_selection(self._subject.full, self._sums(cohort), self._population(cohort))
+
+    def mix(self, settings: Settings) -> Mixture:
+        """Dampen the base with these settings; the same as last time costs nothing."""
+        if self._last is None or self._last[0] != settings:
+            self._last = (settings, self._mixed(settings))
+        return self._last[1]
+
+    def _mixed(self, settings: Settings) -> Mixture:
+        factors = unit_factors(self._subject.full)
+        by_cohort = {
+            cohort: tighten(
                 factors,
-                full,
-                forget,
-                population,
+                self._subject.full,
+                self._sums(cohort),
+                self._population(cohort),
                 selection=setting.selection,
                 strength=setting.strength,
             )
-            chosen[cohort] = setting
-            reports.append(CohortSetting(cohort, setting, dampened))
-        return Mixture(chosen, reports, factors, apply_factors(self._subject.base, factors))
+            for cohort, setting in settings.items()
+        }
+        return Mixture(
+            weights=apply_factors(self._subject.base, factors),
+            by_cohort=by_cohort,
+            by_parameter=dampened_counts(factors),
+        )
+
+    def _population(self, cohort: Cohort) -> Population:
+        return Population(total=self._total, forgotten=cohort.count)
 
     def _sums(self, cohort: Cohort) -> Sums:
         if cohort in self._added_up:
@@ -163,68 +207,32 @@ class Mixer:
         return read_on(self._kept[label].artifact, self._resources)
 
 
-def _require_retained(run: Run, forgotten: Mapping[int, int]) -> None:
-    total = sum(run.trained.values())
-    if sum(forgotten.values()) >= total:
+def _require_allowed(run: Run, forgotten: Mapping[int, int]) -> None:
+    total, count = sum(run.trained.values()), sum(forgotten.values())
+    if count >= total:
         raise NothingRetained(
             f"All {total} training samples would be forgotten, and nothing would be left to "
             "protect. Retire the network instead."
         )
+    allowed = run.policy.gate.max_forgotten_share
+    if count > allowed * total:
+        raise ForgetsTooMuch(
+            f"{count} of {total} training samples would be forgotten, which is more than the "
+            f"{100 * allowed:g} % that the policy allows. Retrain the network without them, or "
+            "change the policy."
+        )
 
 
-def _watched(
-    run: Run, subject: Subject, gone: set[int], resources: Resources
-) -> dict[int, list[Position]]:
-    """Unseen samples of the labels forgotten whole; none if the policy fixes α and λ."""
-    if run.policy.method.method == "fixed":
-        return {}
-    with resources.database.reading() as session:
-        watched = {
-            label: select_probe(
-                session,
-                run.model_id,
-                Split.HOLDOUT,
-                counts={label: subject.holdout_counts[label]},
-                size=WATCHED_PER_LABEL,
-                without=run.samples,
-            )
-            for label in sorted(gone)
-            if label in subject.holdout_counts
-        }
-    return {label: positions for label, positions in watched.items() if positions}
-
-
-def _accuracy(
-    subject: Subject, weights: Weights, watched: Mapping[int, list[Position]]
-) -> dict[int, float]:
-    if not watched:
-        return {}
-    network = subject.put(weights)
-    figures = {
-        label: measure(network, subject.batches(positions)).accuracy
-        for label, positions in watched.items()
-    }
-    return {label: accuracy for label, accuracy in figures.items() if accuracy is not None}
-
-
-def _slipped(
-    run: Run, settings: Mapping[Cohort, Setting], accuracy: Mapping[int, float]
-) -> set[Cohort]:
-    allowed = most_recognised(run.enrolment.architecture.num_classes)
+def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:
+    if {cohort.name for cohort in cohorts} != set(approval.settings):
+        raise ReviewOutdated(
+            "The cohorts are no longer those of the candidate that was approved: other samples "
+            "are forgotten by now. Look at the run that follows."
+        )
     return {
-        cohort
-        for cohort in settings
-        if any(accuracy.get(label, 0.0) > allowed for label in cohort.labels)
-    }
-
-
-def _rung(settings: Mapping[Cohort, Setting], accuracy: Mapping[int, float]) -> Json:
-    return {
-        "settings": {
-            cohort.name: {"alpha": setting.selection, "lambda": setting.strength}
-            for cohort, setting in settings.items()
-        },
-        "accuracy_on_unseen_of_labels_forgotten_whole": {
-            str(label): value for label, value in accuracy.items()
-        },
+        cohort: Setting(
+            selection=approval.settings[cohort.name]["alpha"],
+            strength=approval.settings[cohort.name]["lambda"],
+        )
+        for cohort in cohorts
     }

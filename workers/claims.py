@@ -3,28 +3,29 @@
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
 from models.records import (
     DeletionItem,
-    DeletionRequest,
     ModelState,
     Outcome,
     RegisteredModel,
+    RequestMode,
     RunState,
     Sample,
     Split,
     UnlearningRun,
 )
 from models.records.base import Json
-from models.records.deletion_item import rested
+from models.settling import settle_requests
 from models.specifications import Enrolment, Policy
 from workers.leases import give_back, require_lease, take_lease
+from workers.queueing import Batch, next_batch, take_items
 from workers.resources import Resources
-from workers.settlement import end_run, release_items, settle_requests
+from workers.settlement import end_run, release_items
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class ForgetSample:
     position: int
     label: int
     split: Split
+    probe_rank: int
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A rung of another run's ladder that a person chose: α and λ by the name of the cohort."""
+
+    by: str
+    rung: int
+    settings: Json
 
 
 @dataclass(frozen=True)
@@ -45,19 +56,25 @@ class Run:
     model_id: uuid.UUID
     epoch: int
     parent_version: int
+    mode: RequestMode
     enrolment: Enrolment
     policy: Policy
-    # Training samples per label, before anything was forgotten.
+    policy_version: int
+    # Training and holdout samples per label, before anything was forgotten.
     trained: dict[int, int]
+    holdout: dict[int, int]
     # Distinct samples of the batch that are not forgotten yet.
     samples: tuple[ForgetSample, ...]
+    # If it carries out what a person has decided.
+    approval: Approval | None
 
 
 def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
-    """Take the lease and every pending item; None if there is no work, or somebody is at it.
+    """Take the lease and a batch of items; None if there is no work, or somebody is at it.
 
-    A run that a dead worker left behind is ended as `abandoned` first. Items that wait for a
-    review are taken along when new ones arrive: together they may pass.
+    A run that a dead worker left behind is ended as `abandoned` first. Approved runs are carried
+    out before anything new, each by itself. Items that wait for a review are taken along when new
+    ones arrive: together they may pass. Dry runs come last, request by request.
     """
     settings = resources.settings
     with resources.database.transaction() as session:
@@ -68,14 +85,17 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
         if epoch is None:
             return None
         _end_abandoned(session, model_id, resources)
-        if not has_free_items(session, model_id):
-            give_back(session, model_id, epoch)
-            return None
         session.refresh(model)
         assert model.head_version is not None
         assert model.label_counts is not None
+        batch = next_batch(session, model)
+        if batch is None:
+            give_back(session, model_id, epoch)
+            return None
         run = UnlearningRun(
             model_id=model_id,
+            mode=batch.mode,
+            carries_out=batch.approved.id if batch.approved else None,
             epoch=epoch,
             worker=resources.worker,
             attempt=1,
@@ -84,7 +104,7 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
         )
         session.add(run)
         session.flush()
-        _take_items(session, run, settings.max_items_per_run)
+        run.item_count, run.attempt = take_items(session, run.id, batch, settings.max_items_per_run)
         append(
             session,
             Event.RUN_STARTED,
@@ -98,38 +118,31 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
             model_id=model_id,
             epoch=epoch,
             parent_version=model.head_version,
+            mode=batch.mode,
             enrolment=Enrolment.model_validate(model.specification),
             policy=Policy.model_validate(model.policy),
+            policy_version=model.policy_version,
             trained={int(k): v for k, v in model.label_counts["train"].items()},
+            holdout={int(k): v for k, v in model.label_counts["holdout"].items()},
             samples=_samples(session, run.id),
+            approval=_approval(batch),
         )
 
 
-def has_free_items(session: Session, model_id: uuid.UUID) -> bool:
-    """Whether a registered model has pending items that no run holds."""
-    return bool(
-        session.scalar(
-            select(
-                exists().where(
-                    DeletionItem.model_id == model_id,
-                    DeletionItem.outcome == Outcome.PENDING,
-                    DeletionItem.run_id.is_(None),
-                    rested(),
-                )
-            )
-        )
-    )
+def give_up(
+    run: Run, resources: Resources, failure: Json, timings: Json, *, hopeless: bool
+) -> None:
+    """End a run that failed: its items go back, or are settled after too many attempts.
 
-
-def give_up(run: Run, resources: Resources, failure: Json, timings: Json) -> None:
-    """End a run that failed: its items go back, or are settled after too many attempts."""
+    At once if it is `hopeless`: the same items would fail in the same way for ever.
+    """
     with resources.database.transaction() as session:
         require_lease(session, run.model_id, run.epoch)
         end_run(session, run.id, RunState.FAILED, failure=failure, timings=timings)
         release_items(
             session,
             run.id,
-            max_attempts=resources.settings.max_attempts,
+            max_attempts=1 if hopeless else resources.settings.max_attempts,
             retry_s=resources.settings.retry_s,
             reason=failure["detail"],
         )
@@ -179,42 +192,21 @@ def _end_abandoned(session: Session, model_id: uuid.UUID, resources: Resources) 
         settle_requests(session, model_id)
 
 
-def _take_items(session: Session, run: UnlearningRun, limit: int) -> None:
-    chosen = (
-        select(DeletionItem.request_id, DeletionItem.position)
-        .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
-        .where(
-            DeletionItem.model_id == run.model_id,
-            DeletionItem.outcome == Outcome.PENDING,
-            rested(),
-        )
-        .order_by(
-            # Should there be more than one run can take, what waits for a review comes last.
-            DeletionItem.run_id.is_not(None),
-            DeletionRequest.created_at,
-            DeletionItem.request_id,
-            DeletionItem.position,
-        )
-        .limit(limit)
-        .with_for_update(of=DeletionItem)
-        .cte("chosen")
+def _approval(batch: Batch) -> Approval | None:
+    approved = batch.approved
+    if approved is None:
+        return None
+    assert approved.review is not None
+    assert approved.verdict is not None
+    rung = approved.review["rung"]
+    return Approval(
+        by=approved.review["by"], rung=rung, settings=approved.verdict["ladder"][rung]["settings"]
     )
-    attempts = session.scalars(
-        update(DeletionItem)
-        .where(
-            DeletionItem.request_id == chosen.c.request_id,
-            DeletionItem.position == chosen.c.position,
-        )
-        .values(run_id=run.id)
-        .returning(DeletionItem.attempts)
-    ).all()
-    run.item_count = len(attempts)
-    run.attempt = max(attempts, default=0) + 1
 
 
 def _samples(session: Session, run_id: uuid.UUID) -> tuple[ForgetSample, ...]:
     rows = session.execute(
-        select(Sample.sample_id, Sample.position, Sample.label, Sample.split)
+        select(Sample.sample_id, Sample.position, Sample.label, Sample.split, Sample.probe_rank)
         .join(
             DeletionItem,
             (DeletionItem.model_id == Sample.model_id)

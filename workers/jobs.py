@@ -8,8 +8,9 @@ from sqlalchemy.exc import OperationalError
 from models.doorbell import Job
 from models.settings import load_settings
 from workers import enrolment, pipeline
-from workers.claims import claim, has_free_items
+from workers.claims import claim
 from workers.failures import log_unexpected
+from workers.queueing import has_free_items
 from workers.resources import open_resources
 
 log = logging.getLogger(__name__)

@@ -8,23 +8,32 @@ claim, and what this one had stored is never referred to.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
+import torch
+
+from models.artifacts import Artifact
+from models.artifacts.scratch import beside
 from models.errors import ExpungeError, LeaseLost
-from models.records import Phase
+from models.records import Phase, RequestMode, RunState
 from models.records.base import Json
+from workers.architectures import build
 from workers.candidates import Tuned, tune
 from workers.claims import Run, give_up
+from workers.examination import Examiner
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
-from workers.publication import Candidate, hold_for_review, publish, settle_without_checkpoint
+from workers.publication import hold_for_review, predict, publish, settle_without_checkpoint
+from workers.reports import details
 from workers.resources import Resources
 from workers.runlog import RunLog
-from workers.subjects import Subject, load_subject, read_on
+from workers.subjects import Subject, load_subject
 from workers.tensors import write_tensors
-from workers.unlearning.dampening import Weights
-from workers.unlearning.verification import judge, measure
-from workers.verdicts import Measured, layers, remarks
-from workers.weighing import Weighed, weigh
+from workers.unlearning.verification import change_of_weights, zero_retrain_forgetting
+from workers.verdicts import Verdict, give_verdict
+from workers.weighing import weigh
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +65,16 @@ def _steps_or_give_up(run: Run, resources: Resources, runlog: RunLog) -> None:
     except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
         if not isinstance(error, ExpungeError):
             log_unexpected(log, error)
-        give_up(run, resources, describe(error), runlog.timings())
+        lasting = isinstance(error, ExpungeError) and error.lasting
+        give_up(run, resources, describe(error), runlog.timings(), hopeless=lasting)
 
 
 def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:
+    with _kept_or_not(run, resources) as with_store:
+        _steps_with_store(run, with_store, runlog)
+
+
+def _steps_with_store(run: Run, resources: Resources, runlog: RunLog) -> None:
     with runlog.phase(Phase.LOAD):
         subject = load_subject(run, resources)
     with runlog.phase(Phase.WEIGH):
@@ -68,55 +83,56 @@ def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:
         settle_without_checkpoint(run, weighed, runlog.timings, resources)
         return
     with runlog.phase(Phase.TUNE):
-        tuned = tune(run, subject, weighed, resources)
+        tuned, examiner = tune(run, subject, weighed, resources, runlog.report)
     with runlog.phase(Phase.VERIFY):
-        verdict = verify(run, subject, weighed, tuned, resources)
-    if verdict["reasons"]:
-        hold_for_review(run, verdict, runlog.timings, resources)
+        verdict, report = verify(run, subject, tuned, examiner)
+    if run.mode is RequestMode.DRY_RUN:
+        predict(run, weighed, verdict, report, runlog.timings, resources)
+        return
+    if verdict.state is RunState.NEEDS_REVIEW:
+        hold_for_review(run, verdict, report, runlog.timings, resources)
         return
     with runlog.phase(Phase.STORE):
-        candidate = store(run, tuned, resources)
+        artifact = store(run, tuned, resources)
     with runlog.phase(Phase.PUBLISH):
-        publish(run, weighed, subject.provenance, candidate, verdict, runlog.timings, resources)
-
-
-def verify(
-    run: Run, subject: Subject, weighed: Weighed, tuned: Tuned, resources: Resources
-) -> Json:
-    """Measure the head and the candidate on the same samples; the verdict, with its reasons."""
-    forget = [(sample.position, sample.label) for sample in weighed.trained]
-
-    def measured(weights: Weights) -> Measured:
-        network = subject.put(weights)
-        return Measured(
-            forgotten=measure(network, subject.batches(forget)),
-            retained=measure(network, subject.batches(subject.retained)),
-            holdout=measure(network, subject.batches(subject.holdout)),
+        publish(
+            run,
+            weighed,
+            subject.provenance,
+            artifact,
+            verdict,
+            report,
+            runlog.timings,
+            resources,
         )
 
-    before = measured(read_on(subject.head, resources))
-    after = measured(tuned.weights)
-    gate = run.policy.gate
-    reasons = (
-        judge(before.retained, after.retained, max_fall=gate.max_retained_fall)
-        if gate.enabled
-        else []
-    )
-    sizes = {name: tensor.numel() for name, tensor in subject.full.items()}
-    return {
-        "outcome": "needs_review" if reasons else "published",
-        "reasons": reasons,
-        "remarks": remarks(before, after, len(weighed.trained)),
-        "policy": run.policy.model_dump(mode="json", by_alias=True),
-        "ladder": tuned.ladder,
-        "cohorts": [cohort.as_json() for cohort in tuned.cohorts],
-        "figures": {"before": before.as_json(tuned.gone), "after": after.as_json(tuned.gone)},
-        "weights": layers(tuned.dampened, sizes),
+
+@contextmanager
+def _kept_or_not(run: Run, resources: Resources) -> Iterator[Resources]:
+    """The resources; in a dry run nothing that is stored stays."""
+    if run.mode is RequestMode.DELETE:
+        yield resources
+        return
+    with beside(resources.store) as scratch:
+        yield replace(resources, store=scratch)
+
+
+def verify(run: Run, subject: Subject, tuned: Tuned, examiner: Examiner) -> tuple[Verdict, Json]:
+    """The verdict on the candidate that was taken, and what a report shows besides."""
+    weights = tuned.mixture.weights
+    changes = change_of_weights(subject.base, weights, subject.full)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        reference = build(run.enrolment.architecture).to(subject.device)
+    forgetting = {
+        name: zero_retrain_forgetting(subject.put(of), reference, examiner.of_forgotten())
+        for name, of in (("base", subject.base), ("candidate", weights))
     }
+    return give_verdict(run, tuned, changes), details(tuned, forgetting)
 
 
-def store(run: Run, tuned: Tuned, resources: Resources) -> Candidate:
+def store(run: Run, tuned: Tuned, resources: Resources) -> Artifact:
     """Write the new checkpoint to the store, durably, before any row names it."""
     metadata = run.enrolment.checkpoint_metadata()
-    artifact = resources.store.put(lambda writer: write_tensors(writer, tuned.weights, metadata))
-    return Candidate(artifact=artifact, forgotten_count=sum(tuned.forgotten.values()))
+    weights = tuned.mixture.weights
+    return resources.store.put(lambda writer: write_tensors(writer, weights, metadata))

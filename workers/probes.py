@@ -1,4 +1,4 @@
-"""Which samples a run verifies on: stratified probes of retained and of holdout samples.
+"""Which samples a run is judged on, chosen by the database.
 
 Samples got a seeded random rank at enrolment; a probe takes the lowest ranks of every label through
 an index, so its cost depends on its size and that of the run, not on that of the training set.
@@ -14,39 +14,72 @@ from sqlalchemy.orm import Session
 from models.records import Sample, Split
 from workers.claims import ForgetSample
 
+# A sample's position in its dataset, and its label.
+Position = tuple[int, int]
+
+
+def quotas(counts: Mapping[int, int], size: int) -> dict[int, int]:
+    """How many of `size` samples each label gets, in proportion to `counts`: at least one."""
+    total = sum(counts.values())
+    return {label: max(1, round(size * n / total)) for label, n in counts.items() if n}
+
 
 def select_probe(
     session: Session,
     model_id: uuid.UUID,
     split: Split,
     *,
-    counts: Mapping[int, int],
-    size: int,
+    limits: Mapping[int, int],
     without: Collection[ForgetSample],
-) -> list[tuple[int, int]]:
-    """Positions and labels of about `size` samples that no version has forgotten.
+) -> list[Position]:
+    """Samples that no version has forgotten, as many of each label as `limits` says, if there are.
 
-    Every label gets its share of the enrolled `counts`, at least one, as far as it has that many
-    besides those in `without`, which are about to be forgotten.
+    None of those in `without`, which are about to be forgotten.
     """
-    total = sum(counts.values())
-    quotas = {label: max(1, round(min(size, total) * n / total)) for label, n in counts.items()}
     excluded = {sample.position for sample in without}
     in_the_way = Counter(sample.label for sample in without)
-    left = dict(quotas)
-    probe = []
     # So many are read of each label that enough remain, whichever of them are left out.
-    limits = {label: quota + in_the_way[label] for label, quota in quotas.items()}
-    for position, label in _lowest_ranks(session, model_id, split, limits):
-        if position not in excluded and left[label]:
+    more = {label: limit + in_the_way[label] for label, limit in limits.items()}
+    found = _lowest_ranks(session, model_id, split, more, forgotten=False)
+    return _first([row for row in found if row[1] not in excluded], limits)
+
+
+def select_forgotten(
+    session: Session,
+    model_id: uuid.UUID,
+    *,
+    limits: Mapping[int, int],
+    now: Collection[ForgetSample],
+) -> list[Position]:
+    """Training samples that an earlier version has forgotten or that this run does (`now`).
+
+    Which of them are taken depends on the set of both, not on which run forgot which.
+    """
+    earlier = _lowest_ranks(session, model_id, Split.TRAIN, limits, forgotten=True)
+    new = ((sample.probe_rank, sample.position, sample.label) for sample in now)
+    return _first(sorted({*earlier, *new}), limits)
+
+
+def _first(ranked: list[tuple[int, int, int]], limits: Mapping[int, int]) -> list[Position]:
+    """The first of each label, by position."""
+    left = dict(limits)
+    chosen = []
+    for _, position, label in ranked:
+        if left.get(label, 0):
             left[label] -= 1
-            probe.append((position, label))
-    return sorted(probe)
+            chosen.append((position, label))
+    return sorted(chosen)
 
 
 def _lowest_ranks(
-    session: Session, model_id: uuid.UUID, split: Split, limits: Mapping[int, int]
-) -> list[tuple[int, int]]:
+    session: Session,
+    model_id: uuid.UUID,
+    split: Split,
+    limits: Mapping[int, int],
+    *,
+    forgotten: bool,
+) -> list[tuple[int, int, int]]:
+    """Rank, position and label, by rank."""
     if not limits:
         return []
     # Two arrays, not two parameters for every label: there may be a million of them.
@@ -55,21 +88,22 @@ def _lowest_ranks(
         .table_valued(column("label", Integer), column("limit", Integer))
         .render_derived()
     )
+    version = Sample.forgotten_version
     ranked = (
         select(Sample.position, Sample.label, Sample.probe_rank)
         .where(
             Sample.model_id == model_id,
             Sample.split == split,
             Sample.label == wanted.c.label,
-            Sample.forgotten_version.is_(None),
+            version.is_not(None) if forgotten else version.is_(None),
         )
         .order_by(Sample.probe_rank)
         .limit(wanted.c.limit)
         .lateral("ranked")
     )
     rows = session.execute(
-        select(ranked.c.position, ranked.c.label)
+        select(ranked.c.probe_rank, ranked.c.position, ranked.c.label)
         .select_from(wanted.join(ranked, true()))
         .order_by(ranked.c.probe_rank)
     )
-    return [(position, label) for position, label in rows]
+    return [(rank, position, label) for rank, position, label in rows]

@@ -5,7 +5,6 @@ and compares the epoch: a stale worker changes nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
@@ -15,8 +14,18 @@ from models.artifacts import Artifact
 from models.audit.append import append
 from models.audit.events import Event
 from models.errors import LeaseLost
-from models.records import Checkpoint, FisherSums, RegisteredModel, RunState, SumsKind
+from models.records import (
+    Checkpoint,
+    FisherSums,
+    Outcome,
+    RegisteredModel,
+    RequestMode,
+    RunReport,
+    RunState,
+    SumsKind,
+)
 from models.records.base import Json
+from models.settling import settle_requests
 from workers.claims import Run
 from workers.leases import give_back, require_lease
 from workers.resources import Resources
@@ -24,31 +33,26 @@ from workers.settlement import (
     end_run,
     fail_items,
     mark_forgotten,
+    mark_weakened,
     settle_items,
-    settle_requests,
+    settle_predicted,
 )
 from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
+from workers.verdicts import Verdict
 from workers.weighing import Weighed
 
 # Asked for at the very end, so that the last phase is in them too.
 Timings = Callable[[], Json]
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A checkpoint that passed and lies in the store."""
-
-    artifact: Artifact
-    forgotten_count: int
-
-
 def publish(
     run: Run,
     weighed: Weighed,
     provenance: Provenance,
-    candidate: Candidate,
-    verdict: Json,
+    artifact: Artifact,
+    verdict: Verdict,
+    report: Json,
     timings: Timings,
     resources: Resources,
 ) -> None:
@@ -56,7 +60,7 @@ def publish(
     version = run.parent_version + 1
     with resources.database.transaction() as session:
         require_lease(session, run.model_id, run.epoch)
-        _move_head(session, run, version)
+        _move_head(session, run, version, advised=verdict.budget_spent)
         _withdraw_earlier(session, run)
         session.add(
             Checkpoint(
@@ -64,17 +68,15 @@ def publish(
                 version=version,
                 parent_version=run.parent_version,
                 run_id=run.id,
-                sha256=candidate.artifact.sha256,
-                size=candidate.artifact.size,
-                forgotten_count=candidate.forgotten_count,
+                sha256=artifact.sha256,
+                size=artifact.size,
+                forgotten_count=sum(cohort["samples"] for cohort in verdict.document["cohorts"]),
             )
         )
         for label, kept in weighed.updated.items():
             _keep_sums(session, run, label, kept, provenance, version)
-        forgotten = _settle(session, run, weighed, version)
-        end_run(
-            session, run.id, RunState.PUBLISHED, timings=timings(), verdict=verdict, version=version
-        )
+        settled = _settle(session, run, weighed, version, short=verdict.short)
+        _end(session, run, verdict.state, verdict, report, timings, version)
         _record(
             session,
             Event.CHECKPOINT_PUBLISHED,
@@ -82,10 +84,11 @@ def publish(
             resources,
             {
                 "version": version,
-                "sha256": candidate.artifact.sha256,
-                "forgotten": forgotten,
+                "sha256": artifact.sha256,
+                "outcome": verdict.state.value,
+                **settled,
                 "unreadable": len(weighed.unreadable),
-                "weights_dampened": verdict["weights"]["dampened"],
+                "weights_dampened": verdict.document["weights"]["dampened"],
             },
         )
         give_back(session, run.model_id, run.epoch)
@@ -97,51 +100,107 @@ def settle_without_checkpoint(
     """End a run none of whose samples ever shaped the weights: the head stays where it is."""
     with resources.database.transaction() as session:
         require_lease(session, run.model_id, run.epoch)
-        forgotten = _settle(session, run, weighed, run.parent_version)
+        if run.mode is RequestMode.DRY_RUN:
+            settled = _settle_prediction(session, run, weighed)
+        else:
+            settled = _settle(session, run, weighed, run.parent_version, short=set())
         end_run(session, run.id, RunState.NOTHING_TO_DO, timings=timings())
         _record(
             session,
             Event.RUN_FOUND_NOTHING_TO_DO,
             run,
             resources,
-            {"forgotten": forgotten, "unreadable": len(weighed.unreadable)},
+            {**settled, "unreadable": len(weighed.unreadable)},
         )
         give_back(session, run.model_id, run.epoch)
 
 
-def hold_for_review(run: Run, verdict: Json, timings: Timings, resources: Resources) -> None:
+def hold_for_review(
+    run: Run, verdict: Verdict, report: Json, timings: Timings, resources: Resources
+) -> None:
     """End a run whose candidate did not pass: nothing is published, the items stay pending."""
     with resources.database.transaction() as session:
         require_lease(session, run.model_id, run.epoch)
-        end_run(session, run.id, RunState.NEEDS_REVIEW, timings=timings(), verdict=verdict)
+        _end(session, run, RunState.NEEDS_REVIEW, verdict, report, timings)
+        if verdict.budget_spent:
+            session.get_one(RegisteredModel, run.model_id).retraining_advised = True
         _record(
             session,
             Event.RUN_NEEDS_REVIEW,
             run,
             resources,
-            {"reasons": verdict["reasons"]},
+            {
+                "outcome": verdict.document["outcome"],
+                "reasons": verdict.document["reasons"],
+            },
         )
         give_back(session, run.model_id, run.epoch)
 
 
-def _settle(session: Session, run: Run, weighed: Weighed, version: int) -> int:
-    for sample_id, reason in weighed.unreadable.items():
-        fail_items(session, run.id, [sample_id], reason)
+def predict(
+    run: Run,
+    weighed: Weighed,
+    verdict: Verdict,
+    report: Json,
+    timings: Timings,
+    resources: Resources,
+) -> None:
+    """End a dry run: its verdict is kept, and nothing else has happened."""
+    with resources.database.transaction() as session:
+        require_lease(session, run.model_id, run.epoch)
+        settled = _settle_prediction(session, run, weighed)
+        _end(session, run, RunState.PREDICTED, verdict, report, timings)
+        outcome = verdict.document["outcome"]
+        _record(session, Event.RUN_PREDICTED, run, resources, {"outcome": outcome, **settled})
+        give_back(session, run.model_id, run.epoch)
+
+
+def _end(
+    session: Session,
+    run: Run,
+    state: RunState,
+    verdict: Verdict,
+    report: Json,
+    timings: Timings,
+    version: int | None = None,
+) -> None:
+    end_run(session, run.id, state, timings=timings(), verdict=verdict.document, version=version)
+    session.add(RunReport(run_id=run.id, details=report))
+
+
+def _settle(
+    session: Session, run: Run, weighed: Weighed, version: int, *, short: set[int]
+) -> dict[str, int]:
+    """Settle items and samples; how many items came to which outcome."""
+    _fail_unreadable(session, run, weighed)
     forgotten = [sample.sample_id for sample in (*weighed.trained, *weighed.holdout)]
     mark_forgotten(session, run.model_id, forgotten, version)
-    count = settle_items(session, run.id)
+    mark_weakened(session, run.model_id, short)
+    settled = settle_items(session, run.id)
     settle_requests(session, run.model_id)
-    return count
+    return settled
 
 
-def _move_head(session: Session, run: Run, version: int) -> None:
+def _settle_prediction(session: Session, run: Run, weighed: Weighed) -> dict[str, int]:
+    _fail_unreadable(session, run, weighed)
+    predicted = settle_predicted(session, run.id)
+    settle_requests(session, run.model_id)
+    return {Outcome.PREDICTED.value: predicted}
+
+
+def _fail_unreadable(session: Session, run: Run, weighed: Weighed) -> None:
+    for sample_id, reason in weighed.unreadable.items():
+        fail_items(session, run.id, [sample_id], reason)
+
+
+def _move_head(session: Session, run: Run, version: int, *, advised: bool) -> None:
     moved = session.execute(
         update(RegisteredModel)
         .where(
             RegisteredModel.id == run.model_id,
             RegisteredModel.head_version == run.parent_version,
         )
-        .values(head_version=version)
+        .values(head_version=version, retraining_advised=advised)
         .returning(RegisteredModel.id)
     )
     if moved.scalar() is None:

@@ -4,15 +4,16 @@ Every function here works inside the caller's transaction and has checked the ep
 """
 
 import uuid
+from collections import Counter
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     CollectionAggregate,
     Text,
     any_,
     case,
     cast,
-    exists,
     func,
     literal,
     select,
@@ -22,11 +23,10 @@ from sqlalchemy.orm import Session
 
 from models.records import (
     DeletionItem,
-    DeletionRequest,
     Outcome,
-    RequestState,
     RunState,
     Sample,
+    Split,
     UnlearningRun,
 )
 from models.records.base import Json
@@ -70,22 +70,40 @@ def mark_forgotten(
     )
 
 
-def settle_items(session: Session, run_id: uuid.UUID) -> int:
-    """Give the run's pending items their outcomes; return how many it has forgotten.
+def mark_weakened(session: Session, model_id: uuid.UUID, labels: set[int]) -> None:
+    """Of all forgotten training samples, those of `labels` are weakened only, the others not."""
+    weakened = Sample.label == any_(cast(sorted(labels), ARRAY(BigInteger)))
+    session.execute(
+        update(Sample)
+        .where(
+            Sample.model_id == model_id,
+            Sample.split == Split.TRAIN,
+            Sample.forgotten_version.is_not(None),
+            Sample.weakened != weakened,
+        )
+        .values(weakened=weakened)
+    )
 
-    Call it after `mark_forgotten` in the same transaction, which is how it tells samples that this
-    run forgets from those that an earlier one has: their items become `already_forgotten`.
+
+def settle_items(session: Session, run_id: uuid.UUID) -> dict[str, int]:
+    """Give the run's pending items their outcomes; return how many came to which.
+
+    Call it after `mark_forgotten` and `mark_weakened` in the same transaction, which is how it
+    tells samples that this run forgets from those that an earlier one has: their items become
+    `already_forgotten`.
     """
     sample = select(Sample).where(
         Sample.model_id == DeletionItem.model_id, Sample.sample_id == DeletionItem.sample_id
     )
     forgotten_version = sample.with_only_columns(Sample.forgotten_version).scalar_subquery()
     forgotten_now = sample.with_only_columns(Sample.forgotten_at == func.now()).scalar_subquery()
+    weakened = sample.with_only_columns(Sample.weakened).scalar_subquery()
     settled = session.execute(
         update(DeletionItem)
         .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
         .values(
             outcome=case(
+                (weakened, literal(Outcome.WEAKENED.value)),
                 (forgotten_now, literal(Outcome.FORGOTTEN.value)),
                 else_=literal(Outcome.ALREADY_FORGOTTEN.value),
             ),
@@ -94,7 +112,18 @@ def settle_items(session: Session, run_id: uuid.UUID) -> int:
         )
         .returning(DeletionItem.outcome)
     ).scalars()
-    return sum(outcome == Outcome.FORGOTTEN for outcome in settled)
+    return dict(Counter(outcome.value for outcome in settled))
+
+
+def settle_predicted(session: Session, run_id: uuid.UUID) -> int:
+    """Settle a dry run's pending items; return how many."""
+    settled = session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .values(outcome=Outcome.PREDICTED, settled_at=func.now())
+        .returning(DeletionItem.position)
+    )
+    return len(settled.all())
 
 
 def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reason: str) -> None:
@@ -115,7 +144,8 @@ def release_items(
 ) -> None:
     """Give a failed run's items back, unless they have failed too often.
 
-    They rest first, longer each time: whatever made the run fail may pass.
+    They rest first, longer each time: whatever made the run fail may pass. Those of an approved
+    run stay approved.
     """
     pause = func.make_interval(0, 0, 0, 0, 0, 0, retry_s * func.pow(2, DeletionItem.attempts))
     tried = DeletionItem.attempts + 1
@@ -125,7 +155,15 @@ def release_items(
         .values(
             attempts=tried,
             retry_at=func.now() + pause,
-            run_id=case((tried < max_attempts, None), else_=DeletionItem.run_id),
+            run_id=case(
+                (
+                    tried < max_attempts,
+                    select(UnlearningRun.carries_out)
+                    .where(UnlearningRun.id == run_id)
+                    .scalar_subquery(),
+                ),
+                else_=DeletionItem.run_id,
+            ),
             outcome=case(
                 (tried < max_attempts, literal(Outcome.PENDING.value)),
                 else_=literal(Outcome.FAILED.value),
@@ -136,22 +174,6 @@ def release_items(
             ),
             settled_at=case((tried < max_attempts, None), else_=func.now()),
         )
-    )
-
-
-def settle_requests(session: Session, model_id: uuid.UUID) -> None:
-    """Settle the pending requests of a registered model whose items all have an outcome."""
-    pending_item = exists().where(
-        DeletionItem.request_id == DeletionRequest.id, DeletionItem.outcome == Outcome.PENDING
-    )
-    session.execute(
-        update(DeletionRequest)
-        .where(
-            DeletionRequest.model_id == model_id,
-            DeletionRequest.state == RequestState.PENDING,
-            ~pending_item,
-        )
-        .values(state=RequestState.SETTLED, settled_at=func.now())
     )
 
 

@@ -19,7 +19,7 @@ from models.errors import DatasetUnreadable, SampleUnreadable, WeightsUnreadable
 from models.settings import Settings
 from workers.datasets import Dataset
 from workers.loading import load_ahead
-from workers.subjects import Position
+from workers.probes import Position
 from workers.tensors import read_tensors, save_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator

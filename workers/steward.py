@@ -18,13 +18,12 @@ from models.records import (
     DeletionItem,
     Lease,
     ModelState,
-    Outcome,
     RegisteredModel,
     RunState,
     UnlearningRun,
 )
-from models.records.deletion_item import rested
 from models.settings import Settings
+from workers.queueing import free
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +55,7 @@ def find_stranded(session: Session) -> list[tuple[Job, uuid.UUID]]:
     held = exists().where(
         Lease.model_id == RegisteredModel.id, Lease.expires_at > func.clock_timestamp()
     )
-    free_items = exists().where(
-        DeletionItem.model_id == RegisteredModel.id,
-        DeletionItem.outcome == Outcome.PENDING,
-        DeletionItem.run_id.is_(None),
-        rested(),
-    )
+    free_items = exists().where(DeletionItem.model_id == RegisteredModel.id, free())
     # Its lease has run out, so its worker is dead: the next claim ends it.
     orphaned_run = exists().where(
         UnlearningRun.model_id == RegisteredModel.id, UnlearningRun.state == RunState.RUNNING

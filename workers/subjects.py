@@ -1,4 +1,4 @@
-"""Loading what a run works on: the base, its sums, the head's weights, the data, the probes."""
+"""Loading what a run works on: the base, its sums, the data."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,20 +10,17 @@ from torch import Tensor, nn
 
 from models.artifacts import Artifact
 from models.errors import SampleUnreadable
-from models.records import Checkpoint, FisherSums, RegisteredModel, Split, SumsKind
+from models.records import Checkpoint, FisherSums, SumsKind
 from workers.architectures import build
 from workers.claims import Run
 from workers.datasets import Dataset, open_dataset
-from workers.probes import select_probe
+from workers.probes import Position
 from workers.resources import Resources
 from workers.tensors import parse_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
 from workers.unlearning.importances import BATCH, Provenance, Sums
-
-# A sample's position in its dataset, and its label.
-Position = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -43,18 +40,9 @@ class Subject:
     full: Sums
     estimator: Estimator
     provenance: Provenance
-    head: Artifact
     forgotten: dict[int, KeptSums]
     dataset: Dataset
-    retained: list[Position]
-    holdout: list[Position]
-    # Enrolled holdout samples per label.
-    holdout_counts: dict[int, int]
     device: torch.device
-
-    def batches(self, samples: Sequence[Position]) -> Iterator[Batch]:
-        """Those of a probe that can be read; the others are counted by their absence."""
-        return readable_batches(self.dataset, samples, self.device, unreadable={})
 
     def put(self, weights: Weights) -> nn.Module:
         """The network with these weights."""
@@ -99,37 +87,17 @@ def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.devic
 def load_subject(run: Run, resources: Resources) -> Subject:
     """Read everything, every artifact hashed before use, every sum's provenance compared."""
     with resources.database.reading() as session:
-        versions = session.scalars(
-            select(Checkpoint).where(
-                Checkpoint.model_id == run.model_id,
-                Checkpoint.version.in_((0, run.parent_version)),
-            )
-        ).all()
+        base_row = session.scalars(
+            select(Checkpoint).where(Checkpoint.model_id == run.model_id, Checkpoint.version == 0)
+        ).one()
         sums = session.scalars(select(FisherSums).where(FisherSums.model_id == run.model_id)).all()
-        model = session.get_one(RegisteredModel, run.model_id)
-        counts = {
-            split: {int(label): n for label, n in (model.label_counts or {})[split].items()}
-            for split in Split
-        }
-        retained, holdout = (
-            select_probe(
-                session,
-                run.model_id,
-                split,
-                counts=counts[split],
-                size=run.policy.probe_size,
-                without=run.samples,
-            )
-            for split in (Split.TRAIN, Split.HOLDOUT)
-        )
-    by_version = {row.version: Artifact(row.sha256, row.size) for row in versions}
     full_row = next(row for row in sums if row.kind is SumsKind.FULL)
     provenance = Provenance(**full_row.provenance)
     estimator = estimator_of(run.enrolment.estimator)
     provenance.require_same(
         Provenance.of(
             estimator,
-            weights=by_version[0].sha256,
+            weights=base_row.sha256,
             manifest=provenance.manifest,
             device=resources.device.type,
         )
@@ -139,8 +107,8 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     device = resources.device
     with ThreadPoolExecutor(max_workers=2) as threads:
         reading = [
-            threads.submit(read_on, artifact, resources)
-            for artifact in (by_version[0], Artifact(full_row.sha256, full_row.size))
+            threads.submit(read_on, Artifact(row.sha256, row.size), resources)
+            for row in (base_row, full_row)
         ]
         network = build(run.enrolment.architecture).to(device)
         base, full = [each.result() for each in reading]
@@ -150,7 +118,6 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         full=full,
         estimator=estimator,
         provenance=provenance,
-        head=by_version[run.parent_version],
         forgotten={
             row.label: KeptSums(Artifact(row.sha256, row.size), row.sample_count)
             for row in sums
@@ -161,9 +128,6 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             run.enrolment.preprocessing,
             resources.settings.sources_root,
         ),
-        retained=retained,
-        holdout=holdout,
-        holdout_counts=counts[Split.HOLDOUT],
         device=device,
     )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from models.errors import NonFiniteGradient
 from models.records import Phase, Split
 from workers.claims import ForgetSample, Run
+from workers.probes import Position
 from workers.progress import Report, Tracker
 from workers.resources import Resources
-from workers.subjects import KeptSums, Position, Subject, read_on, readable_batches
+from workers.subjects import KeptSums, Subject, read_on, readable_batches
 from workers.tensors import write_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import BATCH, Provenance, Sums, add_sums, sums_by_label

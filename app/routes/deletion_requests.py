@@ -187,6 +187,7 @@ def _view(session: Session, row: DeletionRequest) -> DeletionRequestView:
     return DeletionRequestView(
         id=row.id,
         model=name,
+        mode=row.mode,
         status=_status(row, run),
         reference=row.reference,
         deadline=row.deadline,

@@ -1,6 +1,7 @@
 """Registered models: enrol, look, and ask after a sample."""
 
 import re
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
@@ -92,13 +93,19 @@ def get_sample(
         request,
         SampleView(
             sample_id=row.sample_id,
-            state="retained" if row.forgotten_version is None else "forgotten",
+            state=_state(row),
             split=row.split,
             label=row.label,
             forgotten_version=row.forgotten_version,
             forgotten_at=row.forgotten_at,
         ),
     )
+
+
+def _state(row: Sample) -> Literal["retained", "forgotten", "weakened"]:
+    if row.forgotten_version is None:
+        return "retained"
+    return "weakened" if row.weakened else "forgotten"
 
 
 def _view(model: RegisteredModel) -> ModelView:
@@ -112,6 +119,8 @@ def _view(model: RegisteredModel) -> ModelView:
         dataset=enrolment.dataset.model_dump(mode="json"),
         preprocessing=enrolment.preprocessing,
         policy=Policy.model_validate(model.policy),
+        policy_version=model.policy_version,
+        retraining_advised=model.retraining_advised,
         head_version=model.head_version,
         training_samples=sum(counts["train"].values()),
         holdout_samples=sum(counts["holdout"].values()),

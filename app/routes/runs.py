@@ -8,8 +8,25 @@ from sqlalchemy import Select, select, tuple_
 
 from app import cursors
 from app.conditional import long_poll, represent
-from app.dependencies import Admin, Cursor, DatabaseDependency, Limit, SettingsDependency, Wait
-from app.schemas.runs import FailureView, ProgressView, RunPage, RunView
+from app.dependencies import (
+    Admin,
+    Cursor,
+    DatabaseDependency,
+    DoorbellDependency,
+    Limit,
+    SettingsDependency,
+    Wait,
+)
+from app.reviews import approve, reject
+from app.schemas.runs import (
+    FailureView,
+    NewApproval,
+    NewRejection,
+    ProgressView,
+    RunPage,
+    RunView,
+)
+from models.doorbell import Job
 from models.errors import UnknownRun
 from models.records import RegisteredModel, RunState, UnlearningRun
 from models.registry import find_model
@@ -66,6 +83,41 @@ async def get_run(
     return await long_poll(request, look, min(wait, settings.max_wait_s))
 
 
+@router.post("/{run_id}/approve", status_code=202)
+def approve_run(
+    run_id: uuid.UUID,
+    approval: NewApproval,
+    principal: Admin,
+    database: DatabaseDependency,
+    doorbell: DoorbellDependency,
+) -> RunView:
+    """Publish a candidate that the gate held back, on your responsibility.
+
+    Another run carries it out: its `carries_out` names this one. Samples that the network still
+    gives away are marked `weakened`.
+    """
+    with database.transaction() as session:
+        run, model = approve(session, run_id, approval.rung, principal.name)
+        session.flush()
+        view = _view(run, model.name)
+    doorbell.ring(Job.UNLEARN, run.model_id)
+    return view
+
+
+@router.post("/{run_id}/reject")
+def reject_run(
+    run_id: uuid.UUID, rejection: NewRejection, principal: Admin, database: DatabaseDependency
+) -> RunView:
+    """Publish nothing: the run's items are settled as `rejected`.
+
+    The samples stay in the network, and on the list of what to retrain it without.
+    """
+    with database.transaction() as session:
+        run, model = reject(session, run_id, rejection.reason, principal.name)
+        session.flush()
+        return _view(run, model.name)
+
+
 def _before(cursor: str) -> tuple[datetime, uuid.UUID]:
     created_at, run_id = cursors.decode(cursor, str, str)
     try:
@@ -84,6 +136,7 @@ def _view(run: UnlearningRun, model: str) -> RunView:
     return RunView(
         id=run.id,
         model=model,
+        mode=run.mode,
         state=run.state,
         phase=run.phase,
         attempt=run.attempt,
@@ -94,6 +147,8 @@ def _view(run: UnlearningRun, model: str) -> RunView:
         progress=run.progress and ProgressView(**run.progress),
         timings=run.timings,
         verdict=run.verdict,
+        review=run.review,
+        carries_out=run.carries_out,
         failure=run.failure and FailureView(**run.failure),
         created_at=run.created_at,
         finished_at=run.finished_at,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.schemas.polling import Pollable
-from models.records import Outcome, Phase, RunState
+from models.records import Outcome, Phase, RequestMode, RunState
 from models.records.sample import MAX_SAMPLE_ID, SAMPLE_ID
 from models.specifications import MODEL_NAME
 
@@ -48,6 +48,13 @@ class NewDeletionRequest(BaseModel):
     sample_ids: Annotated[
         list[SampleId], Field(min_length=1, description="IDs of training samples.")
     ]
+    mode: Annotated[
+        RequestMode,
+        Field(
+            description="`dry_run` carries out everything but the publication: its run says what "
+            "the deletion would cost, and whether it would pass."
+        ),
+    ] = RequestMode.DELETE
     reference: Annotated[
         str | None,
         Field(max_length=255, pattern=SAMPLE_ID, description="Your own name for the request."),
@@ -65,6 +72,7 @@ class AcceptedRequest(BaseModel):
 
     id: uuid.UUID
     model: str
+    mode: RequestMode
     status: Literal["pending", "settled"]
     reference: str | None
     created_at: datetime
@@ -103,6 +111,7 @@ class DeletionRequestView(Pollable):
 
     id: uuid.UUID
     model: str
+    mode: RequestMode
     status: RequestStatus
     reference: str | None
     deadline: datetime | None

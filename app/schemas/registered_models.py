@@ -45,6 +45,11 @@ class ModelView(Pollable):
     dataset: dict[str, Any]
     preprocessing: Preprocessing
     policy: Policy
+    policy_version: int
+    retraining_advised: bool = Field(
+        description="Whether deletions have done all the damage that the policy lets them do. "
+        "`/exclusions` lists what to retrain without."
+    )
     head_version: int | None
     training_samples: int
     holdout_samples: int
@@ -66,11 +71,27 @@ class ModelList(BaseModel):
     models: list[ModelView]
 
 
+class PolicyView(BaseModel):
+    """A policy, and its number among all that the registered model has had."""
+
+    version: int
+    policy: Policy
+
+
+class Exclusion(BaseModel):
+    """One line of the list of what to retrain a network without."""
+
+    sample_id: str
+    state: Literal["forgotten", "weakened", "rejected", "pending"]
+
+
 class SampleView(BaseModel):
     """One sample and whether it is still part of what the network learnt."""
 
     sample_id: str
-    state: Literal["retained", "forgotten"]
+    state: Literal["retained", "forgotten", "weakened"] = Field(
+        description="`weakened`: dampened for, but the network still shows that it has seen it."
+    )
     split: Split
     label: int
     forgotten_version: int | None = Field(description="The first version without it.")

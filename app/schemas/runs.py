@@ -4,10 +4,11 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.schemas.polling import Pollable
-from models.records import Phase, RunState
+from models.records import Phase, RequestMode, RunState
+from models.records.sample import SAMPLE_ID
 
 
 class ProgressView(BaseModel):
@@ -31,6 +32,7 @@ class RunView(Pollable):
 
     id: uuid.UUID
     model: str
+    mode: RequestMode
     state: RunState
     phase: Phase
     attempt: int = Field(description="1 for items tried for the first time.")
@@ -41,8 +43,12 @@ class RunView(Pollable):
     progress: ProgressView | None
     timings: dict[str, float] = Field(description="Seconds per phase.")
     verdict: dict[str, Any] | None = Field(
-        description="Figures before and after, cohorts with their α and λ, weights dampened per "
-        "layer, and what speaks against publishing."
+        description="The outcome and its reasons; the ladder of candidates with their figures; "
+        "cohorts with their α and λ; figures of base and candidate; weights dampened per layer."
+    )
+    review: dict[str, Any] | None = Field(description="What a person has decided.")
+    carries_out: uuid.UUID | None = Field(
+        description="The run that was held for review, if this one carries out its approval."
     )
     failure: FailureView | None
     created_at: datetime
@@ -52,6 +58,27 @@ class RunView(Pollable):
     def ended(self) -> bool:
         """Whether the run is in a final state."""
         return self.state is not RunState.RUNNING
+
+
+class NewApproval(BaseModel):
+    """Which candidate of the run's ladder is to be published."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rung: int = Field(ge=0, description="Its place in `verdict.ladder`, from 0.")
+
+
+class NewRejection(BaseModel):
+    """Why nothing is to be published."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(
+        min_length=1,
+        max_length=400,
+        pattern=SAMPLE_ID,
+        description="Shown with the items. Printable, one line.",
+    )
 
 
 class RunPage(BaseModel):

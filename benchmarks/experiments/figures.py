@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.experiments.attacks import called_members, loss_auc
 from benchmarks.experiments.dampened import in_parts
 from benchmarks.experiments.tasks import Task
-from workers.unlearning.batches import Batch
+from workers.unlearning.membership import entropy_attack, loss_attack
+from workers.unlearning.observation import observe
 
 
 @dataclass(frozen=True)
@@ -17,42 +16,31 @@ class Figures:
 
     `retained_test`, `forgotten` and `forgotten_test` are accuracies: on test samples of retained
     labels, on the training samples to forget, and on test samples of the label to forget.
-    `called_members` is the published attack's, `loss_auc` that of losses.
+    `called_members` is the share of samples to forget that the published attack, which learns from
+    retained and from test samples, takes for training samples. `loss_auc` is the chance that a
+    sample to forget has a lower loss than an unseen one of its label.
     """
 
     retained_test: float | None
     forgotten: float | None
     forgotten_test: float | None
-    called_members: float
-    loss_auc: float
+    called_members: float | None
+    loss_auc: float | None
 
 
 def measure(network: nn.Module, task: Task) -> Figures:
     """All figures of a network in evaluation mode."""
-    forget, unseen = task.forget, task.unseen
-    of_forgotten, of_test = logits(network, forget), logits(network, task.test)
-    retained, forgotten = ~task.of_forgotten_label, task.of_forgotten_label
-    return Figures(
-        retained_test=accuracy(of_test[retained], task.test.labels[retained]),
-        forgotten=accuracy(of_forgotten, forget.labels),
-        forgotten_test=accuracy(of_test[forgotten], task.test.labels[forgotten]),
-        called_members=called_members(
-            retained=logits(network, task.retain),
-            unseen=of_test,
-            forgotten=of_forgotten,
-        ),
-        loss_auc=loss_auc(of_forgotten, logits(network, unseen), forget.labels, unseen.labels),
+    retained, forgotten, test, unseen = (
+        observe(network, in_parts(samples))
+        for samples in (task.retain, task.forget, task.test, task.unseen)
     )
-
-
-@torch.no_grad()
-def logits(network: nn.Module, samples: Batch) -> Tensor:
-    """Float32 [n, classes]."""
-    return torch.cat([network(part.inputs) for part in in_parts(samples)])
-
-
-def accuracy(of_samples: Tensor, labels: Tensor) -> float | None:
-    """The share whose greatest logit is the label's; None of no samples."""
-    if not len(labels):
-        return None
-    return float((of_samples.argmax(dim=1) == labels).double().mean())
+    of_forgotten_label = task.of_forgotten_label.numpy()
+    published = entropy_attack(retained, test, forgotten)
+    by_loss = loss_attack(forgotten, unseen)
+    return Figures(
+        retained_test=test.where(~of_forgotten_label).accuracy,
+        forgotten=forgotten.accuracy,
+        forgotten_test=test.where(of_forgotten_label).accuracy,
+        called_members=published.value if published else None,
+        loss_auc=by_loss.area.value if by_loss else None,
+    )

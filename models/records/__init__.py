@@ -8,11 +8,13 @@ from models.records.deletion_request import DeletionRequest
 from models.records.fisher_sums import FisherSums
 from models.records.lease import Lease
 from models.records.registered_model import RegisteredModel
+from models.records.run_report import RunReport
 from models.records.sample import Sample
 from models.records.states import (
     ModelState,
     Outcome,
     Phase,
+    RequestMode,
     RequestState,
     RunState,
     Split,
@@ -32,7 +34,9 @@ __all__ = [
     "Outcome",
     "Phase",
     "RegisteredModel",
+    "RequestMode",
     "RequestState",
+    "RunReport",
     "RunState",
     "Sample",
     "Split",

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.records.base import Base, Json, enum_column
-from models.records.states import RequestState, check_transition
+from models.records.states import RequestMode, RequestState, check_transition
 
 
 class DeletionRequest(Base):
@@ -26,6 +26,7 @@ class DeletionRequest(Base):
     state: Mapped[RequestState] = mapped_column(
         enum_column(RequestState), default=RequestState.PENDING
     )
+    mode: Mapped[RequestMode] = mapped_column(enum_column(RequestMode))
     principal: Mapped[str] = mapped_column(String(64))
     reference: Mapped[str | None] = mapped_column(String(255))
     deadline: Mapped[datetime | None]

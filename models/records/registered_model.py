@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, String, func
+from sqlalchemy import CheckConstraint, String, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.records.base import Base, Json, enum_column
@@ -24,9 +24,13 @@ class RegisteredModel(Base):
     # What was asked for: an `Enrolment` (models/specifications.py), as JSON.
     specification: Mapped[Json]
     policy: Mapped[Json]
+    # Counts the policies; the audit log has the earlier ones.
+    policy_version: Mapped[int] = mapped_column(server_default=text("1"))
     head_version: Mapped[int | None]
     # Known once enrolled: {"train": {label: count}, "holdout": {label: count}}.
     label_counts: Mapped[Json | None]
+    # Whether the damage that deletions may do in all is done.
+    retraining_advised: Mapped[bool] = mapped_column(server_default=false())
     manifest_digest: Mapped[str | None] = mapped_column(String(64))
     # While enrolling: {"phase", "done", "total", "eta_s"}.
     progress: Mapped[Json | None]

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import ForeignKey, Index, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.records.base import Base, enum_column
@@ -46,3 +46,5 @@ class Sample(Base):
     probe_rank: Mapped[int]
     forgotten_version: Mapped[int | None]
     forgotten_at: Mapped[datetime | None]
+    # Dampened for from `forgotten_version` on, and still noticeable.
+    weakened: Mapped[bool] = mapped_column(server_default=false())

@@ -6,12 +6,15 @@
     deletion request   pending ─▶ settled
                            └────▶ cancelled
 
-    deletion item      pending ─▶ forgotten | already_forgotten | failed | cancelled
+    deletion item      pending ─▶ forgotten | weakened | already_forgotten | predicted
+                           └────▶ rejected | failed | cancelled
                        unknown (from birth)
 
-    run                running ─▶ published | nothing_to_do | needs_review | failed | abandoned
+    run                running ─▶ published | no_detectable_influence | published_short
+                           ├────▶ nothing_to_do | predicted | failed | abandoned
+                           └────▶ needs_review ─▶ approved | rejected
 
-States that no arrow leaves are final.
+States that no arrow leaves are final. An approved run is carried out by another one.
 """
 
 from collections.abc import Mapping
@@ -39,12 +42,25 @@ class RequestState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class RequestMode(StrEnum):
+    """Whether samples are to be forgotten, or it is only to be said what that would cost."""
+
+    DELETE = "delete"
+    DRY_RUN = "dry_run"
+
+
 class Outcome(StrEnum):
-    """What became of one sample ID of a deletion request."""
+    """What became of one sample ID of a deletion request.
+
+    `weakened` samples are dampened for, and the network still shows that it has seen them.
+    """
 
     PENDING = "pending"
     FORGOTTEN = "forgotten"
+    WEAKENED = "weakened"
     ALREADY_FORGOTTEN = "already_forgotten"
+    PREDICTED = "predicted"
+    REJECTED = "rejected"
     UNKNOWN = "unknown"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -55,8 +71,13 @@ class RunState(StrEnum):
 
     RUNNING = "running"
     PUBLISHED = "published"
+    NO_DETECTABLE_INFLUENCE = "no_detectable_influence"
+    PUBLISHED_SHORT = "published_short"
     NOTHING_TO_DO = "nothing_to_do"
+    PREDICTED = "predicted"
     NEEDS_REVIEW = "needs_review"
+    APPROVED = "approved"
+    REJECTED = "rejected"
     FAILED = "failed"
     ABANDONED = "abandoned"
 
@@ -97,20 +118,12 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         RequestState.PENDING: frozenset({RequestState.SETTLED, RequestState.CANCELLED}),
     },
     Outcome: {
-        Outcome.PENDING: frozenset(
-            {Outcome.FORGOTTEN, Outcome.ALREADY_FORGOTTEN, Outcome.FAILED, Outcome.CANCELLED}
-        ),
+        Outcome.PENDING: frozenset(Outcome) - {Outcome.PENDING, Outcome.UNKNOWN},
     },
     RunState: {
-        RunState.RUNNING: frozenset(
-            {
-                RunState.PUBLISHED,
-                RunState.NOTHING_TO_DO,
-                RunState.NEEDS_REVIEW,
-                RunState.FAILED,
-                RunState.ABANDONED,
-            }
-        ),
+        RunState.RUNNING: frozenset(RunState)
+        - {RunState.RUNNING, RunState.APPROVED, RunState.REJECTED},
+        RunState.NEEDS_REVIEW: frozenset({RunState.APPROVED, RunState.REJECTED}),
     },
 }
 

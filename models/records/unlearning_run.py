@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.records.base import Base, Json, enum_column
-from models.records.states import Phase, RunState, check_transition
+from models.records.states import Phase, RequestMode, RunState, check_transition
 
 
 class UnlearningRun(Base):
@@ -28,6 +28,9 @@ class UnlearningRun(Base):
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registered_model.id"))
     state: Mapped[RunState] = mapped_column(enum_column(RunState), default=RunState.RUNNING)
     phase: Mapped[Phase] = mapped_column(enum_column(Phase), default=Phase.CLAIM)
+    mode: Mapped[RequestMode] = mapped_column(enum_column(RequestMode))
+    # The run that was held for review, of which this one carries out an approved rung.
+    carries_out: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("unlearning_run.id"))
     epoch: Mapped[int]
     worker: Mapped[str] = mapped_column(String(128))
     # The highest count of attempts among the run's items, this one included.
@@ -38,8 +41,10 @@ class UnlearningRun(Base):
     # Of the present phase: {"done", "total", "eta_s"}.
     progress: Mapped[Json | None]
     timings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
-    # Figures before and after, weights dampened, and what the gate said of them.
+    # What the gate said, the ladder of candidates and their figures (workers/verdicts.py).
     verdict: Mapped[Json | None]
+    # What a person decided: {"by", "rung"} or {"by", "reason"}.
+    review: Mapped[Json | None]
     # If failed: {"kind", "detail"}.
     failure: Mapped[Json | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -25,6 +25,11 @@ class Cohort:
         """How reports call it."""
         return "scattered" if self.scattered else f"label {self.labels[0]}"
 
+    @property
+    def title(self) -> str:
+        """The same at the beginning of a sentence."""
+        return "The scattered cohort" if self.scattered else f"Label {self.labels[0]}"
+
 
 def form_cohorts(forgotten: Mapping[int, int], trained: Mapping[int, int]) -> list[Cohort]:
     """Cohorts of `forgotten` samples per label, out of `trained` ones; empty labels are ignored."""

@@ -2,8 +2,8 @@
 
 The adaptive rule of arXiv 2402.10098, per cohort: with n of N samples to forget, α is the
 (100 − ln(1 + 100 · n/N)) percentile of the finite importance ratios I_f / I_r, and λ = 1. The more
-is forgotten, the lower the percentile and the more weights are selected. α below 1 and λ = 1 select
-weights that the factor then leaves alone, so where dampening has to be stronger it is λ that moves.
+is forgotten, the lower the percentile and the more weights are selected. From this seed a search
+(`search.py`) goes up and down a ladder of settings.
 """
 
 import math
@@ -18,9 +18,8 @@ from workers.unlearning import kernels
 from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.dampening import ROUNDING, Population, importance_ratios
 
-# How λ is lowered where a label that is forgotten whole is still recognised, and how often.
-STRENGTH_STEP = 0.7
-MOST_RUNGS = 10
+# From one rung of the ladder to the next.
+RUNG = 1.5
 
 
 @dataclass(frozen=True)
@@ -31,17 +30,16 @@ class Setting:
     strength: float
 
 
-def strengthened(setting: Setting) -> Setting:
-    """The next rung: the same weights are selected, and dampened further."""
-    return Setting(setting.selection, setting.strength * STRENGTH_STEP)
+def setting_at(seed: float, rung: float) -> Setting:
+    """The setting `rung` steps of the ladder stronger than α = `seed`; gentler if negative.
 
-
-def most_recognised(num_classes: int) -> float:
-    """The share of a label's unseen samples that may be recognised once it is forgotten whole.
-
-    Half of what guessing would recognise.
+    Down to α = 1 it is the selection that moves. With λ = 1 a lower α selects weights that the
+    factor then leaves alone, so from there on both go down together: every weight whose ratio
+    exceeds λ is dampened, by λ over its ratio. Along the ladder no weight's factor ever rises.
     """
-    return 0.5 / num_classes
+    # Without a finite ratio every weight belongs to the forgotten or to the retained alone.
+    selection = (seed or 1.0) * RUNG**-rung
+    return Setting(selection=selection, strength=min(1.0, selection))
 
 
 def adaptive_percentile(population: Population) -> float:

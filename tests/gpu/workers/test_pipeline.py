@@ -11,7 +11,7 @@ from torch import Tensor
 from models.artifacts import Artifact
 from models.records import Checkpoint, FisherSums, Outcome, RunState, SumsKind
 from models.settings import Settings
-from tests.conftest import Digits, enrol_model
+from tests.conftest import OPEN_GATE, Digits, enrol_model
 from tests.gpu.networks import on_cpu
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes
@@ -88,9 +88,7 @@ def test_a_run_forgets_a_label_and_publishes(story: Story, digits: Digits) -> No
 def test_the_checkpoint_equals_the_plain_formula_but_for_its_last_bit(
     story: Story, digits: Digits
 ) -> None:
-    story.set_policy(
-        method={"method": "fixed", "alpha": 4.0, "lambda": 0.5}, gate={"enabled": False}
-    )
+    story.set_policy(method={"method": "fixed", "alpha": 4.0, "lambda": 0.5}, gate=OPEN_GATE)
     sample_ids = training_ids(digits, 3)
     story.forget(sample_ids)
     base, found = story.weights(0), story.weights(1)

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,9 +36,10 @@ class Story:
         with self.database.reading() as session:
             return find_model(session, "digits")
 
-    def set_policy(self, **policy: object) -> None:
+    def set_policy(self, **policy: Any) -> None:
         """Another policy from now on."""
-        checked = Policy.model_validate({"probe_size": 200, **policy})
+        gate = {"min_probe": 1, **policy.pop("gate", {})}
+        checked = Policy.model_validate({"probe_size": 200, "gate": gate, **policy})
         with self.database.transaction() as session:
             model = find_model(session, "digits")
             model.policy = checked.model_dump(mode="json", by_alias=True)

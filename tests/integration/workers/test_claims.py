@@ -17,10 +17,11 @@ from tests.integration.workers.queries import outcomes, sample_row
 from workers import pipeline
 from workers.claims import Run, claim, give_up
 from workers.leases import Heartbeat, give_back
-from workers.publication import Candidate, hold_for_review, publish, settle_without_checkpoint
+from workers.publication import hold_for_review, predict, publish, settle_without_checkpoint
 from workers.resources import Resources
 from workers.settlement import fail_items, mark_forgotten, settle_items
 from workers.unlearning.importances import Provenance
+from workers.verdicts import Verdict
 from workers.weighing import Weighed
 
 
@@ -84,21 +85,23 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     expire(story)
     claimed(story, replace(story.resources, worker="another"))
     weighed = Weighed(updated={}, at_hand={}, trained=stale.samples, holdout=(), unreadable={})
-    candidate = Candidate(Artifact("0" * 64, 1), 4)
-    verdict = {"weights": {"dampened": 0}, "reasons": []}
+    document = {"weights": {"dampened": 0}, "reasons": [], "cohorts": [], "outcome": "published"}
+    verdict = Verdict(RunState.PUBLISHED, document, short=set(), budget_spent=False)
     attempts = [
         lambda: publish(
             stale,
             weighed,
             Provenance("w", "m"),
-            candidate,
+            Artifact("0" * 64, 1),
             verdict,
+            {},
             dict,
             story.resources,
         ),
         lambda: settle_without_checkpoint(stale, weighed, dict, story.resources),
-        lambda: hold_for_review(stale, verdict, dict, story.resources),
-        lambda: give_up(stale, story.resources, {"kind": "k", "detail": "d"}, {}),
+        lambda: hold_for_review(stale, verdict, {}, dict, story.resources),
+        lambda: predict(stale, weighed, verdict, {}, dict, story.resources),
+        lambda: give_up(stale, story.resources, {"kind": "k", "detail": "d"}, {}, hopeless=False),
     ]
     for attempt in attempts:
         with pytest.raises(LeaseLost):

@@ -10,13 +10,11 @@ from torch import Tensor
 from models.artifacts import Artifact
 from models.records import FisherSums, Outcome, RunState, SumsKind
 from models.settings import Settings
-from tests.conftest import Digits, settings_for
+from tests.conftest import OPEN_GATE, Digits, settings_for
 from tests.integration.workers.conftest import Story, share_that_differs
 from tests.integration.workers.queries import outcomes, sample_row
 from workers.resources import open_resources
 from workers.tensors import read_tensors
-
-GATE_OFF = {"enabled": False}
 
 
 def training_ids(digits: Digits, label: int) -> list[str]:
@@ -27,7 +25,7 @@ def training_ids(digits: Digits, label: int) -> list[str]:
 def test_the_checkpoint_equals_the_plain_formula_element_by_element(
     story: Story, digits: Digits
 ) -> None:
-    story.set_policy(method={"method": "fixed", "alpha": 4.0, "lambda": 0.5}, gate=GATE_OFF)
+    story.set_policy(method={"method": "fixed", "alpha": 4.0, "lambda": 0.5}, gate=OPEN_GATE)
     sample_ids = training_ids(digits, 3)
     story.forget(sample_ids)
     base, found = story.weights(0), story.weights(1)
@@ -74,7 +72,7 @@ def stored_sums(story: Story) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def test_order_and_batching_change_nothing_but_rounding(
     story: Story, digits: Digits, request: pytest.FixtureRequest
 ) -> None:
-    story.set_policy(gate=GATE_OFF)
+    story.set_policy(gate=OPEN_GATE)
     wanted = [*training_ids(digits, 3), *training_ids(digits, 5)[:30], *training_ids(digits, 1)[:3]]
     shuffled = random.Random(1).sample(wanted, len(wanted))
     for start in range(0, len(shuffled), 23):
@@ -85,7 +83,7 @@ def test_order_and_batching_change_nothing_but_rounding(
     at_once = second_story(request)
     with open_resources(at_once) as resources:
         other = Story(resources)
-        other.set_policy(gate=GATE_OFF)
+        other.set_policy(gate=OPEN_GATE)
         other.forget(wanted)
         assert share_that_differs(in_pieces, other.weights(1)) <= 1e-5
 
@@ -164,7 +162,8 @@ def test_forgetting_everything_is_refused_and_given_up(story: Story, digits: Dig
     request = story.forget(everything)
     assert outcomes(story.database, request.id) == {Outcome.FAILED: len(everything)}
     runs = story.runs()
-    assert [run.attempt for run in runs] == [1, 2, 3]
+    # Trying again could not help.
+    assert [run.attempt for run in runs] == [1]
     assert all(run.failure and run.failure["kind"] == "nothing-retained" for run in runs)
     assert [row.version for row in story.checkpoints()] == [0]
 
@@ -174,10 +173,12 @@ def test_a_run_tells_figures_weights_and_timings(story: Story, digits: Digits) -
     (run,) = story.runs()
     assert run.verdict is not None
     figures = run.verdict["figures"]
-    for moment in ("before", "after"):
-        assert figures[moment]["forgotten"]["count"] == len(training_ids(digits, 3))
-        assert figures[moment]["retained"]["count"] > 150
-        assert figures[moment]["holdout"]["count"] == 60
+    for network in ("base", "candidate"):
+        for group, count in (("forgotten", 60), ("retained", 177), ("holdout", 60)):
+            for figure in ("accuracy", "loss"):
+                estimate = figures[network][group][figure]
+                assert estimate["count"] == count
+                assert estimate["low"] <= estimate["value"] <= estimate["high"]
     weights = run.verdict["weights"]
     changed = sum(
         int((story.weights(0)[name] != tensor).sum()) for name, tensor in story.weights(1).items()

@@ -5,6 +5,7 @@ import pytest
 from models.artifacts import Artifact
 from models.errors import ArtifactDamaged, NothingToRecompute, UnknownModel
 from models.records import FisherSums, SumsKind
+from tests.conftest import OPEN_GATE
 from tests.integration.workers.conftest import Story
 from workers import streaming
 from workers.recompute import recompute
@@ -23,7 +24,7 @@ def test_several_cohorts_and_versions_come_out_byte_by_byte(
     story: Story, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "PIECE", piece)
-    story.set_policy(gate={"enabled": False})
+    story.set_policy(gate=OPEN_GATE)
     # A label whole, a part of another that stands alone, and some that are scattered.
     story.forget([*of_label(story, 3, 1000), *of_label(story, 4, 60)])
     for samples in (of_label(story, 5, 3), of_label(story, 6, 2)):
@@ -49,7 +50,7 @@ def test_the_base_is_not_computed_from_anything(story: Story) -> None:
 def test_a_bit_that_flipped_in_what_it_is_computed_from_is_found(
     story: Story, kind: str, offset: int
 ) -> None:
-    story.set_policy(gate={"enabled": False})
+    story.set_policy(gate=OPEN_GATE)
     story.forget(of_label(story, 3, 40))
     if kind == "base":
         path = story.path(0)
@@ -69,7 +70,7 @@ def test_a_bit_that_flipped_in_what_it_is_computed_from_is_found(
 
 
 def test_a_setting_on_record_that_was_changed_is_found(story: Story) -> None:
-    story.set_policy(gate={"enabled": False})
+    story.set_policy(gate=OPEN_GATE)
     story.forget(of_label(story, 3, 1000))
     with story.database.transaction() as session:
         run = session.merge(story.runs()[-1])

@@ -13,7 +13,7 @@ from demo.training import save
 from models.records import ModelState, Outcome
 from models.settings import Settings
 from models.specifications import Enrolment
-from tests.conftest import enrol_model
+from tests.conftest import OPEN_GATE, enrol_model
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
 from workers.architectures import build
@@ -50,7 +50,7 @@ def enrolment_of(folder: Path) -> Enrolment:
             "weights": str(folder / "base.safetensors"),
             "dataset": {"kind": "images", "manifest": str(folder / "manifest.csv")},
             "preprocessing": {"size": 8, "channels": 1},
-            "policy": {"gate": {"enabled": False}, "probe_size": 20},
+            "policy": {"gate": OPEN_GATE, "probe_size": 20},
         }
     )
     torch.manual_seed(0)

@@ -1,0 +1,49 @@
+"""The report of a run as one document: its row, its verdict, and what is kept of it besides."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.errors import UnknownReport, UnknownRun
+from models.records import RegisteredModel, RunReport, UnlearningRun
+
+
+def find_report(session: Session, run_id: uuid.UUID) -> dict[str, Any]:
+    """The report of a run that was judged.
+
+    Raises `UnknownRun`, and `UnknownReport` if it was not, or not yet.
+    """
+    found = session.execute(
+        select(UnlearningRun, RegisteredModel.name, RunReport.details)
+        .join(RegisteredModel, RegisteredModel.id == UnlearningRun.model_id)
+        .outerjoin(RunReport, RunReport.run_id == UnlearningRun.id)
+        .where(UnlearningRun.id == run_id)
+    ).one_or_none()
+    if found is None:
+        raise UnknownRun(f"There is no run {run_id}.")
+    run, model, details = found
+    if run.verdict is None or details is None:
+        raise UnknownReport(
+            f"The run is {run.state.value} and was not judged, so there is nothing to report."
+        )
+    return {
+        "run": {
+            "id": str(run.id),
+            "model": model,
+            "mode": run.mode.value,
+            "state": run.state.value,
+            "items": run.item_count,
+            "parent_version": run.parent_version,
+            "version": run.version,
+            "worker": run.worker,
+            "created_at": run.created_at.isoformat(),
+            "finished_at": run.finished_at and run.finished_at.isoformat(),
+            "timings": run.timings,
+            "review": run.review,
+            "carries_out": run.carries_out and str(run.carries_out),
+        },
+        "verdict": run.verdict,
+        **details,
+    }

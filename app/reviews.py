@@ -1,0 +1,95 @@
+"""Reviews: a person decides on a run whose candidates the gate held back.
+
+Nothing is computed here. An approval is put on record; a worker then makes another run of the same
+items, with the settings of the rung that was chosen.
+"""
+
+import uuid
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models.audit.append import append
+from models.audit.events import Event
+from models.errors import RunNotHeld, UnknownRun, UnknownRung
+from models.records import (
+    DeletionItem,
+    Lease,
+    Outcome,
+    RegisteredModel,
+    RunState,
+    UnlearningRun,
+)
+from models.settling import settle_requests
+
+
+def approve(
+    session: Session, run_id: uuid.UUID, rung: int, actor: str
+) -> tuple[UnlearningRun, RegisteredModel]:
+    """Choose a candidate of the ladder.
+
+    Raises `UnknownRun`, `UnknownRung`, and `RunNotHeld` if there is nothing (any more) to decide.
+    """
+    run, model = _held(session, run_id)
+    assert run.verdict is not None
+    count = len(run.verdict["ladder"])
+    if rung >= count:
+        raise UnknownRung(f"The ladder of this run has {count} candidates, from 0 to {count - 1}.")
+    run.state = RunState.APPROVED
+    run.review = {"by": actor, "rung": rung}
+    _record(session, Event.RUN_APPROVED, run, actor, {"rung": rung})
+    return run, model
+
+
+def reject(
+    session: Session, run_id: uuid.UUID, reason: str, actor: str
+) -> tuple[UnlearningRun, RegisteredModel]:
+    """Settle the run's items as rejected.
+
+    Raises `UnknownRun`, and `RunNotHeld` if there is nothing (any more) to decide.
+    """
+    run, model = _held(session, run_id)
+    run.state = RunState.REJECTED
+    run.review = {"by": actor, "reason": reason}
+    session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .values(
+            outcome=Outcome.REJECTED,
+            reason=f"Rejected in review: {reason}",
+            settled_at=func.now(),
+        )
+    )
+    settle_requests(session, run.model_id)
+    _record(session, Event.RUN_REJECTED, run, actor, {})
+    return run, model
+
+
+def _held(session: Session, run_id: uuid.UUID) -> tuple[UnlearningRun, RegisteredModel]:
+    """The run and its registered model, locked, if it waits for a decision and holds its items."""
+    run = session.get(UnlearningRun, run_id)
+    if run is None:
+        raise UnknownRun(f"There is no run {run_id}.")
+    # Every transaction of a worker locks the lease first; so does this one.
+    session.execute(select(Lease.epoch).where(Lease.model_id == run.model_id).with_for_update())
+    session.refresh(run, with_for_update=True)
+    model = session.get_one(RegisteredModel, run.model_id)
+    if run.state is not RunState.NEEDS_REVIEW:
+        raise RunNotHeld(f"The run is {run.state.value}; it does not wait for a review.")
+    holds = session.scalar(
+        select(func.count()).where(
+            DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING
+        )
+    )
+    if not holds or run.parent_version != model.head_version:
+        raise RunNotHeld(
+            "Another run has taken up its items since, or the head has moved. Look at the latest "
+            "run of this registered model."
+        )
+    return run, model
+
+
+def _record(
+    session: Session, event: Event, run: UnlearningRun, actor: str, details: dict[str, int]
+) -> None:
+    append(session, event, actor=actor, model_id=run.model_id, run_id=run.id, details=details)

@@ -1,0 +1,47 @@
+"""Policies: how deletions of a registered model are carried out and judged."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request, Response
+
+from app.conditional import represent
+from app.dependencies import Admin, DatabaseDependency, Requester
+from app.schemas.registered_models import PolicyView
+from models.policies import change_policy
+from models.records import RegisteredModel
+from models.registry import find_model
+from models.specifications import Policy
+
+router = APIRouter(prefix="/v1/models/{model}/policy", tags=["registered models"])
+
+
+@router.get("", response_model=PolicyView)
+def get_policy(
+    model: str, request: Request, _principal: Requester, database: DatabaseDependency
+) -> Response:
+    """The policy in force, and how many there have been."""
+    with database.reading() as session:
+        return represent(request, _view(find_model(session, model)))
+
+
+@router.patch("", response_model=PolicyView)
+def change_model_policy(
+    model: str,
+    patch: Annotated[
+        dict[str, Any],
+        Body(
+            description="A JSON merge patch (RFC 7396) of the policy: what is not named stays as "
+            "it is, and `null` goes back to the default. `method` is replaced whole.",
+            examples=[{"gate": {"max_holdout_fall": 0.005}}],
+        ),
+    ],
+    principal: Admin,
+    database: DatabaseDependency,
+) -> PolicyView:
+    """Change the policy from the next run on. Every change is a new version, and audited."""
+    with database.transaction() as session:
+        return _view(change_policy(session, model, patch, principal.name))
+
+
+def _view(model: RegisteredModel) -> PolicyView:
+    return PolicyView(version=model.policy_version, policy=Policy.model_validate(model.policy))

@@ -1,0 +1,73 @@
+"""Changing a registered model's policy: a merge patch, checked as a whole, versioned, audited."""
+
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.audit.append import append
+from models.audit.events import Event
+from models.errors import InvalidPolicy
+from models.records import RegisteredModel
+from models.records.base import Json
+from models.registry import find_model
+from models.specifications import Enrolment, Policy, require_fitting
+
+# Its fields belong to one kind of it, so a patch of another kind cannot be merged into it.
+WHOLE = ("method",)
+
+
+def change_policy(session: Session, name: str, patch: Json, actor: str) -> RegisteredModel:
+    """Merge `patch` into the policy of the registered model `name` (RFC 7396).
+
+    Raises `UnknownModel`, and `InvalidPolicy` if the outcome is no policy that this model can have.
+    """
+    model = find_model(session, name)
+    session.execute(
+        select(RegisteredModel.id).where(RegisteredModel.id == model.id).with_for_update()
+    )
+    session.refresh(model)
+    policy = _checked(model, merged(model.policy, patch))
+    after = policy.model_dump(mode="json", by_alias=True)
+    if after == model.policy:
+        return model
+    model.policy = after
+    model.policy_version += 1
+    append(
+        session,
+        Event.POLICY_CHANGED,
+        actor=actor,
+        model_id=model.id,
+        details={"version": model.policy_version, "policy": after},
+    )
+    session.flush()
+    return model
+
+
+def merged(document: Any, patch: Any) -> Any:
+    """A JSON merge patch, but for what is replaced whole."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(document) if isinstance(document, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = value if key in WHOLE else merged(result.get(key), value)
+    return result
+
+
+def _checked(model: RegisteredModel, document: Any) -> Policy:
+    try:
+        policy = Policy.model_validate(document)
+        require_fitting(policy, Enrolment.model_validate(model.specification).estimator)
+    except ValidationError as error:
+        # What was sent is not repeated.
+        said = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]
+        )
+        raise InvalidPolicy(f"{said}.") from error
+    except ValueError as error:
+        raise InvalidPolicy(f"{error}.".capitalize()) from error
+    return policy

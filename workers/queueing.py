@@ -1,0 +1,134 @@
+"""Which pending items the next run takes: the order in which work is done."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    Outcome,
+    RegisteredModel,
+    RequestMode,
+    RunState,
+    UnlearningRun,
+)
+from models.records.deletion_item import rested
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one run takes: an approved run's items, a dry run's request, or all deletions."""
+
+    mode: RequestMode
+    approved: UnlearningRun | None = None
+    request_id: uuid.UUID | None = None
+
+
+def free() -> ColumnElement[bool]:
+    """For queries: pending items that a worker can take up by itself."""
+    return and_(
+        DeletionItem.outcome == Outcome.PENDING,
+        rested(),
+        or_(DeletionItem.run_id.is_(None), _held_by(RunState.APPROVED)),
+    )
+
+
+def has_free_items(session: Session, model_id: uuid.UUID) -> bool:
+    """Whether there is anything to do for a registered model."""
+    query = select(exists().where(DeletionItem.model_id == model_id, free()))
+    return bool(session.scalar(query))
+
+
+def next_batch(session: Session, model: RegisteredModel) -> Batch | None:
+    """Approved runs first, then deletions, then dry runs; None if nothing is free."""
+    approved = _approved_run(session, model)
+    if approved is not None:
+        return Batch(RequestMode.DELETE, approved=approved)
+    oldest = (
+        select(DeletionRequest.id, DeletionRequest.mode)
+        .join(DeletionItem, DeletionItem.request_id == DeletionRequest.id)
+        .where(DeletionItem.model_id == model.id, free())
+        .order_by(DeletionRequest.mode != RequestMode.DELETE, DeletionRequest.created_at)
+        .limit(1)
+    )
+    found = session.execute(oldest).one_or_none()
+    if found is None:
+        return None
+    request_id, mode = found
+    return Batch(mode, request_id=request_id if mode is RequestMode.DRY_RUN else None)
+
+
+def take_items(session: Session, run_id: uuid.UUID, batch: Batch, limit: int) -> tuple[int, int]:
+    """Give the run its items; how many these are, and which attempt it is for them."""
+    chosen = (
+        select(DeletionItem.request_id, DeletionItem.position)
+        .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
+        .where(DeletionItem.outcome == Outcome.PENDING, rested(), *_of(session, run_id, batch))
+        .order_by(
+            # Should there be more than one run can take, what waits for a review comes last.
+            DeletionItem.run_id.is_not(None),
+            DeletionRequest.created_at,
+            DeletionItem.request_id,
+            DeletionItem.position,
+        )
+        .limit(limit)
+        .with_for_update(of=DeletionItem)
+        .cte("chosen")
+    )
+    attempts = session.scalars(
+        update(DeletionItem)
+        .where(
+            DeletionItem.request_id == chosen.c.request_id,
+            DeletionItem.position == chosen.c.position,
+        )
+        .values(run_id=run_id)
+        .returning(DeletionItem.attempts)
+    ).all()
+    return len(attempts), max(attempts, default=0) + 1
+
+
+def _of(session: Session, run_id: uuid.UUID, batch: Batch) -> list[ColumnElement[bool]]:
+    if batch.approved is not None:
+        return [DeletionItem.run_id == batch.approved.id]
+    model_id = session.get_one(UnlearningRun, run_id).model_id
+    conditions = [DeletionItem.model_id == model_id, DeletionRequest.mode == batch.mode]
+    if batch.request_id is not None:
+        return [*conditions, DeletionRequest.id == batch.request_id]
+    return [*conditions, or_(DeletionItem.run_id.is_(None), _held_by(RunState.NEEDS_REVIEW))]
+
+
+def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | None:
+    """The oldest approved run that is still to be carried out.
+
+    If the head has moved since, what was approved is no longer what would be published: its items
+    go back to the others.
+    """
+    waiting = (
+        select(UnlearningRun)
+        .where(
+            UnlearningRun.model_id == model.id,
+            UnlearningRun.state == RunState.APPROVED,
+            exists().where(
+                DeletionItem.run_id == UnlearningRun.id,
+                DeletionItem.outcome == Outcome.PENDING,
+                rested(),
+            ),
+        )
+        .order_by(UnlearningRun.created_at)
+    )
+    for run in session.scalars(waiting):
+        if run.parent_version == model.head_version:
+            return run
+        session.execute(
+            update(DeletionItem)
+            .where(DeletionItem.run_id == run.id, DeletionItem.outcome == Outcome.PENDING)
+            .values(run_id=None)
+        )
+    return None
+
+
+def _held_by(state: RunState) -> ColumnElement[bool]:
+    return exists().where(UnlearningRun.id == DeletionItem.run_id, UnlearningRun.state == state)

@@ -1,0 +1,104 @@
+"""95 % intervals for the figures that runs are judged by.
+
+Shares get Wilson's interval, means the normal one, and the area under a ROC curve the interval that
+inverts the variance of Hanley and McNeil (1982) as Newcombe (2006, method 5) does. That one holds
+for a handful of samples too: of a single one, whose rank among unseen samples may be anything, it
+says next to nothing, as it should.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The two-sided 95 % quantile of the normal distribution.
+Z = 1.959964
+# Halvings of an interval in [0, 1]: to 1e-9.
+HALVINGS = 30
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure, how many samples it rests on, and its 95 % interval."""
+
+    value: float
+    count: int
+    low: float
+    high: float
+
+    def error_towards(self, target: float) -> float:
+        """The standard error on the side of `target`: intervals of shares are not symmetric."""
+        edge = self.low if target < self.value else self.high
+        return abs(edge - self.value) / Z
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """As reports show it; what is not finite is None, because JSON has no such number."""
+        return {
+            name: number if math.isfinite(number) else None for name, number in vars(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One label's part of a comparison: members, unseen samples, and its weight in the whole."""
+
+    members: int
+    unseen: int
+    weight: float
+
+
+def share(hits: int, count: int) -> Estimate | None:
+    """A share of `count` samples with Wilson's interval; None of no samples."""
+    if not count:
+        return None
+    p, spread = hits / count, Z * Z / count
+    middle = (p + spread / 2) / (1 + spread)
+    half = Z * math.sqrt(p * (1 - p) / count + spread / (4 * count)) / (1 + spread)
+    return Estimate(p, count, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def mean(values: NDArray[np.float64]) -> Estimate | None:
+    """A mean with the normal interval; None of no values. One value has no spread to go by."""
+    count = len(values)
+    if not count:
+        return None
+    middle = float(values.mean())
+    half = Z * float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
+    return Estimate(middle, count, middle - half, middle + half)
+
+
+def area(value: float, strata: Sequence[Stratum]) -> Estimate:
+    """An area under a ROC curve that is the weighted mean over strata."""
+    count = sum(stratum.members for stratum in strata)
+
+    def inside(area: float) -> bool:
+        return abs(value - area) <= Z * math.sqrt(_variance(area, strata))
+
+    return Estimate(
+        value, count, _edge(inside, value, outermost=0.0), _edge(inside, value, outermost=1.0)
+    )
+
+
+def _variance(area: float, strata: Sequence[Stratum]) -> float:
+    """Hanley and McNeil's variance with Newcombe's mean sample size, added up over strata."""
+    variance = 0.0
+    for stratum in strata:
+        m, n = stratum.members, stratum.unseen
+        others = (m + n) / 2 - 1
+        ties = (1 - area) / (2 - area) + area / (1 + area)
+        variance += stratum.weight**2 * area * (1 - area) * (1 + others * ties) / (m * n)
+    return variance
+
+
+def _edge(inside: Callable[[float], bool], value: float, *, outermost: float) -> float:
+    """Where the interval around `value` ends on the way to `outermost`."""
+    near, far = value, outermost
+    for _ in range(HALVINGS):
+        middle = (near + far) / 2
+        if inside(middle):
+            near = middle
+        else:
+            far = middle
+    return far

@@ -1,0 +1,167 @@
+"""Finding the gentlest setting that forgets: every cohort on its own ladder, all judged together.
+
+One trial is a setting for every cohort, the base dampened with all of them, and one look at the
+probe. Each cohort then moves by what that look says of *it*: stronger if it is still familiar,
+gentler if it has passed or looks stranger than unseen data, and half-way once both sides are known.
+All move in the same trial, so the cost does not grow with the number of cohorts; and since every
+trial is of the combination, a cohort that slips because of the others is seen, and moves again.
+
+Damage belongs to the combination. While there is too much of it nobody gets stronger; once every
+cohort has settled all the same, the rung is a ceiling, and the search ends below it, as near to the
+target as damage allows.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.gate import Judgement
+from workers.unlearning.tuning import Setting, setting_at
+from workers.unlearning.verification import Closeness
+
+# Steps between a rung that passes and one that does not, at which it is near enough.
+RESOLUTION = 0.5
+# The gentlest rung: 1.5 ** 12 is 130 times the seed's α.
+GENTLEST = -12.0
+STRONGEST = 20.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate: its settings, what the gate says, and the norm of the change of weights."""
+
+    settings: dict[Cohort, Setting]
+    judgement: Judgement
+    change: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a search may take."""
+
+    candidates: int
+    seconds: float
+
+
+@dataclass
+class _Ladder:
+    """What is known of one cohort: rungs, in steps stronger than the seed."""
+
+    seed: float
+    # Whether the base already treats it like unseen data, so that nothing tells what is enough.
+    blind: bool
+    rung: float = 0.0
+    # The strongest rung known to be too gentle and the gentlest known to be enough; the strongest
+    # that did no damage and the gentlest that did, while nobody else could give way.
+    too_gentle: float = -math.inf
+    enough: float = math.inf
+    harmless: float = -math.inf
+    ceiling: float = math.inf
+    step: float = 1.0
+
+    def note(self, closeness: Closeness, *, damaged: bool) -> None:
+        """Learn from a trial at the present rung."""
+        if not damaged:
+            self.harmless = max(self.harmless, self.rung)
+        if self.blind and closeness is Closeness.CONSPICUOUS:
+            # Dampened for nothing, it begins to look strange.
+            self._step_from(self.rung, -1)
+        elif closeness is Closeness.UNDECIDABLE:
+            self.blind = True
+        elif closeness is Closeness.FAMILIAR:
+            self.blind = False
+            self.too_gentle = max(self.too_gentle, self.rung)
+            if self.enough <= self.too_gentle:
+                # It had passed while others were dampened otherwise.
+                self.enough, self.step = math.inf, 1.0
+        else:
+            self.enough = min(self.enough, self.rung)
+            if self.too_gentle >= self.enough:
+                self.too_gentle = -math.inf
+
+    def move(self, *, damaged: bool) -> None:
+        """Go where the next trial tells most, or stay."""
+        upper = min(self.enough, self.ceiling)
+        if self.blind or (damaged and self.rung < upper):
+            return
+        if upper - self.too_gentle <= RESOLUTION:
+            self.rung = self.enough if self.enough <= upper else self.rung
+        elif math.isfinite(upper) and math.isfinite(self.too_gentle):
+            self.rung = (upper + self.too_gentle) / 2
+        elif math.isfinite(upper):
+            self._step_from(upper, -1)
+        else:
+            self._step_from(self.too_gentle, 1)
+
+    def retreat(self) -> None:
+        """The present rung damages too much, and nobody else can give way."""
+        self.ceiling = min(self.ceiling, self.rung)
+        if self.blind:
+            self._step_from(self.rung, -1)
+            return
+        self.enough = math.inf
+        self.too_gentle = self.harmless if self.harmless < self.ceiling else -math.inf
+        self.move(damaged=True)
+
+    def _step_from(self, start: float, direction: int) -> None:
+        self.rung = min(STRONGEST, max(GENTLEST, start + direction * self.step))
+        self.step *= 2
+
+
+def search(
+    seeds: Mapping[Cohort, float],
+    at_base: Mapping[Cohort, Closeness],
+    attempt: Callable[[Mapping[Cohort, Setting]], Trial],
+    limits: Limits,
+) -> list[Trial]:
+    """Try candidates from the seeds' α on; all of them in order.
+
+    A cohort that the base already treats like unseen data is dampened at its seed: nothing tells
+    how much would be enough.
+    """
+    ladders = {
+        cohort: _Ladder(seed, blind=at_base[cohort] is Closeness.ALIKE)
+        for cohort, seed in seeds.items()
+    }
+    trials: list[Trial] = []
+    tried: set[tuple[float, ...]] = set()
+    started = time.monotonic()
+    while len(trials) < limits.candidates:
+        rungs = tuple(ladder.rung for ladder in ladders.values())
+        if rungs in tried or (trials and time.monotonic() - started > limits.seconds):
+            break
+        tried.add(rungs)
+        trial = attempt({c: setting_at(each.seed, each.rung) for c, each in ladders.items()})
+        trials.append(trial)
+        _learn(list(ladders.items()), trial.judgement)
+    return trials
+
+
+def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
+    damaged = bool(judgement.damage)
+    before = [ladder.rung for _, ladder in ladders]
+    for cohort, ladder in ladders:
+        ladder.note(judgement.standings[cohort].closeness, damaged=damaged)
+        ladder.move(damaged=damaged)
+    if damaged and before == [ladder.rung for _, ladder in ladders]:
+        for _, ladder in ladders:
+            ladder.retreat()
+
+
+def gentlest_passing(trials: list[Trial]) -> Trial | None:
+    """The candidate that changes the weights least among those that pass; None if none does."""
+    passing = [trial for trial in trials if trial.judgement.passes]
+    return min(passing, key=lambda trial: trial.change, default=None)
+
+
+def nearest(trials: list[Trial]) -> Trial:
+    """The candidate nearest to the target among those that damage no more than allowed.
+
+    If all of them do, the gentlest.
+    """
+    harmless = [trial for trial in trials if not trial.judgement.damage]
+    if harmless:
+        return min(harmless, key=lambda trial: (trial.judgement.distance, trial.change))
+    return min(trials, key=lambda trial: trial.change)
