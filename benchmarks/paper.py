@@ -27,7 +27,6 @@ from benchmarks.experiments.store import Store
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
 
 FOLDER = Path(".data/experiments")
-THREADS = 2
 # Which images train, and which half of the test images is unseen, is the same for all seeds.
 DATA_SEED = 0
 console = Console()
@@ -36,18 +35,26 @@ console = Console()
 def main() -> int:
     """Measure what is not measured yet, print and write."""
     given = _arguments()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(given.threads)
     folder = given.folder or fashion_mnist.find()
     if folder is None:
         console.print("Fashion-MNIST is not here; `make data` fetches it.")
         return 1
     source, network = SOURCES[given.dataset], NETWORKS[given.network]
     shape = network.shape or Shape(source.channels, source.size)
-    data = load(source, folder, shape, images=given.images, seed=DATA_SEED)
+    data = load(
+        source,
+        folder,
+        shape,
+        images=given.images,
+        test_images=given.test_images,
+        seed=DATA_SEED,
+    )
     recipe = Recipe(given.network, shape.channels, source.classes, given.epochs)
     settings = {
         "dataset": given.dataset,
         "images": given.images,
+        "test_images": given.test_images,
         **asdict(recipe),
         "learning_rate": network.learning_rate,
         "weights": weight_count(recipe.build(seed=0)),
@@ -91,12 +98,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where the dataset lies, unless it is fetched")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of training")
     parser.add_argument("--images", type=int, default=10_000, help="in training")
+    parser.add_argument("--test-images", type=int, default=10_000, help="half of them unseen")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--classes", type=int, nargs="+", default=[3, 8], help="labels to forget")
     parser.add_argument(
         "--subclasses", type=int, nargs="+", default=[5], help="the same within superclasses"
     )
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=list(METHODS))
+    parser.add_argument("--threads", type=int, default=2, help="1 where cores are shared")
     parser.add_argument("--name", help="of the result, instead of dataset and network")
     given = parser.parse_args()
     if given.dataset != "fashion-mnist" and given.folder is None:

@@ -1,4 +1,4 @@
-"""A dataset as tensors: a drawn part of the training images, and the test images in two halves.
+"""A dataset as tensors: drawn training images, and drawn test images in two halves.
 
 One half, `test`, is what accuracy is measured on and what the published attack learns from. The
 other, `unseen`, serves as reference in the loss-based attack alone, so that nothing is tuned on it.
@@ -27,12 +27,14 @@ class Data:
     unseen: Batch
 
 
-def load(source: Source, folder: Path, shape: Shape, *, images: int, seed: int) -> Data:
-    """Draw `images` training images, and halve the test images; all normalised.
+def load(
+    source: Source, folder: Path, shape: Shape, *, images: int, test_images: int, seed: int
+) -> Data:
+    """Draw training images, and test images to halve; all of them normalised.
 
     Raises:
         DatasetUnreadable: they are not in `folder`.
-        ValueError: there are fewer training images than that.
+        ValueError: there are fewer than asked for.
 
     """
     dataset = open_dataset(
@@ -48,14 +50,14 @@ def load(source: Source, folder: Path, shape: Shape, *, images: int, seed: int) 
     generator = torch.Generator().manual_seed(seed)
     train = shuffled(in_training.nonzero().flatten(), generator)
     test = shuffled((~in_training).nonzero().flatten(), generator)
-    if len(train) < images:
-        raise ValueError(f"there are {len(train)} training images, not {images}")
+    if len(train) < images or len(test) < test_images:
+        raise ValueError(f"there are only {len(train)} training and {len(test)} test images")
 
     def batch(positions: Tensor) -> Batch:
         return Batch(dataset.load(positions.tolist()), labels[positions], positions)
 
-    half = len(test) // 2
-    return Data(batch(train[:images]), batch(test[:half]), batch(test[half:]))
+    half = test_images // 2
+    return Data(batch(train[:images]), batch(test[:half]), batch(test[half:test_images]))
 
 
 def shuffled(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -58,7 +58,7 @@ def _vit(classes: int, _channels: int) -> nn.Module:
 NETWORKS: Mapping[str, Network] = {
     "small": Network(_small, shape=None, learning_rate=0.05),
     "resnet18": Network(_resnet18, shape=Shape(3, 32), learning_rate=0.05),
-    "vit": Network(_vit, shape=Shape(3, 32), learning_rate=0.05),
+    "vit": Network(_vit, shape=Shape(3, 32), learning_rate=0.01),
 }
 
 

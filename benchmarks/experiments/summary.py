@@ -5,16 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.experiments.runs import Measured
 
-# Figure → title. Shares are printed in per cent.
+# Figure → title. Shares are printed in per cent, and seconds without their spread.
 TITLES = {
-    "retained_test": "retained, test",
+    "retained_test": "retained test",
     "forgotten": "forgotten",
-    "forgotten_test": "forgotten, test",
+    "forgotten_test": "forgotten test",
     "called_members": "called members",
     "loss_auc": "loss AUC",
     "seconds": "seconds",
@@ -62,23 +63,22 @@ def _of_figure(figure: str, cells: Sequence[Measured]) -> dict[str, Any] | None:
 def show(summary: Summary, console: Console) -> None:
     """Print one table for each kind of task."""
     for kind, methods in summary.items():
-        table = Table(title=kind)
-        table.add_column("method")
+        table = Table(title=kind, box=box.SIMPLE, pad_edge=False)
+        table.add_column("method", no_wrap=True)
         for title in TITLES.values():
             table.add_column(title, justify="right")
         for method, found in methods.items():
-            if "not_applicable" in found:
-                table.add_row(method, f"not applicable: {found['not_applicable']}")
-            else:
-                table.add_row(method, *(_text(figure, found[figure]) for figure in TITLES))
+            table.add_row(method, *(_text(figure, found.get(figure)) for figure in TITLES))
         console.print(table)
+        for method, found in methods.items():
+            if "not_applicable" in found:
+                console.print(f"{method} is not applicable: {found['not_applicable']}.")
 
 
 def _text(figure: str, found: dict[str, Any] | None) -> str:
     if found is None:
         return "-"
-    scale, form = (1, ".1f") if figure == "seconds" else (100, ".1f")
-    text = f"{scale * found['mean']:{form}}"
-    if found["deviation"] is None:
-        return text
-    return f"{text} ± {scale * found['deviation']:{form}}"
+    if figure == "seconds":
+        return f"{found['mean']:.1f}"
+    text = f"{100 * found['mean']:.1f}"
+    return text if found["deviation"] is None else f"{text}±{100 * found['deviation']:.1f}"
