@@ -50,6 +50,7 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/python -m benchmarks.request
 	$(BIN)/python -m benchmarks.forgetting
+	$(BIN)/python -m benchmarks.paper
 
 data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.
 	benchmarks/fetch_fashion_mnist

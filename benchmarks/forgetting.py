@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from benchmarks import results
+from benchmarks import fashion_mnist, results
 from benchmarks.stack import OPEN_GATE, Service, Stack, open_stack
 from demo import training
 from models.records import Split
@@ -37,10 +37,6 @@ from workers.datasets import Dataset, open_dataset
 from workers.unlearning.batches import Batch
 from workers.unlearning.observation import Observed, observe
 
-PLACES = (
-    Path("/usr/share/datasets/fashion-mnist"),
-    Path(".data/usr/share/datasets/fashion-mnist"),
-)
 NAME = "fashion"
 CLASSES = 10
 FOUR = (0, 3, 5, 8)
@@ -183,7 +179,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    place = next((place for place in PLACES if place.exists()), None)
+    place = fashion_mnist.find()
     if place is None:
         console.print("Fashion-MNIST is not here; `make data` fetches it.")
         return 1

@@ -1,0 +1,35 @@
+"""Networks with dampened weights, from the numerics of `workers.unlearning`."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+
+from torch import Tensor, nn
+
+from workers.unlearning.batches import Batch
+from workers.unlearning.dampening import dampen
+
+# Samples that are handed to the gradient pass at once.
+PART = 256
+
+
+def in_parts(samples: Batch) -> Iterator[Batch]:
+    """The samples as the gradient pass takes them."""
+    return (samples.part(start, start + PART) for start in range(0, len(samples), PART))
+
+
+def dampened_as_published(
+    network: nn.Module,
+    full: Mapping[str, Tensor],
+    forget: Mapping[str, Tensor],
+    *,
+    selection: float,
+) -> nn.Module:
+    """A copy, dampened with λ = 1 and with the importance of all samples as the retained ones'.
+
+    All samples include the n of N that are forgotten, so no forget importance exceeds N/n times
+    theirs: where a tenth is forgotten, α = 10 selects next to nothing.
+    """
+    copy = deepcopy(network)
+    weights = {name: parameter.detach() for name, parameter in copy.named_parameters()}
+    dampen(weights, retain=full, forget=forget, selection=selection, strength=1.0)
+    return copy

@@ -1,0 +1,46 @@
+"""What a network still knows of a task's samples."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.tasks import Task
+from workers.unlearning.membership import entropy_attack, loss_attack
+from workers.unlearning.observation import observe
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Shares in [0, 1]; None where the task has no such samples.
+
+    `retained_test`, `forgotten` and `forgotten_test` are accuracies: on test samples of retained
+    labels, on the training samples to forget, and on test samples of the label to forget.
+    `called_members` is the share of samples to forget that the published attack, which learns from
+    retained and from test samples, takes for training samples. `loss_auc` is the chance that a
+    sample to forget has a lower loss than an unseen one of its label.
+    """
+
+    retained_test: float | None
+    forgotten: float | None
+    forgotten_test: float | None
+    called_members: float | None
+    loss_auc: float | None
+
+
+def measure(network: nn.Module, task: Task) -> Figures:
+    """All figures of a network in evaluation mode."""
+    retained, forgotten, test, unseen = (
+        observe(network, in_parts(samples))
+        for samples in (task.retain, task.forget, task.test, task.unseen)
+    )
+    of_forgotten_label = task.of_forgotten_label.numpy()
+    published = entropy_attack(retained, test, forgotten)
+    by_loss = loss_attack(forgotten, unseen)
+    return Figures(
+        retained_test=test.where(~of_forgotten_label).accuracy,
+        forgotten=forgotten.accuracy,
+        forgotten_test=test.where(of_forgotten_label).accuracy,
+        called_members=published.value if published else None,
+        loss_auc=by_loss.area.value if by_loss else None,
+    )

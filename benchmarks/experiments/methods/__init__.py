@@ -1,0 +1,48 @@
+"""Name → method: how a network is made to forget, one file each.
+
+A method takes a network in evaluation mode, a task and a seed, and returns another network in
+evaluation mode; the one it was given stays as it was. To add one, write its file and one line here.
+
+Hyperparameters are those of the code that the authors of arXiv 2308.07707 published for a ResNet18
+(github.com/if-loops/selective-synaptic-dampening). Where that code does not do what the paper
+says, the paper is followed:
+
+- its retraining gives new weights to layers at the top level of the network only, which in a
+  ResNet18 is the last one: `retrain` starts from scratch;
+- its random task stops with an error, because the strategy assigns to the name of the module that
+  it needs, and its script calls strategies by names that the program refuses;
+- its random task measures forgotten accuracy on the training samples, under the name of test
+  accuracy: here the two are two figures, and there is no test accuracy of a hundred samples.
+
+Epochs are as published, too, where they were chosen for 50 000 training images; with fewer images
+the same epochs are fewer steps, which `bad_teacher` feels most.
+"""
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from benchmarks.experiments.methods.adaptive import adaptive
+from benchmarks.experiments.methods.amnesiac import amnesiac
+from benchmarks.experiments.methods.bad_teacher import bad_teacher
+from benchmarks.experiments.methods.finetune import finetune
+from benchmarks.experiments.methods.label_free import label_free
+from benchmarks.experiments.methods.retrain import retrain
+from benchmarks.experiments.methods.ssd_published import ssd_published
+from benchmarks.experiments.methods.unchanged import unchanged
+from benchmarks.experiments.methods.unsir import unsir
+from benchmarks.experiments.tasks import Task
+
+Method = Callable[[nn.Module, Task, int], nn.Module]
+
+METHODS: Mapping[str, Method] = {
+    "unchanged": unchanged,
+    "retrain": retrain,
+    "finetune": finetune,
+    "amnesiac": amnesiac,
+    "bad_teacher": bad_teacher,
+    "unsir": unsir,
+    "ssd_published": ssd_published,
+    "label_free": label_free,
+    "adaptive": adaptive,
+}

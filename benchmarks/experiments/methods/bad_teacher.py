@@ -1,0 +1,61 @@
+"""Bad teaching (Chundawat et al., arXiv 2205.08096).
+
+A student, at first the network itself, learns what the network says of retained samples, and what
+a network with random weights says of forgotten ones:
+
+    loss(x) = KL(t(x) ‖ s(x)),   t = the random network if x is forgotten, else the network
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.experiments.data import chosen
+from benchmarks.experiments.optimisation import trainable_copy
+from benchmarks.experiments.tasks import Task
+from benchmarks.experiments.training import another
+from workers.unlearning.batches import joined
+
+EPOCHS = 1
+BATCH = 256
+LEARNING_RATE = 1e-4
+# Of the retained samples, so many are shown again.
+RETAINED_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """The network as it was, and one that knows nothing."""
+
+    competent: nn.Module
+    incompetent: nn.Module
+
+    @torch.no_grad()
+    def probabilities(self, inputs: Tensor, forgotten: Tensor) -> Tensor:
+        """What the student is to say, [b, classes]; `forgotten` is a mask."""
+        return torch.where(
+            forgotten[:, None],
+            self.incompetent(inputs).softmax(dim=1),
+            self.competent(inputs).softmax(dim=1),
+        )
+
+
+def bad_teacher(network: nn.Module, task: Task, seed: int) -> nn.Module:
+    """Adam on the forgotten samples and a part of the retained ones."""
+    teachers = Teachers(network, task.recipe.build(another(seed)))
+    retain, forget = task.retain, task.forget
+    shown = torch.randperm(len(retain))[: int(RETAINED_SHARE * len(retain))]
+    samples = joined([forget, chosen(retain, shown)])
+    forgotten = torch.arange(len(samples)) < len(forget)
+    student = trainable_copy(network)
+    optimiser = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)
+    for _ in range(EPOCHS):
+        for rows in torch.split(torch.randperm(len(samples)), BATCH):
+            optimiser.zero_grad()
+            inputs = samples.inputs[rows]
+            target = teachers.probabilities(inputs, forgotten[rows])
+            said = student(inputs).log_softmax(dim=1)
+            torch.autograd.backward(nn.functional.kl_div(said, target, reduction="batchmean"))
+            optimiser.step()
+    return student.eval()

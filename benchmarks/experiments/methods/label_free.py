@@ -1,0 +1,32 @@
+"""Loss-free SSD (LFSSD, arXiv 2402.19308): importance without labels.
+
+The importance of a weight is the mean of |∂‖f(x)‖² / ∂w|. It is taken sample by sample here, not of
+batches. All samples stand for the retained ones, and λ = 1, as in SSD; α is lower where a label is
+a large part of the data, and for random samples.
+"""
+
+from torch import Tensor, nn
+
+from benchmarks.experiments.dampened import dampened_as_published, in_parts
+from benchmarks.experiments.tasks import Kind, Task
+from workers.unlearning import estimators
+from workers.unlearning.batches import Batch
+from workers.unlearning.importances import squared_gradient_sums
+
+SELECTION = {Kind.CLASS: 5.0, Kind.SUBCLASS: 10.0, Kind.RANDOM: 3.5}
+
+
+def label_free(network: nn.Module, task: Task, _seed: int) -> nn.Module:
+    """Dampen; nothing is drawn."""
+    return dampened_as_published(
+        network,
+        importances(network, task.train),
+        importances(network, task.forget),
+        selection=SELECTION[task.kind],
+    )
+
+
+def importances(network: nn.Module, samples: Batch) -> dict[str, Tensor]:
+    """By parameter name, in the precision of the parameters."""
+    sums = squared_gradient_sums(network, in_parts(samples), estimator=estimators.label_free())
+    return {name: (total / len(samples)).float() for name, total in sums.items()}

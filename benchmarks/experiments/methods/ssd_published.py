@@ -1,0 +1,34 @@
+"""Selective Synaptic Dampening as its authors published it (arXiv 2308.07707).
+
+α = 10 and λ = 1; importances are those of batches, and those of all samples stand for the retained
+ones'. Batches are as in the published program: it does not shuffle, and its samples lie label by
+label, the forgotten ones last, unless they were drawn at random.
+"""
+
+import torch
+from torch import nn
+
+from benchmarks.experiments.batch_gradients import squared_batch_gradients
+from benchmarks.experiments.dampened import dampened_as_published
+from benchmarks.experiments.data import chosen
+from benchmarks.experiments.tasks import Kind, Task
+from workers.unlearning.batches import Batch, joined
+
+SELECTION = 10.0
+BATCH = {Kind.CLASS: 64, Kind.SUBCLASS: 64, Kind.RANDOM: 128}
+
+
+def ssd_published(network: nn.Module, task: Task, _seed: int) -> nn.Module:
+    """Dampen; nothing is drawn."""
+    size = BATCH[task.kind]
+    full = squared_batch_gradients(network, in_published_order(task), size)
+    forget = squared_batch_gradients(network, task.forget, size)
+    return dampened_as_published(network, full, forget, selection=SELECTION)
+
+
+def in_published_order(task: Task) -> Batch:
+    """All training samples, the forgotten ones last."""
+    retain = task.retain
+    if task.kind is not Kind.RANDOM:
+        retain = chosen(retain, torch.argsort(task.fine[~task.forgotten], stable=True))
+    return joined([retain, task.forget])

@@ -1,0 +1,94 @@
+"""Networks from scratch, seeded; those that several methods start from are kept on disk."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.experiments.networks import NETWORKS, weight_count
+from demo.training import fit, save
+from workers.tensors import read_tensors
+from workers.unlearning.batches import Batch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which network, and how it is trained."""
+
+    network: str
+    channels: int
+    classes: int
+    epochs: int
+
+    def build(self, seed: int) -> nn.Module:
+        """A network with random weights that `seed` decides, in evaluation mode."""
+        torch.manual_seed(seed)
+        return NETWORKS[self.network].build(self.classes, self.channels)
+
+    def train(self, samples: Batch, seed: int) -> nn.Module:
+        """A network trained from scratch, in evaluation mode."""
+        network = self.build(seed)
+        fit(
+            network,
+            samples.inputs,
+            samples.labels,
+            epochs=self.epochs,
+            learning_rate=NETWORKS[self.network].learning_rate,
+        )
+        return network.eval()
+
+
+def another(seed: int) -> int:
+    """The seed of a network that must not begin with the very weights another began with."""
+    return seed + 1_000_000
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A folder of trained networks, each named by everything that it depends on."""
+
+    folder: Path
+
+    def trained(self, recipe: Recipe, samples: Batch, seed: int) -> nn.Module:
+        """The kept network of this recipe, samples and seed; trained now if there is none."""
+        network = recipe.build(seed)
+        path = self.folder / f"{_key(recipe, network, samples, seed)}.safetensors"
+        if path.exists():
+            network.load_state_dict(read_tensors(path)[0])
+            return network
+        network = recipe.train(samples, seed)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        save(network, temporary)
+        temporary.replace(path)
+        return network
+
+
+def digest(settings: dict[str, Any]) -> str:
+    """A short name for settings, of hexadecimal digits."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def content_digest(samples: Batch) -> str:
+    """SHA-256 of inputs and labels, in hexadecimal."""
+    content = hashlib.sha256()
+    for tensor in (samples.inputs, samples.labels):
+        content.update(tensor.contiguous().numpy().data)
+    return content.hexdigest()
+
+
+def _key(recipe: Recipe, network: nn.Module, samples: Batch, seed: int) -> str:
+    return digest(
+        {
+            **asdict(recipe),
+            "learning_rate": NETWORKS[recipe.network].learning_rate,
+            "weights": weight_count(network),
+            "samples": content_digest(samples),
+            "seed": seed,
+        }
+    )

@@ -1,0 +1,67 @@
+"""Every published method, on little data: that it does what its name says is for the benchmark."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.experiments.methods import METHODS
+from benchmarks.experiments.methods.amnesiac import with_wrong_labels
+from benchmarks.experiments.methods.ssd_published import in_published_order
+from benchmarks.experiments.methods.unsir import unsir
+from benchmarks.experiments.refusals import NotApplicable
+from benchmarks.experiments.tasks import random_samples, whole_class
+from tests.unit.benchmarks.samples import LABELS, RECIPE, data, samples
+
+TASK = whole_class(data(), RECIPE, 3)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    return RECIPE.train(TASK.train, seed=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_returns_another_network_in_evaluation_mode_and_leaves_its_own_alone(
+    network: nn.Module, name: str
+) -> None:
+    before = copy.deepcopy(network.state_dict())
+    other = METHODS[name](network, TASK, 0)
+    assert other is not network
+    assert not any(module.training for module in other.modules())
+    assert not any(module.training for module in network.modules())
+    for key, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[key]), key
+    own = {tensor.data_ptr() for tensor in network.parameters()}
+    assert not own & {tensor.data_ptr() for tensor in other.parameters()}
+
+
+@pytest.mark.parametrize("name", ["amnesiac", "bad_teacher", "retrain"])
+def test_a_method_that_draws_does_the_same_again_from_the_same_seed(
+    network: nn.Module, name: str
+) -> None:
+    first, again = (METHODS[name](network, TASK, 0).state_dict() for _ in range(2))
+    for key, tensor in first.items():
+        assert torch.equal(tensor, again[key]), key
+
+
+def test_wrong_labels_are_any_but_the_right_one() -> None:
+    torch.manual_seed(0)
+    right = samples(1000, seed=0)
+    wrong = with_wrong_labels(right, LABELS)
+    assert not (wrong.labels == right.labels).any()
+    of_first = wrong.labels[right.labels == 0]
+    assert set(of_first.tolist()) == set(range(1, LABELS))
+
+
+def test_noise_is_not_made_against_random_samples(network: nn.Module) -> None:
+    with pytest.raises(NotApplicable):
+        unsir(network, random_samples(data(), RECIPE, 0), 0)
+
+
+def test_the_published_order_is_label_by_label_with_the_forgotten_last() -> None:
+    labels = in_published_order(TASK).labels.tolist()
+    retained = labels[: -len(TASK.forget)]
+    assert retained == sorted(retained)
+    assert set(labels[-len(TASK.forget) :]) == {3}
