@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.experiments.figures import measure
 from benchmarks.experiments.methods import Method
+from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.store import Cell, Store
 from benchmarks.experiments.tasks import Kind, Task
@@ -61,11 +62,13 @@ def measured_now(task: Task, method: Method, networks: Networks, seed: int) -> C
     network = networks.trained(task.recipe, task.train, seed)
     started = time.perf_counter()
     try:
-        forgetful = method(network, task, seed)
+        made = method(network, task, seed)
     except NotApplicable as reason:
         return {"not_applicable": str(reason)}
     seconds = time.perf_counter() - started
-    return {"figures": {**asdict(measure(forgetful, task)), "seconds": seconds}}
+    forgetful = made if isinstance(made, Noted) else Noted(made, {})
+    figures = {**asdict(measure(forgetful.network, task)), "seconds": seconds}
+    return {"figures": figures, "notes": forgetful.notes}
 
 
 def _progress() -> Progress:

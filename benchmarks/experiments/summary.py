@@ -40,7 +40,14 @@ def _of_method(cells: Sequence[Measured]) -> dict[str, Any]:
     reasons = [each.cell["not_applicable"] for each in cells if "not_applicable" in each.cell]
     if reasons:
         return {"not_applicable": reasons[0]}
-    return {figure: _of_figure(figure, cells) for figure in TITLES}
+    return {
+        **{figure: _of_figure(figure, cells) for figure in TITLES},
+        "notes": [
+            {"task": each.task, "seed": each.seed, **each.cell["notes"]}
+            for each in cells
+            if each.cell["notes"]
+        ],
+    }
 
 
 def _of_figure(figure: str, cells: Sequence[Measured]) -> dict[str, Any] | None:
@@ -73,6 +80,11 @@ def show(summary: Summary, console: Console) -> None:
         for method, found in methods.items():
             if "not_applicable" in found:
                 console.print(f"{method} is not applicable: {found['not_applicable']}.")
+            for note in found.get("notes", ()):
+                console.print(
+                    f"{method}, {note['task']}, seed {note['seed']}: {note['decision']} after "
+                    f"{note['candidates']} candidates, {note['request_seconds']:.1f} s"
+                )
 
 
 def _text(figure: str, found: dict[str, Any] | None) -> str:

@@ -33,8 +33,8 @@ class Task:
 
     `train` are all training samples and `fine` their labels in the dataset; `forgotten` is a mask
     over them. `of_forgotten_label` is one over the test samples, empty where no label is forgotten.
-    `unseen` are samples that no network and no other figure has seen, of the labels that the
-    forgotten ones have.
+    `holdout` are samples that no network has seen and no accuracy is measured on, `unseen` those
+    of them that have the labels of the forgotten ones.
     """
 
     kind: Kind
@@ -45,6 +45,7 @@ class Task:
     forgotten: Tensor
     test: Batch
     of_forgotten_label: Tensor
+    holdout: Batch
     unseen: Batch
 
     @property
@@ -85,6 +86,7 @@ def random_samples(data: Data, recipe: Recipe, seed: int) -> Task:
         forgotten=forgotten,
         test=data.test,
         of_forgotten_label=torch.zeros(len(data.test), dtype=torch.bool),
+        holdout=data.unseen,
         unseen=data.unseen,
     )
 
@@ -102,5 +104,6 @@ def _of_label(kind: Kind, data: Data, recipe: Recipe, label: int, *, taught: Ten
         forgotten=data.train.labels == label,
         test=as_taught(data.test),
         of_forgotten_label=data.test.labels == label,
+        holdout=as_taught(data.unseen),
         unseen=as_taught(chosen(data.unseen, data.unseen.labels == label)),
     )

@@ -27,13 +27,15 @@ from benchmarks.experiments.methods.amnesiac import amnesiac
 from benchmarks.experiments.methods.bad_teacher import bad_teacher
 from benchmarks.experiments.methods.finetune import finetune
 from benchmarks.experiments.methods.label_free import label_free
+from benchmarks.experiments.methods.ours import ours
 from benchmarks.experiments.methods.retrain import retrain
 from benchmarks.experiments.methods.ssd_published import ssd_published
 from benchmarks.experiments.methods.unchanged import unchanged
 from benchmarks.experiments.methods.unsir import unsir
+from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.tasks import Task
 
-Method = Callable[[nn.Module, Task, int], nn.Module]
+Method = Callable[[nn.Module, Task, int], nn.Module | Noted]
 
 METHODS: Mapping[str, Method] = {
     "unchanged": unchanged,
@@ -45,4 +47,5 @@ METHODS: Mapping[str, Method] = {
     "ssd_published": ssd_published,
     "label_free": label_free,
     "adaptive": adaptive,
+    "ours": ours,
 }

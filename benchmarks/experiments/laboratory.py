@@ -1,0 +1,152 @@
+"""Forgetting as the service does it, in memory: the same cohorts, search and gate, no database.
+
+What a worker reads from the store and the database is computed here from tensors, once for each
+trained network; every set of forgotten samples is then dampened for from the base.
+"""
+
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.data import chosen
+from models.specifications import AutoMethod, Method, Policy
+from workers.unlearning.batches import Batch, joined
+from workers.unlearning.cohorts import Cohort, form_cohorts
+from workers.unlearning.dampening import Weights
+from workers.unlearning.gate import Bounds, Decision, Gate, decide
+from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
+from workers.unlearning.methods import METHODS
+from workers.unlearning.mixing import Mixer
+from workers.unlearning.observation import Observed, observe
+from workers.unlearning.search import Trial, gentlest_passing, nearest
+from workers.unlearning.verification import Probe
+from workers.unlearning.workbench import Workbench
+
+
+@dataclass(frozen=True, eq=False)
+class Forgotten:
+    """What came of forgetting a set of samples."""
+
+    weights: Weights
+    decision: Decision
+    chosen: Trial
+    trials: list[Trial]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A trained network under management: `train` and `holdout` are its samples.
+
+    Positions of `train` and `holdout` differ, as they do in a dataset.
+    """
+
+    network: nn.Module
+    train: Batch
+    holdout: Batch
+    full: Sums
+    base: Weights
+    # Sums of sets of samples, by the set: only new ones cost a gradient pass.
+    _sums: dict[frozenset[int], Sums] = field(default_factory=dict)
+
+    @classmethod
+    def enrolled(cls, network: nn.Module, train: Batch, holdout: Batch) -> "Subject":
+        """One gradient pass over all training samples."""
+        copy = deepcopy(network)
+        base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
+        return cls(copy, train, holdout, squared_gradient_sums(copy, in_parts(train)), base)
+
+    def forget(
+        self, forgotten: Tensor, *, method: Method | None = None, policy: Policy | None = None
+    ) -> Forgotten:
+        """Forget the training samples that the mask `forgotten` picks, from the base."""
+        method, policy = method or AutoMethod(), policy or Policy()
+        labels = self.train.labels
+        cohorts = form_cohorts(_counts(labels[forgotten]), _counts(labels))
+        probe = self._probe(cohorts, forgotten, policy.probe_size)
+        samples = self._of_probe(probe)
+
+        def look(weights: Weights) -> Observed:
+            self.network.load_state_dict(weights)
+            return observe(self.network, samples)
+
+        gate = Gate(look(self.base), probe, Bounds.of(policy.gate))
+        mixer = Mixer(
+            self.base, self.full, len(labels), lambda cohort: self._of_cohort(cohort, forgotten)
+        )
+        bench = Workbench(gate, mixer, look)
+        METHODS[method.method](method, bench)
+        trials = [tried.trial for tried in bench.ladder]
+        taken = gentlest_passing(trials) or nearest(trials)
+        return Forgotten(
+            weights=mixer.mix(taken.settings).weights,
+            decision=decide(
+                taken.judgement,
+                influenced=gate.influenced_by(labels[forgotten].tolist()),
+                best_effort=policy.gate.on_shortfall == "best_effort",
+            ),
+            chosen=taken,
+            trials=trials,
+        )
+
+    def sums_of(self, rows: Tensor) -> Sums:
+        """Fisher sums of some training samples, by index."""
+        key = frozenset(rows.tolist())
+        if key not in self._sums:
+            self.network.load_state_dict(self.base)
+            samples = chosen(self.train, rows)
+            self._sums[key] = squared_gradient_sums(self.network, in_parts(samples))
+        return self._sums[key]
+
+    def _of_cohort(self, cohort: Cohort, forgotten: Tensor) -> Sums:
+        total = zero_sums(self.network)
+        for label in cohort.labels:
+            rows = (forgotten & (self.train.labels == label)).nonzero().flatten()
+            add_sums(total, self.sums_of(rows))
+        return total
+
+    def _probe(self, cohorts: list[Cohort], forgotten: Tensor, size: int) -> Probe:
+        counts, trained = _counts(self.train.labels[forgotten]), _counts(self.train.labels)
+        positions, labels = self.train.positions, self.train.labels
+
+        def of(cohort: Cohort, among: Tensor, given: Tensor, places: Tensor) -> list[int]:
+            picked = []
+            for label in cohort.labels:
+                share = max(1, round(size * counts[label] / cohort.count))
+                picked += places[among & (given == label)][:share].tolist()
+            return picked
+
+        everything = torch.ones(len(self.holdout), dtype=torch.bool)
+        return Probe(
+            forgotten={each: of(each, forgotten, labels, positions) for each in cohorts},
+            unseen=[
+                position
+                for each in cohorts
+                for position in of(each, everything, self.holdout.labels, self.holdout.positions)
+            ],
+            retained=positions[~forgotten][:size].tolist(),
+            holdout=self.holdout.positions[:size].tolist(),
+            gone=frozenset(label for label, n in counts.items() if n >= trained[label]),
+            num_classes=int(labels.max()) + 1,
+        )
+
+    def _of_probe(self, probe: Probe) -> list[Batch]:
+        wanted = torch.tensor(
+            sorted(
+                {
+                    *(p for positions in probe.forgotten.values() for p in positions),
+                    *probe.unseen,
+                    *probe.retained,
+                    *probe.holdout,
+                }
+            )
+        )
+        everything = joined([self.train, self.holdout])
+        return list(in_parts(chosen(everything, torch.isin(everything.positions, wanted))))
+
+
+def _counts(labels: Tensor) -> dict[int, int]:
+    return dict(Counter(labels.tolist()))
