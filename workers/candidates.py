@@ -7,7 +7,8 @@ candidates is taken is decided here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.errors import ForgetsTooMuch, NothingRetained, ReviewOutdated
+from models.errors import ReviewOutdated
+from models.policies import require_allowed
 from models.records import Phase
 from workers.claims import Approval, Run
 from workers.examination import Examiner
@@ -60,7 +61,7 @@ def tune(
     """
     kept = {**subject.forgotten, **weighed.updated}
     forgotten = {label: sums.count for label, sums in kept.items()}
-    _require_allowed(run, forgotten)
+    require_allowed(sum(forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
     gate = Gate(examiner.look(subject.base), examiner.probe, Bounds.of(run.policy.gate))
     kept_sums = CohortSums(kept, weighed.at_hand, resources)
@@ -116,22 +117,6 @@ class CohortSums:
         if label in self._at_hand:
             return self._at_hand[label]
         return read_on(self._kept[label].artifact, self._resources)
-
-
-def _require_allowed(run: Run, forgotten: Mapping[int, int]) -> None:
-    total, count = sum(run.trained.values()), sum(forgotten.values())
-    if count >= total:
-        raise NothingRetained(
-            f"All {total} training samples would be forgotten, and nothing would be left to "
-            "protect. Retire the network instead."
-        )
-    allowed = run.policy.gate.max_forgotten_share
-    if count > allowed * total:
-        raise ForgetsTooMuch(
-            f"{count} of {total} training samples would be forgotten, which is more than the "
-            f"{100 * allowed:g} % that the policy allows. Retrain the network without them, or "
-            "change the policy."
-        )
 
 
 def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.intervals import Estimate, Z
+from workers.unlearning.intervals import Estimate, Z, mean
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
 
@@ -141,7 +141,7 @@ def _like_unseen(
 
 def zero_retrain_forgetting(
     network: nn.Module, reference: nn.Module, batches: Iterable[Batch]
-) -> float | None:
+) -> Estimate | None:
     """ZRF (arXiv 2201.06640): 1 minus the mean Jensen-Shannon divergence from `reference`.
 
     `reference` is a network of the same architecture with random weights. The divergence is that of
@@ -149,7 +149,7 @@ def zero_retrain_forgetting(
     divided by the number of classes, as it is where the mean is taken over elements. None of no
     samples.
     """
-    total, count = 0.0, 0
+    divergences = [torch.empty(0, dtype=torch.float64)]
     with torch.no_grad():
         for batch in batches:
             ours, theirs = (
@@ -158,9 +158,8 @@ def zero_retrain_forgetting(
             )
             middle = (ours + theirs) / 2
             divergence = (_relative_entropy(ours, middle) + _relative_entropy(theirs, middle)) / 2
-            total += float(divergence.sum())
-            count += len(batch)
-    return 1 - total / count / math.log(2) if count else None
+            divergences.append(divergence.cpu())
+    return mean(1 - torch.cat(divergences).numpy() / math.log(2))
 
 
 def _relative_entropy(of: Tensor, to: Tensor) -> Tensor:
