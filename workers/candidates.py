@@ -22,6 +22,7 @@ from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
 from workers.unlearning.search import gentlest_passing, nearest
 from workers.unlearning.tuning import Setting
+from workers.unlearning.verification import Closeness
 from workers.unlearning.workbench import Tried, Workbench
 from workers.weighing import Weighed
 
@@ -37,8 +38,8 @@ class Tuned:
     ladder: list[Tried]
     rung: int
     mixture: Mixture
-    # All forgotten training samples per label, this run's included.
-    forgotten: dict[int, int]
+    # Cohorts that could not be judged again, and kept their setting.
+    pinned: frozenset[Cohort]
 
     @property
     def chosen(self) -> Tried:
@@ -64,10 +65,18 @@ def tune(
     require_allowed(sum(forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
     gate = Gate(examiner.look(subject.base), examiner.probe, Bounds.of(run.policy.gate))
+    recorded = _recorded(subject, weighed, gate)
     kept_sums = CohortSums(kept, weighed.at_hand, resources)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), kept_sums)
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
-    bench = Workbench(gate, mixer, examiner.look, lambda: tracker.advance(1))
+    bench = Workbench(
+        gate,
+        mixer,
+        examiner.look,
+        lambda: tracker.advance(1),
+        pinned=recorded.pinned,
+        floors=recorded.floors,
+    )
     if run.approval is not None:
         bench.attempt(_approved(run.approval, examiner.cohorts))
     else:
@@ -80,10 +89,38 @@ def tune(
             ladder=bench.ladder,
             rung=trials.index(chosen),
             mixture=mixer.mix(chosen.settings),
-            forgotten=forgotten,
+            pinned=frozenset(recorded.pinned),
         ),
         examiner,
     )
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Settings of the head that must stand, because what they were found by is gone."""
+
+    pinned: dict[Cohort, Setting]
+    floors: dict[Cohort, Setting]
+
+
+def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
+    """Of cohorts whose forgotten samples cannot all be looked at again: they may be deleted by now.
+
+    A cohort that cannot be judged, and of which this run forgets nothing, keeps its setting; others
+    are dampened as much at least.
+    """
+    pinned, floors = {}, {}
+    for cohort, positions in gate.probe.forgotten.items():
+        before = subject.on_record.get(cohort.name)
+        if before is None or len(gate.base.at(positions)) == len(positions):
+            continue
+        setting = Setting(selection=before["alpha"], strength=before["lambda"])
+        undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
+        if undecidable and not set(cohort.labels) & set(weighed.updated):
+            pinned[cohort] = setting
+        else:
+            floors[cohort] = setting
+    return _Recorded(pinned, floors)
 
 
 class CohortSums:

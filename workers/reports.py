@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.records.base import Json
 from workers.candidates import Tuned
+from workers.figures import as_estimate
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.observation import Observed
 from workers.unlearning.verification import Probe
@@ -20,8 +21,7 @@ def details(tuned: Tuned, zero_retrain_forgetting: Mapping[str, Estimate | None]
     probe = tuned.gate.probe
     return {
         "zero_retrain_forgetting": {
-            name: None if estimate is None else dict(estimate.as_json())
-            for name, estimate in zero_retrain_forgetting.items()
+            name: as_estimate(estimate) for name, estimate in zero_retrain_forgetting.items()
         },
         "loss_histograms": {
             "log10_edges": np.linspace(LOWEST, HIGHEST, BINS + 1).round(6).tolist(),

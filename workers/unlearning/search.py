@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Judgement
-from workers.unlearning.tuning import Setting, setting_at
+from workers.unlearning.tuning import Setting, rung_of, setting_at
 from workers.unlearning.verification import Closeness
 
 # Steps between a rung that passes and one that does not, at which it is near enough.
@@ -52,6 +52,8 @@ class _Ladder:
     seed: float
     # Whether the base already treats it like unseen data, so that nothing tells what is enough.
     blind: bool
+    # It must not become gentler than this.
+    floor: float = GENTLEST
     rung: float = 0.0
     # The strongest rung known to be too gentle and the gentlest known to be enough; the strongest
     # that did no damage and the gentlest that did, while nobody else could give way.
@@ -60,6 +62,9 @@ class _Ladder:
     harmless: float = -math.inf
     ceiling: float = math.inf
     step: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.rung = max(self.rung, self.floor)
 
     def note(self, closeness: Closeness, *, damaged: bool) -> None:
         """Learn from a trial at the present rung."""
@@ -89,7 +94,7 @@ class _Ladder:
         if upper - self.too_gentle <= RESOLUTION:
             self.rung = self.enough if self.enough <= upper else self.rung
         elif math.isfinite(upper) and math.isfinite(self.too_gentle):
-            self.rung = (upper + self.too_gentle) / 2
+            self.rung = max(self.floor, (upper + self.too_gentle) / 2)
         elif math.isfinite(upper):
             self._step_from(upper, -1)
         else:
@@ -106,7 +111,7 @@ class _Ladder:
         self.move(damaged=True)
 
     def _step_from(self, start: float, direction: int) -> None:
-        self.rung = min(STRONGEST, max(GENTLEST, start + direction * self.step))
+        self.rung = min(STRONGEST, max(self.floor, start + direction * self.step))
         self.step *= 2
 
 
@@ -115,14 +120,17 @@ def search(
     at_base: Mapping[Cohort, Closeness],
     attempt: Callable[[Mapping[Cohort, Setting]], Trial],
     limits: Limits,
+    floors: Mapping[Cohort, Setting] | None = None,
 ) -> list[Trial]:
     """Try candidates from the seeds' α on; all of them in order.
 
     A cohort that the base already treats like unseen data is dampened at its seed: nothing tells
-    how much would be enough.
+    how much would be enough. One that is in `floors` is never dampened less than that.
     """
     ladders = {
-        cohort: _Ladder(seed, blind=at_base[cohort] is Closeness.ALIKE)
+        cohort: _Ladder(
+            seed, at_base[cohort] is Closeness.ALIKE, _floor(cohort, seed, floors or {})
+        )
         for cohort, seed in seeds.items()
     }
     trials: list[Trial] = []
@@ -137,6 +145,10 @@ def search(
         trials.append(trial)
         _learn(list(ladders.items()), trial.judgement)
     return trials
+
+
+def _floor(cohort: Cohort, seed: float, floors: Mapping[Cohort, Setting]) -> float:
+    return max(GENTLEST, rung_of(floors[cohort], seed)) if cohort in floors else GENTLEST
 
 
 def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
