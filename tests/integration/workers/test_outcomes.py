@@ -16,6 +16,11 @@ from tests.integration.workers.queries import audit_events, outcomes, sample_row
 from tests.integration.workers.test_pipeline import training_ids
 
 
+@pytest.fixture(autouse=True)
+def _default_policy(story: Story) -> None:
+    story.set_policy()
+
+
 def held(story: Story, digits: Digits) -> tuple[uuid.UUID, UnlearningRun]:
     """A request of a class whose run waits for a review, because the policy allows no α."""
     story.set_policy(method={"method": "fixed", "alpha": 1e9})
