@@ -51,7 +51,7 @@ def another(seed: int) -> int:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, and how long its training took when it was trained."""
+    """A network, and the processor's seconds that its training took when it was trained."""
 
     network: nn.Module
     seconds: float
@@ -75,9 +75,9 @@ class Networks:
             weights, metadata = read_tensors(path)
             network.load_state_dict(weights)
             return Trained(network, metadata["seconds"])
-        started = time.perf_counter()
+        started = time.process_time()
         network = recipe.train(samples, seed)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         save_tensors(temporary, network.state_dict(), {"seconds": seconds})
