@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +34,39 @@ def write(name: str, result: dict[str, Any]) -> Path:
     return path
 
 
-def plot_bars(name: str, groups: Mapping[str, Mapping[str, Mapping[str, Any]]], axis: str) -> Path:
-    """Draw each group's `ratio` figures as bars, beside the JSON."""
+@contextmanager
+def panels(name: str, columns: int, *, size: tuple[float, float], rows: int = 1) -> Iterator[Any]:
+    """A picture's panels, [rows, columns] of `size` inches each; written to `picture(name)`."""
     # Only benchmarks draw, and only with their extra installed.
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(groups), figsize=(4 * len(groups), 3.5), squeeze=False)
-    for plot, (title, contenders) in zip(axes[0], groups.items(), strict=True):
-        ratios = {who: found["ratio"] for who, found in contenders.items() if "ratio" in found}
-        bars = plot.barh(list(ratios), list(ratios.values()))
-        plot.bar_label(bars, fmt="%.2f")
-        plot.set_title(title)
-        plot.set_xlabel(axis, fontsize=7)
-        plot.invert_yaxis()
+    width, height = size
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False
+    )
+    yield axes
     figure.tight_layout()
-    path = FOLDER / f"{name}.png"
-    figure.savefig(path, dpi=110)
+    FOLDER.mkdir(exist_ok=True)
+    figure.savefig(picture(name), dpi=110)
     pyplot.close(figure)
-    return path
+
+
+def picture(name: str) -> Path:
+    """Where a result is drawn, beside the JSON."""
+    return FOLDER / f"{name}.png"
+
+
+def plot_bars(name: str, groups: Mapping[str, Mapping[str, Mapping[str, Any]]], axis: str) -> Path:
+    """Draw each group's `ratio` figures as bars."""
+    with panels(name, len(groups), size=(4, 3.5)) as axes:
+        for plot, (title, contenders) in zip(axes[0], groups.items(), strict=True):
+            ratios = {who: found["ratio"] for who, found in contenders.items() if "ratio" in found}
+            bars = plot.barh(list(ratios), list(ratios.values()))
+            plot.bar_label(bars, fmt="%.2f")
+            plot.set_title(title)
+            plot.set_xlabel(axis, fontsize=7)
+            plot.invert_yaxis()
+    return picture(name)

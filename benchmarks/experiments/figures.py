@@ -28,6 +28,33 @@ class Figures:
     loss_auc: float | None
 
 
+@dataclass(frozen=True)
+class Accuracies:
+    """Shares in [0, 1] of test samples of retained labels, and of what is forgotten.
+
+    The latter are test samples of the forgotten label, or where a task has no such label, the
+    training samples to forget.
+    """
+
+    retained: float
+    forgotten: float
+
+    def points_from(self, other: "Accuracies") -> float:
+        """The sum of both differences, in points: 0 for what behaves the same."""
+        retained, forgotten = self.retained - other.retained, self.forgotten - other.forgotten
+        return 100 * (abs(retained) + abs(forgotten))
+
+
+def accuracies(network: nn.Module, task: Task) -> Accuracies:
+    """The two accuracies of a network in evaluation mode; cheaper than all figures."""
+    test, mask = observe(network, in_parts(task.test)), task.of_forgotten_label.numpy()
+    of_label = test.where(mask) if mask.any() else observe(network, in_parts(task.forget))
+    retained, forgotten = test.where(~mask).accuracy, of_label.accuracy
+    if retained is None or forgotten is None:
+        raise ValueError(f"{task.name} has no test samples of a label that is retained")
+    return Accuracies(retained, forgotten)
+
+
 def measure(network: nn.Module, task: Task) -> Figures:
     """All figures of a network in evaluation mode."""
     retained, forgotten, test, unseen = (

@@ -6,7 +6,7 @@ trained network; every set of forgotten samples is then dampened for from the ba
 
 from collections import Counter
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +65,7 @@ class Subject:
         """Forget the training samples that the mask `forgotten` picks, from the base."""
         method, policy = method or AutoMethod(), policy or Policy()
         labels = self.train.labels
-        cohorts = form_cohorts(_counts(labels[forgotten]), _counts(labels))
-        probe = self._probe(cohorts, forgotten, policy.probe_size)
+        probe = self._probe(self.cohorts(forgotten), forgotten, policy.probe_size)
         samples = self._of_probe(probe)
 
         def look(weights: Weights) -> Observed:
@@ -74,9 +73,7 @@ class Subject:
             return observe(self.network, samples)
 
         gate = Gate(look(self.base), probe, Bounds.of(policy.gate))
-        mixer = Mixer(
-            self.base, self.full, len(labels), lambda cohort: self._of_cohort(cohort, forgotten)
-        )
+        mixer = self.mixer(forgotten)
         bench = Workbench(gate, mixer, look)
         METHODS[method.method](method, bench)
         trials = [tried.trial for tried in bench.ladder]
@@ -91,6 +88,21 @@ class Subject:
             chosen=taken,
             trials=trials,
         )
+
+    def cohorts(self, forgotten: Tensor) -> list[Cohort]:
+        """Which of the samples to forget are dampened together."""
+        labels = self.train.labels
+        return form_cohorts(_counts(labels[forgotten]), _counts(labels))
+
+    def mixer(self, forgotten: Tensor) -> Mixer:
+        """What makes candidates, without judging them."""
+        return Mixer(
+            self.base, self.full, len(self.train), lambda each: self._of_cohort(each, forgotten)
+        )
+
+    def afresh(self) -> "Subject":
+        """The same network, whose next request finds no sums of an earlier one."""
+        return replace(self, _sums={})
 
     def sums_of(self, rows: Tensor) -> Sums:
         """Fisher sums of some training samples, by index."""

@@ -1,12 +1,14 @@
 """From tasks and methods to cells: what is kept is skipped, the rest is measured now."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import nn
 
-from benchmarks.experiments.figures import measure
+from benchmarks.experiments.figures import Figures, measure
 from benchmarks.experiments.methods import Method
 from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.refusals import NotApplicable
@@ -14,15 +16,23 @@ from benchmarks.experiments.store import Cell, Store
 from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks
 
+Measure = Callable[[nn.Module, Task], Figures]
+
 
 @dataclass(frozen=True)
-class Measured:
-    """A cell and its place in the table."""
+class Place:
+    """A cell's place in the table."""
 
     kind: Kind
     task: str
     method: str
     seed: int
+
+
+@dataclass(frozen=True)
+class Measured(Place):
+    """A cell and its place in the table."""
+
     cell: Cell
 
 
@@ -31,29 +41,43 @@ def run(
     methods: Mapping[str, Method],
     networks: Networks,
     store: Store,
+    measure: Measure = measure,
 ) -> list[Measured]:
     """Every method on every task of every seed, showing how far it is."""
-    places = [
-        (seed, task, name)
-        for seed, of_seed in tasks.items()
-        for task in of_seed
-        for name in methods
-    ]
+    return fill(
+        [
+            (
+                Place(task.kind, task.name, name, seed),
+                partial(measured_now, task, method, networks, seed, measure),
+            )
+            for seed, of_seed in tasks.items()
+            for task in of_seed
+            for name, method in methods.items()
+        ],
+        store,
+    )
+
+
+def fill(places: Sequence[tuple[Place, Callable[[], Cell]]], store: Store) -> list[Measured]:
+    """Every cell: the kept one, or the one that is measured now, showing how far it is."""
     measured = []
     with _progress() as progress:
         bar = progress.add_task("", total=len(places))
-        for seed, task, name in places:
-            progress.update(bar, description=f"{task.name}, seed {seed}: {name}")
-            cell = store.find(name, task.name, seed)
+        for place, measure_now in places:
+            at = f"{place.task}, seed {place.seed}: {place.method}"
+            progress.update(bar, description=at)
+            cell = store.find(place.method, place.task, place.seed)
             if cell is None:
-                cell = measured_now(task, methods[name], networks, seed)
-                store.keep(name, task.name, seed, cell)
-            measured.append(Measured(task.kind, task.name, name, seed, cell))
+                cell = measure_now()
+                store.keep(place.method, place.task, place.seed, cell)
+            measured.append(Measured(**vars(place), cell=cell))
             progress.advance(bar)
     return measured
 
 
-def measured_now(task: Task, method: Method, networks: Networks, seed: int) -> Cell:
+def measured_now(
+    task: Task, method: Method, networks: Networks, seed: int, measure: Measure
+) -> Cell:
     """Figures and seconds, or why there are none.
 
     The seconds are the method's alone, with all it needs the training set for, and with neither

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import torch
 from torch import nn
 
 from benchmarks.experiments.networks import NETWORKS, weight_count
-from demo.training import fit, save
-from workers.tensors import read_tensors
+from demo.training import fit
+from workers.tensors import read_tensors, save_tensors
 from workers.unlearning.batches import Batch
 
 
@@ -49,6 +50,14 @@ def another(seed: int) -> int:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A network, and the processor's seconds that its training took when it was trained."""
+
+    network: nn.Module
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Networks:
     """A folder of trained networks, each named by everything that it depends on."""
 
@@ -56,17 +65,24 @@ class Networks:
 
     def trained(self, recipe: Recipe, samples: Batch, seed: int) -> nn.Module:
         """The kept network of this recipe, samples and seed; trained now if there is none."""
+        return self.timed(recipe, samples, seed).network
+
+    def timed(self, recipe: Recipe, samples: Batch, seed: int) -> Trained:
+        """The same with the seconds of its training."""
         network = recipe.build(seed)
         path = self.folder / f"{_key(recipe, network, samples, seed)}.safetensors"
         if path.exists():
-            network.load_state_dict(read_tensors(path)[0])
-            return network
+            weights, metadata = read_tensors(path)
+            network.load_state_dict(weights)
+            return Trained(network, metadata["seconds"])
+        started = time.process_time()
         network = recipe.train(samples, seed)
+        seconds = time.process_time() - started
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save(network, temporary)
+        save_tensors(temporary, network.state_dict(), {"seconds": seconds})
         temporary.replace(path)
-        return network
+        return Trained(network, seconds)
 
 
 def digest(settings: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from benchmarks.experiments.tasks import Kind
 
 def cell(task: str, seed: int, value: float) -> Measured:
     figures = {**dict.fromkeys(TITLES, value), "forgotten_test": None}
-    return Measured(Kind.CLASS, task, "retrain", seed, {"figures": figures})
+    return Measured(Kind.CLASS, task, "retrain", seed, {"figures": figures, "notes": {}})
 
 
 def test_labels_are_averaged_within_a_seed_and_seeds_give_the_spread() -> None:

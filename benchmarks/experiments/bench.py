@@ -1,0 +1,127 @@
+"""What the benchmarks on trained networks have in common: options, data, recipe and store."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import fashion_mnist
+from benchmarks.experiments import tasks
+from benchmarks.experiments.data import Data, load
+from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
+from benchmarks.experiments.sources import SOURCES, Source
+from benchmarks.experiments.store import Store
+from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
+
+FOLDER = Path(".data/experiments")
+# Which images train, and which half of the test images is unseen, is the same for all seeds.
+DATA_SEED = 0
+
+
+class NoData(Exception):
+    """The dataset is not here; the message says how it gets here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """`settings` are all that figures depend on, but for seeds and code."""
+
+    source: Source
+    data: Data
+    recipe: Recipe
+    networks: Networks
+    settings: dict[str, Any]
+
+    def store(self, benchmark: str = "") -> Store:
+        """Where a benchmark keeps its cells; that of the paper's table has no name."""
+        names = (benchmark, self.settings["dataset"], self.recipe.network, digest(self.settings))
+        return Store(FOLDER / "cells" / "-".join(filter(None, names)))
+
+    def tasks(
+        self, classes: Sequence[int], subclasses: Sequence[int], seed: int
+    ) -> list[tasks.Task]:
+        """Whole classes, classes within superclasses, and random samples that `seed` draws."""
+        return [
+            *(tasks.whole_class(self.data, self.recipe, label) for label in classes),
+            *(tasks.sub_class(self.data, self.source, self.recipe, label) for label in subclasses),
+            tasks.random_samples(self.data, self.recipe, seed),
+        ]
+
+
+def options(description: str | None, *, images: int, test_images: int) -> argparse.ArgumentParser:
+    """The options that all have; the two numbers are what fits the benchmark's time."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--network", choices=NETWORKS, default="small")
+    parser.add_argument("--dataset", choices=SOURCES, default="fashion-mnist")
+    parser.add_argument("--folder", type=Path, help="where the dataset lies, unless it is fetched")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of training")
+    parser.add_argument("--images", type=int, default=images, help="in training")
+    parser.add_argument("--test-images", type=int, default=test_images, help="half of them unseen")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2, help="1 where cores are shared")
+    parser.add_argument("--name", help="of the result, instead of dataset and network")
+    return parser
+
+
+def task_options(
+    parser: argparse.ArgumentParser, *, classes: Sequence[int], subclasses: Sequence[int]
+) -> None:
+    """Add which labels are forgotten."""
+    parser.add_argument("--classes", type=int, nargs="+", default=classes, help="labels to forget")
+    parser.add_argument(
+        "--subclasses",
+        type=int,
+        nargs="+",
+        default=subclasses,
+        help="the same within superclasses",
+    )
+
+
+def prepare(given: argparse.Namespace) -> Bench:
+    """Read the data that the options ask for, and set the threads.
+
+    Raises:
+        NoData: it is not where the options say.
+
+    """
+    folder = given.folder
+    if given.dataset == "fashion-mnist":
+        folder = folder or fashion_mnist.find()
+    if folder is None:
+        raise NoData(
+            "Fashion-MNIST is not here; `make data` fetches it."
+            if given.dataset == "fashion-mnist"
+            else f"--folder says where {given.dataset} lies, in torchvision's format."
+        )
+    torch.set_num_threads(given.threads)
+    source, network = SOURCES[given.dataset], NETWORKS[given.network]
+    shape = network.shape or Shape(source.channels, source.size)
+    data = load(
+        source,
+        folder,
+        shape,
+        images=given.images,
+        test_images=given.test_images,
+        seed=DATA_SEED,
+    )
+    recipe = Recipe(given.network, shape.channels, source.classes, given.epochs)
+    settings = {
+        "dataset": given.dataset,
+        "images": given.images,
+        "test_images": given.test_images,
+        **asdict(recipe),
+        "learning_rate": network.learning_rate,
+        "weights": weight_count(recipe.build(seed=0)),
+        "samples": content_digest(data.train),
+    }
+    return Bench(source, data, recipe, Networks(FOLDER / "trained"), settings)
+
+
+def result_name(given: argparse.Namespace, benchmark: str) -> str:
+    """How the files of the result are called."""
+    return given.name or f"{benchmark}-{given.dataset}-{given.network}"

@@ -1,0 +1,169 @@
+"""From the cells of a calibration to what it says: how near to retraining, and what was decided."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.experiments.figures import Accuracies
+from benchmarks.experiments.runs import Measured
+from benchmarks.experiments.store import Cell
+from workers.unlearning.gate import Decision
+
+# Points that retained test accuracy may lie below the base's; beyond, the network has collapsed.
+TOLERANCE = 1.0
+# A multiple of a point is no exact binary fraction.
+ROUNDING = 1e-9
+BASE, RETRAINED, GRID = "base", "retrained", "grid"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A candidate of one method, and what the gate decides of it.
+
+    `distance` is from retraining and `fall` is retained accuracy's since the base, both in points.
+    """
+
+    accuracies: Accuracies
+    distance: float
+    fall: float
+    decision: Decision
+    notes: dict[str, Any]
+
+    @property
+    def held(self) -> bool:
+        """Whether a person has to decide, and the base stays in service."""
+        return self.decision is Decision.NEEDS_REVIEW
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it falls too far, published or not."""
+        return self.fall > TOLERANCE + ROUNDING
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether it falls too far and is published all the same."""
+        return self.damaged and not self.held
+
+    def as_json(self) -> dict[str, Any]:
+        """What is written of it."""
+        flags = {name: getattr(self, name) for name in ("held", "damaged", "collapsed")}
+        return {**asdict(self), **flags}
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The setting of the grid that comes nearest to retraining."""
+
+    selection: float
+    strength: float
+    accuracies: Accuracies
+    distance: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One task from one seed's base."""
+
+    kind: str
+    task: str
+    seed: int
+    base: Accuracies
+    retrained: Accuracies
+    retraining_seconds: float
+    outcomes: dict[str, Outcome]
+    optimum: Optimum | None
+
+    def behind(self, method: str) -> float | None:
+        """How many points farther than the grid's optimum the method's candidate is."""
+        return self.outcomes[method].distance - self.optimum.distance if self.optimum else None
+
+    def cost(self, method: str) -> float:
+        """A request's seconds as a share of those of retraining."""
+        seconds: float = self.outcomes[method].notes["request_seconds"]
+        return seconds / self.retraining_seconds
+
+    def as_json(self) -> dict[str, Any]:
+        """What is written of it."""
+        outcomes = {
+            method: {
+                **outcome.as_json(),
+                "behind_optimum": self.behind(method),
+                "share_of_retraining_seconds": self.cost(method),
+            }
+            for method, outcome in self.outcomes.items()
+        }
+        return {**asdict(self), "outcomes": outcomes}
+
+
+def runs_of(measured: Iterable[Measured]) -> list[Run]:
+    """One for each task and seed, in their order."""
+    grouped: dict[tuple[str, str, int], dict[str, Cell]] = defaultdict(dict)
+    for each in measured:
+        grouped[each.kind.value, each.task, each.seed][each.method] = each.cell
+    return [_run(*place, cells) for place, cells in grouped.items()]
+
+
+def _run(kind: str, task: str, seed: int, cells: Mapping[str, Cell]) -> Run:
+    base, retrained = accuracies_of(cells[BASE]), accuracies_of(cells[RETRAINED])
+
+    def outcome(cell: Cell) -> Outcome:
+        mine = accuracies_of(cell)
+        return Outcome(
+            accuracies=mine,
+            distance=mine.points_from(retrained),
+            fall=100 * (base.retained - mine.retained),
+            decision=Decision(cell["notes"]["decision"]),
+            notes=cell["notes"],
+        )
+
+    return Run(
+        kind=kind,
+        task=task,
+        seed=seed,
+        base=base,
+        retrained=retrained,
+        retraining_seconds=cells[RETRAINED]["seconds"],
+        outcomes={name: outcome(cell) for name, cell in cells.items() if "notes" in cell},
+        optimum=_optimum(cells[GRID], retrained) if GRID in cells else None,
+    )
+
+
+def _optimum(cell: Cell, retrained: Accuracies) -> Optimum:
+    optima = [
+        Optimum(point["alpha"], point["lambda"], mine, mine.points_from(retrained))
+        for point in cell["points"]
+        for mine in [accuracies_of(point)]
+    ]
+    # Of settings that come equally near, the gentlest.
+    return min(optima, key=lambda each: (each.distance, -each.selection, -each.strength))
+
+
+def accuracies_of(cell: Cell) -> Accuracies:
+    """Those that a cell holds."""
+    return Accuracies(cell["retained"], cell["forgotten"])
+
+
+def summarise(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
+    """Of each method over all runs: counts, and the worst of what it came to."""
+    runs = list(runs)
+    return {method: _of_method(method, runs) for method in runs[0].outcomes}
+
+
+def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
+    outcomes = [run.outcomes[method] for run in runs]
+    behind = [points for run in runs if (points := run.behind(method)) is not None]
+    return {
+        "runs": len(outcomes),
+        "collapsed": sum(each.collapsed for each in outcomes),
+        "held": sum(each.held for each in outcomes),
+        "damaged": sum(each.damaged for each in outcomes),
+        "worst_distance": max(each.distance for each in outcomes),
+        "worst_distance_published": max(
+            (each.distance for each in outcomes if not each.held), default=None
+        ),
+        "grid_runs": len(behind),
+        "within_a_point_of_the_optimum": sum(points <= 1 + ROUNDING for points in behind),
+        "farthest_behind_the_optimum": max(behind, default=None),
+        "largest_share_of_retraining_seconds": max(run.cost(method) for run in runs),
+    }

@@ -1,0 +1,63 @@
+"""Networks under management, each enrolled once for all tasks of its recipe and seed."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.experiments.laboratory import Forgotten, Subject
+from benchmarks.experiments.tasks import Task
+from benchmarks.experiments.training import Networks, Recipe
+from models.specifications import AdaptiveMethod, Method
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came of a deletion request, and the processor's seconds without enrolment's."""
+
+    found: Forgotten
+    seconds: float
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What is worth keeping of it."""
+        chosen = self.found.chosen
+        return {
+            "decision": self.found.decision.value,
+            "candidates": len(self.found.trials),
+            "request_seconds": self.seconds,
+            "settings": {
+                cohort.name: {"alpha": setting.selection, "lambda": setting.strength}
+                for cohort, setting in chosen.settings.items()
+            },
+            "reasons": [
+                *chosen.judgement.damage,
+                *chosen.judgement.shortfalls,
+                *chosen.judgement.undecided,
+            ],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Subjects:
+    """All tasks of one recipe must have the same training samples."""
+
+    networks: Networks
+    _enrolled: dict[tuple[Recipe, int], Subject] = field(default_factory=dict)
+
+    def of(self, task: Task, seed: int) -> Subject:
+        """The network that `seed` trains for the task, as if nothing had been forgotten yet."""
+        key = (task.recipe, seed)
+        if key not in self._enrolled:
+            network = self.networks.trained(task.recipe, task.train, seed)
+            subject = Subject.enrolled(network, task.train, task.holdout)
+            # Loops are compiled when they are first used; in a service, long before a request.
+            subject.forget(task.forgotten, method=AdaptiveMethod(method="adaptive"))
+            self._enrolled[key] = subject
+        return self._enrolled[key].afresh()
+
+    def request(self, task: Task, seed: int, method: Method) -> Request:
+        """Forget what the task says, by a method of the product."""
+        subject = self.of(task, seed)
+        started = time.process_time()
+        found = subject.forget(task.forgotten, method=method)
+        return Request(found, time.process_time() - started)
