@@ -8,10 +8,14 @@ from models import specifications
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import Closeness, Probe, Rule, Standing, standing_of
-
-# Shares of small counts are no exact binary fractions; 99 % − 97 % must not be more than 2 points.
-ROUNDING = 1e-9
+from workers.unlearning.verification import (
+    ROUNDING,
+    Closeness,
+    Probe,
+    Rule,
+    Standing,
+    standing_of,
+)
 
 
 @dataclass(frozen=True)
@@ -185,11 +189,15 @@ def _damage(base: Observed, candidate: Observed, probe: Probe, bounds: Bounds) -
     reasons = []
     if retained is not None and retained.over(bounds.retained_fall):
         reasons.append(_too_far("the retained probe", retained, bounds.retained_fall))
-    worst = max(by_label.items(), key=lambda item: item[1].points, default=None)
     # A few samples of a label do not tell how it fares.
-    if worst and worst[1].count >= bounds.min_probe and worst[1].over(bounds.class_fall):
-        what = f"retained samples of label {worst[0]}"
-        reasons.append(_too_far(what, worst[1], bounds.class_fall))
+    too_far = {
+        label: fall
+        for label, fall in by_label.items()
+        if fall.count >= bounds.min_probe and fall.over(bounds.class_fall)
+    }
+    if too_far:
+        worst, fall = max(too_far.items(), key=lambda item: item[1].points)
+        reasons.append(_too_far(f"retained samples of label {worst}", fall, bounds.class_fall))
     if holdout is not None and holdout.over(bounds.holdout_fall):
         what = "unseen samples of the labels that are still retained"
         reasons.append(_too_far(what, holdout, bounds.holdout_fall))
