@@ -157,6 +157,19 @@ def test_exactly_one_per_cent_of_unseen_samples_may_be_taken_for_members(
         assert found.true_positives.value == share
 
 
+@pytest.mark.parametrize(("taken", "value"), [(9, 1.0), (10, 1.0), (11, 0.0)])
+def test_unseen_samples_of_a_label_weigh_together_as_much_as_the_forgotten_ones(
+    taken: int, value: float
+) -> None:
+    # A tenth of the forgotten are of label 1, so ten unseen samples of its hundred are 1 %.
+    forgotten = seen([0] * 9 + [1], taken - 0.5)
+    unseen = seen([0] * 50 + [1] * 100, [200.0] * 50 + list(range(100)))
+    found = loss_attack(forgotten, unseen)
+    assert found is not None
+    assert found.true_positives is not None
+    assert found.true_positives.value == value
+
+
 def test_fewer_than_a_hundred_unseen_samples_have_no_hundredth() -> None:
     for count, known in ((99, False), (100, True)):
         found = loss_attack(seen([0]), seen([0] * count))

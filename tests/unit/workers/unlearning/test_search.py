@@ -193,6 +193,21 @@ def test_a_cohort_that_slips_because_of_another_one_is_dampened_further() -> Non
     assert 2.8 <= second <= 2.8 + RESOLUTION
 
 
+def test_a_cohort_that_passes_where_it_did_not_before_may_be_dampened_less() -> None:
+    # The first is familiar at its seed while the second damages; once that is gentler, it is not.
+    world = World(
+        (0.5, -5.0),
+        costs=(0.0, 1.0),
+        bearable=0.8,
+        influence=lambda rungs: (-2.7 if rungs[1] < -0.5 else 0.0, 0.0),
+    )
+    chosen = gentlest_passing(world.search())
+    assert chosen is not None
+    first, second = rungs_of(chosen.settings)
+    assert -2.2 <= first <= -2.2 + RESOLUTION
+    assert -5.0 <= second <= -5.0 + RESOLUTION
+
+
 @given(
     st.lists(st.integers(-400, 500).map(lambda n: n / 100), min_size=2, max_size=4),
     st.sampled_from([0.3, 0.6, 0.8]),

@@ -192,6 +192,12 @@ def test_where_there_are_too_few_unseen_samples_the_forgotten_ones_tell() -> Non
     assert (standing.closeness, standing.recognised_on) == (Closeness.FAMILIAR, "unseen")
 
 
+def test_unseen_samples_of_other_labels_say_nothing_of_a_label_that_is_gone() -> None:
+    unseen = together(hits(0, 29, 29, UNSEEN), hits(1, 50, 50, UNSEEN + 29))
+    standing = stands(hits(0, 0, 50), unseen, gone=True)
+    assert (standing.closeness, standing.recognised_on) == (Closeness.ALIKE, "forgotten")
+
+
 def test_too_few_of_both_decide_nothing() -> None:
     standing = stands(hits(0, 0, 29), hits(0, 0, 29, UNSEEN), gone=True)
     assert (standing.closeness, standing.distance) == (Closeness.UNDECIDABLE, None)
