@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import Probe
-
-# Shares of small counts are no exact binary fractions; 99 % − 97 % must not be more than 2 points.
-ROUNDING = 1e-9
+from workers.unlearning.verification import ROUNDING, Probe
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,9 @@ class Falls:
     by_label: dict[int, Fall]
     holdout: Fall | None
 
-    def worst_label(self, at_least: int = 1) -> tuple[int, Fall] | None:
-        """The label that fell furthest, of those with so many samples."""
-        told = [item for item in self.by_label.items() if item[1].count >= at_least]
-        return max(told, key=lambda item: item[1].points, default=None)
+    def worst_label(self) -> tuple[int, Fall] | None:
+        """The label that fell furthest."""
+        return max(self.by_label.items(), key=lambda item: item[1].points, default=None)
 
     def reasons(
         self, *, retained: float, one_label: float, holdout: float, min_probe: int
@@ -53,9 +49,14 @@ class Falls:
         """
         if self.retained is not None and self.retained.over(retained):
             yield _too_far("the retained probe", self.retained, retained)
-        worst = self.worst_label(at_least=min_probe)
-        if worst is not None and worst[1].over(one_label):
-            yield _too_far(f"retained samples of label {worst[0]}", worst[1], one_label)
+        too_far = {
+            label: fall
+            for label, fall in self.by_label.items()
+            if fall.count >= min_probe and fall.over(one_label)
+        }
+        if too_far:
+            label, fall = max(too_far.items(), key=lambda item: item[1].points)
+            yield _too_far(f"retained samples of label {label}", fall, one_label)
         if self.holdout is not None and self.holdout.over(holdout):
             what = "unseen samples of the labels that are still retained"
             yield _too_far(what, self.holdout, holdout)

@@ -92,7 +92,8 @@ class _Ladder:
         if self.blind or (damaged and self.rung < upper):
             return
         if upper - self.too_gentle <= RESOLUTION:
-            self.rung = self.enough if self.enough <= upper else self.rung
+            # A ceiling is where it damaged: what is near enough lies below.
+            self.rung = self.enough if self.enough <= upper else self.too_gentle
         elif math.isfinite(upper) and math.isfinite(self.too_gentle):
             self.rung = max(self.floor, (upper + self.too_gentle) / 2)
         elif math.isfinite(upper):

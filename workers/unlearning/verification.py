@@ -25,6 +25,8 @@ from workers.unlearning.observation import Observed
 # A label that is forgotten whole may be recognised this much of what chance would recognise. A
 # retrained network gives it to nobody; the rest of chance is left to the error of measuring.
 OF_CHANCE = 0.2
+# Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,10 @@ def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) ->
     if recognised is None or recognised.count < min_probe:
         return _NOTHING
     bound = OF_CHANCE / num_classes
-    distance = max(0.0, recognised.value - bound)
-    return (Closeness.FAMILIAR if distance else Closeness.ALIKE), distance, bound
+    beyond = recognised.value - bound
+    if beyond <= ROUNDING:
+        return Closeness.ALIKE, 0.0, bound
+    return Closeness.FAMILIAR, beyond, bound
 
 
 def _like_unseen(
@@ -132,7 +136,7 @@ def _like_unseen(
         return _NOTHING
     bound = max(membership, errors * attack.area.error_towards(0.5))
     beyond = abs(attack.advantage) - bound
-    if beyond <= 0:
+    if beyond <= ROUNDING:
         return Closeness.ALIKE, 0.0, bound
     if attack.advantage > 0:
         return Closeness.FAMILIAR, beyond, bound
@@ -147,7 +151,7 @@ def zero_retrain_forgetting(
     `reference` is a network of the same architecture with random weights. The divergence is that of
     each sample's two predictions, in units of ln 2, so 1 means that they are the same; it is *not*
     divided by the number of classes, as it is where the mean is taken over elements. None of no
-    samples.
+    samples; not a number where predictions are none.
     """
     divergences = [torch.empty(0, dtype=torch.float64)]
     with torch.no_grad():
