@@ -106,7 +106,7 @@ def _setting(trial: Trial, cohort: Cohort) -> Json:
 def _rung(tried: Tried, tuned: Tuned) -> Json:
     trial, judgement = tried.trial, tried.trial.judgement
     found = falls(tuned.gate.base, tried.seen, tuned.gate.probe)
-    worst = found.worst_label()
+    worst = found.worst_label(min_probe=tuned.gate.bounds.min_probe)
     return {
         "settings": {cohort.name: _setting(trial, cohort) for cohort in trial.settings},
         "passes": judgement.passes,

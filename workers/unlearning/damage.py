@@ -36,9 +36,10 @@ class Falls:
     by_label: dict[int, Fall]
     holdout: Fall | None
 
-    def worst_label(self) -> tuple[int, Fall] | None:
-        """The label that fell furthest."""
-        return max(self.by_label.items(), key=lambda item: item[1].points, default=None)
+    def worst_label(self, *, min_probe: int) -> tuple[int, Fall] | None:
+        """The label that fell furthest, of those with so many samples in the probe."""
+        told = [item for item in self.by_label.items() if item[1].count >= min_probe]
+        return max(told, key=lambda item: item[1].points, default=None)
 
     def reasons(
         self, *, retained: float, one_label: float, holdout: float, min_probe: int

@@ -66,6 +66,11 @@ class _Ladder:
     def __post_init__(self) -> None:
         self.rung = max(self.rung, self.floor)
 
+    @property
+    def can_retreat(self) -> bool:
+        """Whether there is a gentler rung."""
+        return self.rung > self.floor
+
     def note(self, closeness: Closeness, *, damaged: bool) -> None:
         """Learn from a trial at the present rung."""
         if not damaged:
@@ -159,7 +164,9 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
         ladder.note(judgement.standings[cohort].closeness, damaged=damaged)
         ladder.move(damaged=damaged)
     if damaged and before == [ladder.rung for _, ladder in ladders]:
-        for _, ladder in ladders:
+        # What was dampened as a precaution only gives way before what has something to forget.
+        precautions = [ladder for _, ladder in ladders if ladder.blind and ladder.can_retreat]
+        for ladder in precautions or [ladder for _, ladder in ladders]:
             ladder.retreat()
 
 

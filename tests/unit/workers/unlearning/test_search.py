@@ -372,3 +372,13 @@ def test_a_cohort_with_a_floor_is_never_dampened_less() -> None:
     assert trials
     for trial in trials:
         assert trial.settings[cohort].selection <= floor.selection * (1 + 1e-9)
+
+
+def test_what_is_dampened_as_a_precaution_gives_way_first() -> None:
+    # The first has something to forget and costs nothing; the second costs too much at its seed.
+    world = World(needs=(0.7, -math.inf), costs=(0.0, 1.0), bearable=0.9)
+    first, second = world.seeds
+    at_base = {first: Closeness.FAMILIAR, second: Closeness.ALIKE}
+    taken = gentlest_passing(world.search(at_base=at_base))
+    assert taken is not None
+    assert rungs_of(taken.settings)[0] == pytest.approx(1.0)
