@@ -63,6 +63,7 @@ def as_standing(found: Standing) -> Json:
         "closeness": found.closeness.value,
         "distance": found.distance,
         "bound": found.bound,
+        "accepted": found.accepted,
         "accuracy": as_estimate(found.accuracy),
         "recognised": as_estimate(found.recognised),
         "recognised_on": found.recognised_on,

@@ -15,7 +15,6 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, falls
 from workers.unlearning.gate import decide
 from workers.unlearning.search import Trial
-from workers.unlearning.verification import Closeness
 from workers.unlearning.workbench import Tried
 
 UNDECIDABLE = "undecidable"
@@ -74,7 +73,7 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
         state=state,
         document=document,
         short={
-            label: standing.closeness is not Closeness.ALIKE
+            label: not standing.accepted
             for cohort, standing in judgement.standings.items()
             if cohort not in tuned.pinned
             for label in cohort.labels

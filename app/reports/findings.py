@@ -99,6 +99,8 @@ def cohorts(verdict: Json) -> list[CohortFinding]:
 
 def _standing(rule: str, standing: Json) -> Standing:
     sign, said = _STANDINGS[rule, standing["closeness"]]
+    if standing["accepted"] and standing["closeness"] != "alike":
+        sign, said = "✓", "recognised no more than by chance"
     attack = standing["attack"]
     return Standing(
         figure=read_estimate(

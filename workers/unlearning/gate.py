@@ -128,7 +128,7 @@ class Gate:
             shortfalls=[
                 _shortfall(cohort, standing, self.probe)
                 for cohort, standing in standings.items()
-                if standing.closeness in (Closeness.FAMILIAR, Closeness.CONSPICUOUS)
+                if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
             ],
             undecided=[
                 _undecided(cohort, standing, self.bounds)

@@ -171,9 +171,12 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
 
 
 def gentlest_passing(trials: list[Trial]) -> Trial | None:
-    """The candidate that changes the weights least among those that pass; None if none does."""
+    """Of the candidates that pass, the one that changes the weights least; None if none passes.
+
+    If they only pass because what is left is accepted, the one that leaves least.
+    """
     passing = [trial for trial in trials if trial.judgement.passes]
-    return min(passing, key=lambda trial: trial.change, default=None)
+    return min(passing, key=lambda trial: (trial.judgement.distance, trial.change), default=None)
 
 
 def nearest(trials: list[Trial]) -> Trial:

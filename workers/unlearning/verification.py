@@ -22,8 +22,8 @@ from workers.unlearning.intervals import Estimate, Z, mean
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
 
-# A label that is forgotten whole may be recognised this much of what chance would recognise. A
-# retrained network gives it to nobody; the rest of chance is left to the error of measuring.
+# Of a label that is forgotten whole, this much of what chance would recognise is aimed at: a
+# retrained network recognises nobody. Up to chance itself is accepted, where no more can be had.
 OF_CHANCE = 0.2
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
 ROUNDING = 1e-9
@@ -78,6 +78,8 @@ class Standing:
     closeness: Closeness
     distance: float | None
     bound: float | None
+    # Whether it may be called forgotten: alike, or recognised no more than by chance.
+    accepted: bool
     accuracy: Estimate | None
     attack: LossAttack | None
     # Where the label is forgotten whole: on unseen samples of it, or on forgotten ones.
@@ -114,9 +116,9 @@ def standing_of(
     return Standing(rule, *reading, forgotten.accuracy_estimate, attack, recognised, on)
 
 
-# Closeness, distance and bound.
-_Reading = tuple[Closeness, float | None, float | None]
-_NOTHING = (Closeness.UNDECIDABLE, None, None)
+# Closeness, distance, bound, and whether that is accepted.
+_Reading = tuple[Closeness, float | None, float | None, bool]
+_NOTHING = (Closeness.UNDECIDABLE, None, None, False)
 
 
 def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) -> _Reading:
@@ -125,8 +127,8 @@ def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) ->
     bound = OF_CHANCE / num_classes
     beyond = recognised.value - bound
     if beyond <= ROUNDING:
-        return Closeness.ALIKE, 0.0, bound
-    return Closeness.FAMILIAR, beyond, bound
+        return Closeness.ALIKE, 0.0, bound, True
+    return Closeness.FAMILIAR, beyond, bound, recognised.value <= 1 / num_classes + ROUNDING
 
 
 def _like_unseen(
@@ -137,10 +139,10 @@ def _like_unseen(
     bound = max(membership, errors * attack.area.error_towards(0.5))
     beyond = abs(attack.advantage) - bound
     if beyond <= ROUNDING:
-        return Closeness.ALIKE, 0.0, bound
+        return Closeness.ALIKE, 0.0, bound, True
     if attack.advantage > 0:
-        return Closeness.FAMILIAR, beyond, bound
-    return Closeness.CONSPICUOUS, -beyond, bound
+        return Closeness.FAMILIAR, beyond, bound, False
+    return Closeness.CONSPICUOUS, -beyond, bound, False
 
 
 def zero_retrain_forgetting(

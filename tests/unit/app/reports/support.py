@@ -42,6 +42,7 @@ def standing(area: float, recognised: float | None = None) -> Json:
         "recognised": None if recognised is None else estimate(recognised),
         "recognised_on": None if recognised is None else "unseen",
         "bound": 0.02,
+        "accepted": near,
     }
 
 
@@ -182,6 +183,7 @@ def without_figures(report: Json) -> Json:
         "recognised": None,
         "recognised_on": None,
         "bound": None,
+        "accepted": False,
     }
     for cohort in verdict["cohorts"]:
         cohort.update(base=unknown, candidate=unknown)

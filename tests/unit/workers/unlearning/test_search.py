@@ -96,7 +96,8 @@ def standing(distance: float | None) -> Standing:
         closeness = Closeness.FAMILIAR if distance > 0 else Closeness.CONSPICUOUS
     else:
         closeness = Closeness.ALIKE
-    return Standing(Rule.LIKE_UNSEEN, closeness, distance, 0.02, None, None, None, None)
+    alike = closeness is Closeness.ALIKE
+    return Standing(Rule.LIKE_UNSEEN, closeness, distance, 0.02, alike, None, None, None, None)
 
 
 def rungs_of(settings: Mapping[Cohort, Setting]) -> Rungs:
