@@ -40,16 +40,16 @@ def run(
         for name in methods
     ]
     measured = []
-    with _progress() as progress:
-        bar = progress.add_task("", total=len(places))
+    with progress() as shown:
+        bar = shown.add_task("", total=len(places))
         for seed, task, name in places:
-            progress.update(bar, description=f"{task.name}, seed {seed}: {name}")
+            shown.update(bar, description=f"{task.name}, seed {seed}: {name}")
             cell = store.find(name, task.name, seed)
             if cell is None:
                 cell = measured_now(task, methods[name], networks, seed)
                 store.keep(name, task.name, seed, cell)
             measured.append(Measured(task.kind, task.name, name, seed, cell))
-            progress.advance(bar)
+            shown.advance(bar)
     return measured
 
 
@@ -71,7 +71,8 @@ def measured_now(task: Task, method: Method, networks: Networks, seed: int) -> C
     return {"figures": figures, "notes": forgetful.notes}
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
+    """What is being measured, how many cells there are and how long it has taken."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     )
