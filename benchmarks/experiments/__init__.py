@@ -7,5 +7,7 @@
     figures                     what a network still knows
     store, runs, summary, plot  from cells to a table
 
-`python -m benchmarks.paper` runs the table.
+    sequences                   requests one after another
+
+`python -m benchmarks.paper` runs the table, `python -m benchmarks.sequential` the sequences.
 """
