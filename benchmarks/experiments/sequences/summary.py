@@ -26,7 +26,7 @@ HEADINGS = {
     "retained_test": "retained",
     "forgotten": "forgotten",
     "loss_auc": "AUC",
-    "seconds": "seconds",
+    "seconds": "s",
 }
 # Columns of the printed table, as many as fit a terminal: a figure after so many requests.
 COLUMNS = (
