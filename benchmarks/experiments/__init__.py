@@ -10,4 +10,5 @@ figures                     what a network still knows
 bench, store, runs          common options; cells that outlive an interrupted run
 summary, plot               from cells to the table of `benchmarks.paper`
 outcomes, calibration_report   the same for `benchmarks.calibration`
+sequences                   requests one after another, for `benchmarks.sequential`
 """
