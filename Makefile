@@ -52,6 +52,7 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.forgetting
 	$(BIN)/python -m benchmarks.paper
 	$(BIN)/python -m benchmarks.calibration
+	$(BIN)/python -m benchmarks.fraction
 
 data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.
 	benchmarks/fetch_fashion_mnist
