@@ -24,11 +24,11 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks import results
 from benchmarks.experiments import bench, fraction_report, runs, summary
-from benchmarks.experiments.dampened import dampened_as_published
+from benchmarks.experiments.dampened import dampened_as_published, importances
 from benchmarks.experiments.figures import measure_without_retained
 from benchmarks.experiments.fractions import at_random, by_class
 from benchmarks.experiments.methods.unchanged import unchanged
@@ -37,7 +37,6 @@ from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import another
 from models.specifications import AdaptiveMethod, AutoMethod, Method
-from workers.unlearning.importances import Sums
 from workers.unlearning.verification import change_of_weights
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -102,15 +101,11 @@ def _published(subjects: Subjects, network: nn.Module, task: Task, seed: int) ->
     rows = task.forgotten.nonzero().flatten()
     dampened = dampened_as_published(
         network,
-        _importances(subject.full, len(task.train)),
-        _importances(subject.sums_of(rows), len(rows)),
+        importances(subject.full, len(task.train)),
+        importances(subject.sums_of(rows), len(rows)),
         selection=PUBLISHED_SELECTION,
     )
     return Noted(dampened, {"dampened": dampened_share(network, dampened)})
-
-
-def _importances(sums: Sums, count: int) -> Mapping[str, Tensor]:
-    return {name: (total / count).float() for name, total in sums.items()}
 
 
 def dampened_share(base: nn.Module, candidate: nn.Module) -> float:
