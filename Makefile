@@ -54,6 +54,7 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.fraction
 	$(BIN)/python -m benchmarks.specialisation
+	$(BIN)/python -m benchmarks.sequential
 
 data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.
 	benchmarks/fetch_fashion_mnist

@@ -25,17 +25,21 @@ from models.audit.events import Event
 from models.database import Database
 from models.doorbell import Doorbell, Job
 from models.errors import IdempotencyKeyReused, ModelNotActive, TooManySamples
+from models.policies import require_allowed
 from models.records import (
     DeletionItem,
     DeletionRequest,
     ModelState,
     Outcome,
     RegisteredModel,
+    RequestMode,
     RequestState,
     Sample,
+    Split,
 )
 from models.registry import find_model
 from models.settings import Settings
+from models.specifications import Policy
 
 
 def accept(
@@ -48,7 +52,8 @@ def accept(
 ) -> AcceptedRequest:
     """Take responsibility for a request, or raise and change nothing.
 
-    Raises `TooManySamples`, `UnknownModel`, `ModelNotActive`, `IdempotencyKeyReused`.
+    Raises `TooManySamples`, `UnknownModel`, `ModelNotActive`, `IdempotencyKeyReused`,
+    `ForgetsTooMuch`, `NothingRetained`.
     """
     if len(new.sample_ids) > settings.max_inline_ids:
         raise TooManySamples(
@@ -66,6 +71,7 @@ def accept(
         request, first = _insert_or_find(session, new, digest, idempotency_key, principal, model)
         if first:
             _fill(session, request, new, principal)
+            _require_allowed(session, model, request)
     answer = _answer(request, model)
     if first and answer.status == "pending":
         doorbell.ring(Job.UNLEARN, model.id)
@@ -134,6 +140,38 @@ def _fill(
         model_id=request.model_id,
         request_id=request.id,
         details={"items": len(distinct), "counts": request.accepted_counts},
+    )
+
+
+def _require_allowed(session: Session, model: RegisteredModel, request: DeletionRequest) -> None:
+    """Raise if this request, with all that is forgotten or waits, is more than may be forgotten.
+
+    A run checks it again, by the policy it finds then; this is to say so while somebody listens.
+    """
+    assert model.label_counts is not None
+    in_training = (Sample.model_id == model.id, Sample.split == Split.TRAIN)
+    forgotten = session.scalar(
+        select(func.count()).where(*in_training, Sample.forgotten_version.is_not(None))
+    )
+    asked = (
+        select(func.count(Sample.sample_id.distinct()))
+        .join(
+            DeletionItem,
+            (DeletionItem.model_id == Sample.model_id)
+            & (DeletionItem.sample_id == Sample.sample_id),
+        )
+        .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
+        .where(
+            *in_training,
+            Sample.forgotten_version.is_(None),
+            DeletionItem.outcome == Outcome.PENDING,
+            (DeletionRequest.mode == RequestMode.DELETE) | (DeletionRequest.id == request.id),
+        )
+    )
+    require_allowed(
+        (forgotten or 0) + (session.scalar(asked) or 0),
+        sum(model.label_counts["train"].values()),
+        Policy.model_validate(model.policy).gate,
     )
 
 

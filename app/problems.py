@@ -39,6 +39,8 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "idempotency-key-reused": (422, "The Idempotency-Key belongs to another body"),
     "unknown-rung": (422, "The ladder has no such rung"),
     "invalid-policy": (422, "Not a policy that this registered model can have"),
+    "forgets-too-much": (422, "More than the policy allows to forget"),
+    "nothing-retained": (422, "Nothing would be retained"),
     "too-many-samples": (422, "Too many sample IDs in one request"),
     "invalid-request": (422, "The request does not have the form it must have"),
     "internal-error": (500, "The service failed"),

@@ -1,4 +1,4 @@
-"""Changing a registered model's policy: a merge patch, checked as a whole, versioned, audited."""
+"""Policies of registered models: changing one, and what it allows to be forgotten."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import InvalidPolicy
+from models.errors import ForgetsTooMuch, InvalidPolicy, NothingRetained
 from models.records import RegisteredModel
 from models.records.base import Json
 from models.registry import find_model
-from models.specifications import Enrolment, Policy, require_fitting
+from models.specifications import Enrolment, Gate, Policy, require_fitting
 
 # Its fields belong to one kind of it, so a patch of another kind cannot be merged into it.
 WHOLE = ("method",)
@@ -43,6 +43,24 @@ def change_policy(session: Session, name: str, patch: Json, actor: str) -> Regis
     )
     session.flush()
     return model
+
+
+def require_allowed(count: int, total: int, gate: Gate) -> None:
+    """Raise if `count` of `total` training samples must not be forgotten.
+
+    `NothingRetained` if none would be left, `ForgetsTooMuch` if the policy's gate forbids it.
+    """
+    if count >= total:
+        raise NothingRetained(
+            f"All {total} training samples would be forgotten, and nothing would be left to "
+            "protect. Retire the network instead."
+        )
+    if count > gate.max_forgotten_share * total:
+        raise ForgetsTooMuch(
+            f"{count} of {total} training samples would be forgotten, which is more than the "
+            f"{100 * gate.max_forgotten_share:g} % that the policy allows. Retrain the network "
+            "without them, or change the policy."
+        )
 
 
 def merged(document: Any, patch: Any) -> Any:

@@ -206,8 +206,8 @@ class Gate(Specification):
     )
     on_shortfall: Literal["review", "best_effort"] = Field(
         default="review",
-        description="What to do if nothing within the bounds forgets enough: ask a person, or "
-        "publish what comes nearest, its samples marked as weakened.",
+        description="What to do if nothing within the bounds is seen to forget enough: ask a "
+        "person, or publish what comes nearest, its samples marked as weakened.",
     )
 
 

@@ -7,7 +7,8 @@ candidates is taken is decided here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.errors import ForgetsTooMuch, NothingRetained, ReviewOutdated
+from models.errors import ReviewOutdated
+from models.policies import require_allowed
 from models.records import Phase
 from workers.claims import Approval, Run
 from workers.examination import Examiner
@@ -21,6 +22,7 @@ from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
 from workers.unlearning.search import gentlest_passing, nearest
 from workers.unlearning.tuning import Setting
+from workers.unlearning.verification import Closeness
 from workers.unlearning.workbench import Tried, Workbench
 from workers.weighing import Weighed
 
@@ -36,8 +38,8 @@ class Tuned:
     ladder: list[Tried]
     rung: int
     mixture: Mixture
-    # All forgotten training samples per label, this run's included.
-    forgotten: dict[int, int]
+    # Cohorts that could not be judged again, and kept their setting.
+    pinned: frozenset[Cohort]
 
     @property
     def chosen(self) -> Tried:
@@ -60,13 +62,21 @@ def tune(
     """
     kept = {**subject.forgotten, **weighed.updated}
     forgotten = {label: sums.count for label, sums in kept.items()}
-    _require_allowed(run, forgotten)
+    require_allowed(sum(forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
     gate = Gate(examiner.look(subject.base), examiner.probe, Bounds.of(run.policy.gate))
+    recorded = _recorded(subject, weighed, gate)
     kept_sums = CohortSums(kept, weighed.at_hand, resources)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), kept_sums)
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
-    bench = Workbench(gate, mixer, examiner.look, lambda: tracker.advance(1))
+    bench = Workbench(
+        gate,
+        mixer,
+        examiner.look,
+        lambda: tracker.advance(1),
+        pinned=recorded.pinned,
+        floors=recorded.floors,
+    )
     if run.approval is not None:
         bench.attempt(_approved(run.approval, examiner.cohorts))
     else:
@@ -79,10 +89,38 @@ def tune(
             ladder=bench.ladder,
             rung=trials.index(chosen),
             mixture=mixer.mix(chosen.settings),
-            forgotten=forgotten,
+            pinned=frozenset(recorded.pinned),
         ),
         examiner,
     )
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Settings of the head that must stand, because what they were found by is gone."""
+
+    pinned: dict[Cohort, Setting]
+    floors: dict[Cohort, Setting]
+
+
+def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
+    """Of cohorts whose forgotten samples cannot all be looked at again: they may be deleted by now.
+
+    A cohort that cannot be judged, and of which this run forgets nothing, keeps its setting; others
+    are dampened as much at least.
+    """
+    pinned, floors = {}, {}
+    for cohort, positions in gate.probe.forgotten.items():
+        before = subject.on_record.get(cohort.name)
+        if before is None or len(gate.base.at(positions)) == len(positions):
+            continue
+        setting = Setting(selection=before["alpha"], strength=before["lambda"])
+        undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
+        if undecidable and not set(cohort.labels) & set(weighed.updated):
+            pinned[cohort] = setting
+        else:
+            floors[cohort] = setting
+    return _Recorded(pinned, floors)
 
 
 class CohortSums:
@@ -116,22 +154,6 @@ class CohortSums:
         if label in self._at_hand:
             return self._at_hand[label]
         return read_on(self._kept[label].artifact, self._resources)
-
-
-def _require_allowed(run: Run, forgotten: Mapping[int, int]) -> None:
-    total, count = sum(run.trained.values()), sum(forgotten.values())
-    if count >= total:
-        raise NothingRetained(
-            f"All {total} training samples would be forgotten, and nothing would be left to "
-            "protect. Retire the network instead."
-        )
-    allowed = run.policy.gate.max_forgotten_share
-    if count > allowed * total:
-        raise ForgetsTooMuch(
-            f"{count} of {total} training samples would be forgotten, which is more than the "
-            f"{100 * allowed:g} % that the policy allows. Retrain the network without them, or "
-            "change the policy."
-        )
 
 
 def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:

@@ -22,10 +22,11 @@ from models.records.base import Json
 from workers.architectures import build
 from workers.candidates import Tuned, tune
 from workers.claims import Run, give_up
+from workers.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.examination import Examiner
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
-from workers.publication import hold_for_review, predict, publish, settle_without_checkpoint
+from workers.publication import publish
 from workers.reports import details
 from workers.resources import Resources
 from workers.runlog import RunLog

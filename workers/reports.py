@@ -1,10 +1,14 @@
 """What a report shows besides the verdict: how losses are spread, before and after."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.records.base import Json
 from workers.candidates import Tuned
+from workers.figures import as_estimate
+from workers.unlearning.intervals import Estimate
 from workers.unlearning.observation import Observed
 from workers.unlearning.verification import Probe
 
@@ -12,11 +16,13 @@ from workers.unlearning.verification import Probe
 LOWEST, HIGHEST, BINS = -8.0, 2.0, 40
 
 
-def details(tuned: Tuned, zero_retrain_forgetting: dict[str, float | None]) -> Json:
+def details(tuned: Tuned, zero_retrain_forgetting: Mapping[str, Estimate | None]) -> Json:
     """Loss histograms as shares of their samples, and ZRF of base and candidate."""
     probe = tuned.gate.probe
     return {
-        "zero_retrain_forgetting": zero_retrain_forgetting,
+        "zero_retrain_forgetting": {
+            name: as_estimate(estimate) for name, estimate in zero_retrain_forgetting.items()
+        },
         "loss_histograms": {
             "log10_edges": np.linspace(LOWEST, HIGHEST, BINS + 1).round(6).tolist(),
             "base": _histograms(tuned.gate.base, probe),

@@ -70,19 +70,21 @@ def mark_forgotten(
     )
 
 
-def mark_weakened(session: Session, model_id: uuid.UUID, labels: set[int]) -> None:
-    """Of all forgotten training samples, those of `labels` are weakened only, the others not."""
-    weakened = Sample.label == any_(cast(sorted(labels), ARRAY(BigInteger)))
-    session.execute(
-        update(Sample)
-        .where(
-            Sample.model_id == model_id,
-            Sample.split == Split.TRAIN,
-            Sample.forgotten_version.is_not(None),
-            Sample.weakened != weakened,
+def mark_weakened(session: Session, model_id: uuid.UUID, short: dict[int, bool]) -> None:
+    """Whether the forgotten training samples of each label are weakened only; others stay as is."""
+    for weakened in (True, False):
+        labels = [label for label, is_short in short.items() if is_short is weakened]
+        session.execute(
+            update(Sample)
+            .where(
+                Sample.model_id == model_id,
+                Sample.split == Split.TRAIN,
+                Sample.forgotten_version.is_not(None),
+                Sample.label == any_(cast(labels, ARRAY(BigInteger))),
+                Sample.weakened != weakened,
+            )
+            .values(weakened=weakened)
         )
-        .values(weakened=weakened)
-    )
 
 
 def settle_items(session: Session, run_id: uuid.UUID) -> dict[str, int]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from torch import Tensor, nn
 
 from models.artifacts import Artifact
 from models.errors import SampleUnreadable
-from models.records import Checkpoint, FisherSums, SumsKind
+from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
+from models.records.base import Json
 from workers.architectures import build
 from workers.claims import Run
 from workers.datasets import Dataset, open_dataset
@@ -41,6 +43,8 @@ class Subject:
     estimator: Estimator
     provenance: Provenance
     forgotten: dict[int, KeptSums]
+    # How the head dampens its cohorts, by their names; nothing if the head is the base.
+    on_record: dict[str, Json]
     dataset: Dataset
     device: torch.device
 
@@ -91,6 +95,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             select(Checkpoint).where(Checkpoint.model_id == run.model_id, Checkpoint.version == 0)
         ).one()
         sums = session.scalars(select(FisherSums).where(FisherSums.model_id == run.model_id)).all()
+        on_record = _on_record(session, run)
     full_row = next(row for row in sums if row.kind is SumsKind.FULL)
     provenance = Provenance(**full_row.provenance)
     estimator = estimator_of(run.enrolment.estimator)
@@ -123,6 +128,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             for row in sums
             if row.label is not None
         },
+        on_record=on_record,
         dataset=open_dataset(
             run.enrolment.dataset,
             run.enrolment.preprocessing,
@@ -130,6 +136,15 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         ),
         device=device,
     )
+
+
+def _on_record(session: Session, run: Run) -> dict[str, Json]:
+    verdict = session.scalar(
+        select(UnlearningRun.verdict)
+        .join(Checkpoint, Checkpoint.run_id == UnlearningRun.id)
+        .where(Checkpoint.model_id == run.model_id, Checkpoint.version == run.parent_version)
+    )
+    return {cohort["name"]: cohort for cohort in (verdict or {}).get("cohorts", ())}
 
 
 def read_on(artifact: Artifact, resources: Resources) -> dict[str, Tensor]:

@@ -10,13 +10,11 @@ from models.records import RunState
 from models.records.base import Json
 from workers.candidates import Tuned
 from workers.claims import Run
+from workers.figures import as_standing, figures
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.gate import Fall, decide, falls
-from workers.unlearning.intervals import Estimate
-from workers.unlearning.membership import LossAttack, entropy_attack, loss_attack
-from workers.unlearning.observation import Observed
+from workers.unlearning.damage import Fall, falls
+from workers.unlearning.gate import decide
 from workers.unlearning.search import Trial
-from workers.unlearning.verification import Closeness, Probe, Standing
 from workers.unlearning.workbench import Tried
 
 UNDECIDABLE = "undecidable"
@@ -28,8 +26,8 @@ class Verdict:
 
     state: RunState
     document: Json
-    # Labels whose forgotten samples the network still gives away.
-    short: set[int]
+    # Of labels whose forgotten samples were judged: whether the network still gives them away.
+    short: dict[int, bool]
     budget_spent: bool
 
 
@@ -37,7 +35,7 @@ def _state(run: Run, tuned: Tuned) -> RunState:
     """What becomes of the candidate that was taken; a person's approval goes before the gate."""
     judgement = tuned.chosen.trial.judgement
     if run.approval is not None:
-        short = judgement.shortfalls or judgement.undecided
+        short = judgement.unmeasured or judgement.shortfalls or judgement.undecided
         return RunState.PUBLISHED_SHORT if short else RunState.PUBLISHED
     decision = decide(
         judgement,
@@ -52,12 +50,12 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
     chosen, gate = tuned.chosen, tuned.gate
     judgement = chosen.trial.judgement
     state = _state(run, tuned)
-    undecided = state is RunState.NEEDS_REVIEW and judgement.undecided and not judgement.damage
+    undecided = (judgement.unmeasured or judgement.undecided) and not judgement.damage
     spent = _holdout_fall(tuned)
     allowed = run.policy.gate.max_holdout_fall
     document = {
-        "outcome": UNDECIDABLE if undecided else state.value,
-        "reasons": [*judgement.damage, *judgement.shortfalls, *judgement.undecided],
+        "outcome": UNDECIDABLE if state is RunState.NEEDS_REVIEW and undecided else state.value,
+        "reasons": judgement.reasons,
         "remarks": _remarks(run, tuned, state),
         "policy": run.policy.model_dump(mode="json", by_alias=True),
         "policy_version": run.policy_version,
@@ -75,73 +73,13 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
         state=state,
         document=document,
         short={
-            label
+            label: not standing.accepted
             for cohort, standing in judgement.standings.items()
-            if standing.closeness is not Closeness.ALIKE
+            if cohort not in tuned.pinned
             for label in cohort.labels
         },
         budget_spent=bool(judgement.damage) or (spent is not None and spent >= allowed > 0),
     )
-
-
-def figures(observed: Observed, probe: Probe) -> Json:
-    """One network's figures on each set of samples, and what attacks make of the forgotten."""
-    forgotten = observed.at([p for positions in probe.forgotten.values() for p in positions])
-    retained, holdout = observed.at(probe.retained), observed.at(probe.holdout)
-    unseen = observed.at(probe.unseen)
-    return {
-        "forgotten": _group(forgotten),
-        "retained": _group(retained),
-        "holdout": _group(holdout),
-        "holdout_of_retained_labels": _group(holdout.without(probe.gone)),
-        "by_label": {
-            str(label): {
-                "retained": _estimate(retained.of([label]).accuracy_estimate),
-                "holdout": _estimate(
-                    observed.at([*probe.holdout, *probe.unseen]).of([label]).accuracy_estimate
-                ),
-            }
-            for label in sorted({*retained.labels.tolist(), *holdout.labels.tolist()})
-        },
-        "attacks": {
-            "loss": _attack(loss_attack(forgotten, unseen)),
-            "entropy": _estimate(entropy_attack(retained, holdout, forgotten)),
-        },
-    }
-
-
-def _group(observed: Observed) -> Json:
-    return {
-        "accuracy": _estimate(observed.accuracy_estimate),
-        "loss": _estimate(observed.loss_estimate),
-    }
-
-
-def _estimate(estimate: Estimate | None) -> Json | None:
-    return None if estimate is None else dict(estimate.as_json())
-
-
-def _attack(attack: LossAttack | None) -> Json | None:
-    if attack is None:
-        return None
-    return {
-        "area": _estimate(attack.area),
-        "true_positives_at_1_percent": _estimate(attack.true_positives),
-        "unseen": attack.unseen,
-        "unmatched": attack.unmatched,
-    }
-
-
-def _standing(standing: Standing) -> Json:
-    return {
-        "closeness": standing.closeness.value,
-        "distance": standing.distance,
-        "bound": standing.bound,
-        "accuracy": _estimate(standing.accuracy),
-        "recognised": _estimate(standing.recognised),
-        "recognised_on": standing.recognised_on,
-        "attack": _attack(standing.attack),
-    }
 
 
 def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
@@ -154,8 +92,8 @@ def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
         **_setting(trial, cohort),
         "dampened": tuned.mixture.by_cohort[cohort],
         "rule": after.rule.value,
-        "base": _standing(tuned.gate.at_base[cohort]),
-        "candidate": _standing(after),
+        "base": as_standing(tuned.gate.at_base[cohort]),
+        "candidate": as_standing(after),
     }
 
 
@@ -166,21 +104,21 @@ def _setting(trial: Trial, cohort: Cohort) -> Json:
 
 def _rung(tried: Tried, tuned: Tuned) -> Json:
     trial, judgement = tried.trial, tried.trial.judgement
-    retained, by_label, holdout = falls(tuned.gate.base, tried.seen, tuned.gate.probe)
-    worst = max(by_label.items(), key=lambda item: item[1].points, default=None)
+    found = falls(tuned.gate.base, tried.seen, tuned.gate.probe)
+    worst = found.worst_label(min_probe=tuned.gate.bounds.min_probe)
     return {
         "settings": {cohort.name: _setting(trial, cohort) for cohort in trial.settings},
         "passes": judgement.passes,
         "damage": judgement.damage,
         "shortfalls": judgement.shortfalls,
-        "undecided": judgement.undecided,
+        "undecided": [*judgement.unmeasured, *judgement.undecided],
         "distance": judgement.distance,
         "change_norm": trial.change,
-        "retained": _fall(retained),
-        "holdout_of_retained_labels": _fall(holdout),
+        "retained": _fall(found.retained),
+        "holdout_of_retained_labels": _fall(found.holdout),
         "worst_label": worst and {"label": worst[0], **(_fall(worst[1]) or {})},
         "cohorts": {
-            cohort.name: _standing(standing) for cohort, standing in judgement.standings.items()
+            cohort.name: as_standing(standing) for cohort, standing in judgement.standings.items()
         },
     }
 
@@ -192,7 +130,7 @@ def _fall(fall: Fall | None) -> Json | None:
 
 
 def _holdout_fall(tuned: Tuned) -> float | None:
-    _, _, holdout = falls(tuned.gate.base, tuned.chosen.seen, tuned.gate.probe)
+    holdout = falls(tuned.gate.base, tuned.chosen.seen, tuned.gate.probe).holdout
     return None if holdout is None else max(0.0, holdout.points)
 
 

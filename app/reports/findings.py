@@ -14,7 +14,7 @@ from models.records.base import Json
 # What each rule asks of a cohort, and the figure that it goes by.
 _RULES = {
     "like_unseen": ("must look like unseen samples of its labels", "attack area, target 0.5"),
-    "chance": ("label forgotten whole: must not be recognised", "unseen samples recognised"),
+    "chance": ("label forgotten whole: must not be recognised", "{on} samples recognised"),
 }
 # How a cohort stands to its target: a sign, and words for one who does not see it.
 _STANDINGS = {
@@ -89,7 +89,7 @@ def cohorts(verdict: Json) -> list[CohortFinding]:
             strength=cohort["lambda"],
             dampened=cohort["dampened"],
             rule=_RULES[cohort["rule"]][0],
-            figure=_RULES[cohort["rule"]][1],
+            figure=_RULES[cohort["rule"]][1].format(on=cohort["candidate"]["recognised_on"]),
             base=_standing(cohort["rule"], cohort["base"]),
             candidate=_standing(cohort["rule"], cohort["candidate"]),
         )
@@ -99,6 +99,8 @@ def cohorts(verdict: Json) -> list[CohortFinding]:
 
 def _standing(rule: str, standing: Json) -> Standing:
     sign, said = _STANDINGS[rule, standing["closeness"]]
+    if standing["accepted"] and standing["closeness"] != "alike":
+        sign, said = "✓", "recognised no more than by chance"
     attack = standing["attack"]
     return Standing(
         figure=read_estimate(

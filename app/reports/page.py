@@ -32,7 +32,6 @@ def render(report: Json) -> str:
         most_layers=pictures.MOST_LAYERS,
         layers=pictures.layers(verdict),
         others=tables.others(report),
-        zero_retrain_forgetting=report["zero_retrain_forgetting"],
         policy=tables.policy(verdict["policy"]),
         facts=tables.facts(report["run"]),
     )

@@ -95,6 +95,15 @@ def others(report: Json) -> list[Glance]:
             "forgotten samples that the attack of SSD's authors takes for training samples",
             *(read_estimate(network["attacks"]["entropy"]) for network in (base, candidate)),
         ),
+        Glance(
+            "Zero retrain forgetting",
+            "how much predictions on forgotten samples resemble those of an untrained network; 1 "
+            "if they are the same",
+            *(
+                read_estimate(report["zero_retrain_forgetting"][network], words.area)
+                for network in ("base", "candidate")
+            ),
+        ),
     ]
 
 

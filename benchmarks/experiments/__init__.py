@@ -5,6 +5,7 @@
     tasks, fractions            what is to be forgotten
     methods                     one published method a file, all of them in `METHODS`
     laboratory, subjects        forgetting as the service does it, in memory
+    sequences                   requests one after another, for `benchmarks.sequential`
     sweeps                      many settings of α and λ
     planted, layers             which weights are selected, and where they lie
     figures                     what a network still knows

@@ -61,17 +61,17 @@ def run(
 def fill(places: Sequence[tuple[Place, Callable[[], Cell]]], store: Store) -> list[Measured]:
     """Every cell: the kept one, or the one that is measured now, showing how far it is."""
     measured = []
-    with _progress() as progress:
-        bar = progress.add_task("", total=len(places))
+    with progress() as shown:
+        bar = shown.add_task("", total=len(places))
         for place, measure_now in places:
             at = f"{place.task}, seed {place.seed}: {place.method}"
-            progress.update(bar, description=at)
+            shown.update(bar, description=at)
             cell = store.find(place.method, place.task, place.seed)
             if cell is None:
                 cell = measure_now()
                 store.keep(place.method, place.task, place.seed, cell)
             measured.append(Measured(**vars(place), cell=cell))
-            progress.advance(bar)
+            shown.advance(bar)
     return measured
 
 
@@ -95,7 +95,8 @@ def measured_now(
     return {"figures": figures, "notes": forgetful.notes}
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
+    """What is being measured, how many cells there are and how long it has taken."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     )

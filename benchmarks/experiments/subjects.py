@@ -37,11 +37,7 @@ class Request:
                 cohort.name: {"alpha": setting.selection, "lambda": setting.strength}
                 for cohort, setting in chosen.settings.items()
             },
-            "reasons": [
-                *chosen.judgement.damage,
-                *chosen.judgement.shortfalls,
-                *chosen.judgement.undecided,
-            ],
+            "reasons": chosen.judgement.reasons,
         }
 
 

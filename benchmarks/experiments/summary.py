@@ -63,12 +63,16 @@ def _of_figure(figure: str, cells: Sequence[Measured]) -> dict[str, Any] | None:
             by_seed[each.seed].append(value)
     if not by_seed:
         return None
-    means = {seed: statistics.fmean(values) for seed, values in by_seed.items()}
+    return spread({seed: statistics.fmean(values) for seed, values in by_seed.items()})
+
+
+def spread(by_seed: dict[int, float]) -> dict[str, Any]:
+    """Mean and deviation of one value a seed, or of some."""
     return {
-        "mean": statistics.fmean(means.values()),
+        "mean": statistics.fmean(by_seed.values()),
         # The sample's own; one seed has no spread to speak of.
-        "deviation": statistics.stdev(means.values()) if len(means) > 1 else None,
-        "by_seed": means,
+        "deviation": statistics.stdev(by_seed.values()) if len(by_seed) > 1 else None,
+        "by_seed": by_seed,
     }
 
 
@@ -97,5 +101,10 @@ def _text(figure: str, found: dict[str, Any] | None) -> str:
         return "-"
     if figure == "seconds":
         return f"{found['mean']:.1f}"
+    return share_text(found)
+
+
+def share_text(found: dict[str, Any]) -> str:
+    """A share in per cent, with its deviation if there are several seeds."""
     text = f"{100 * found['mean']:.1f}"
     return text if found["deviation"] is None else f"{text}±{100 * found['deviation']:.1f}"

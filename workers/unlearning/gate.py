@@ -6,12 +6,10 @@ from enum import StrEnum
 
 from models import specifications
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.damage import falls
 from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
 from workers.unlearning.verification import Closeness, Probe, Rule, Standing, standing_of
-
-# Shares of small counts are no exact binary fractions; 99 % − 97 % must not be more than 2 points.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -37,37 +35,26 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Fall:
-    """Accuracy before and after on one set of samples."""
-
-    before: float
-    after: float
-    count: int
-
-    @property
-    def points(self) -> float:
-        """How far accuracy has fallen, as a share; negative if it has risen."""
-        return self.before - self.after
-
-    def over(self, bound: float) -> bool:
-        """Whether it is more than allowed. One sample alone is never too much."""
-        return self.points > max(bound, 1 / self.count) + ROUNDING
-
-
-@dataclass(frozen=True)
 class Judgement:
-    """A candidate before the gate. All three lists are sentences."""
+    """A candidate before the gate. All lists are sentences."""
 
     standings: dict[Cohort, Standing]
-    # Why it costs too much, why it has not forgotten, and what could not be told.
+    # Why it costs too much, and why that cannot be told.
     damage: list[str]
+    unmeasured: list[str]
+    # Why it has not forgotten, and of what that cannot be told.
     shortfalls: list[str]
     undecided: list[str]
 
     @property
     def passes(self) -> bool:
         """Whether it may be published without further ado."""
-        return not (self.damage or self.shortfalls or self.undecided)
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        """Everything that speaks against publishing it."""
+        return [*self.damage, *self.unmeasured, *self.shortfalls, *self.undecided]
 
     @property
     def distance(self) -> float:
@@ -88,11 +75,11 @@ def decide(judgement: Judgement, *, influenced: bool, best_effort: bool) -> Deci
     """What follows from a judgement, if no person decides.
 
     `influenced` says whether the base showed any influence of the samples, `best_effort` whether a
-    candidate that did not forget enough may be published, if it says so.
+    candidate may be published of which it is not shown that it has forgotten, if it says so.
     """
-    if judgement.damage or judgement.undecided:
+    if judgement.damage or judgement.unmeasured:
         return Decision.NEEDS_REVIEW
-    if judgement.shortfalls:
+    if judgement.shortfalls or judgement.undecided:
         return Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW
     return Decision.PUBLISHED if influenced else Decision.NO_DETECTABLE_INFLUENCE
 
@@ -122,8 +109,12 @@ class Gate:
             if set(labels) & set(cohort.labels)
         )
 
-    def judge(self, candidate: Observed) -> Judgement:
-        """What is wrong with a candidate, if anything is."""
+    def judge(self, candidate: Observed, excused: Collection[Cohort] = ()) -> Judgement:
+        """What is wrong with a candidate, if anything is.
+
+        Cohorts that are `excused` were judged before and cannot be looked at any more; that they
+        cannot holds nothing up.
+        """
         standings = {
             cohort: self._standing(
                 cohort, candidate, Z if before.closeness is Closeness.ALIKE else 1.0
@@ -132,21 +123,29 @@ class Gate:
         }
         return Judgement(
             standings=standings,
-            damage=_damage(self.base, candidate, self.probe, self.bounds),
+            damage=self._damage(candidate),
+            unmeasured=_unmeasured(self.probe, candidate, self.bounds),
             shortfalls=[
                 _shortfall(cohort, standing, self.probe)
                 for cohort, standing in standings.items()
-                if standing.closeness in (Closeness.FAMILIAR, Closeness.CONSPICUOUS)
+                if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
             ],
             undecided=[
-                *_too_small(self.probe, candidate, self.bounds),
-                *(
-                    _undecided(cohort, standing, self.bounds)
-                    for cohort, standing in standings.items()
-                    if standing.closeness is Closeness.UNDECIDABLE
-                ),
+                _undecided(cohort, standing, self.bounds)
+                for cohort, standing in standings.items()
+                if standing.closeness is Closeness.UNDECIDABLE and cohort not in excused
             ],
         )
+
+    def _damage(self, candidate: Observed) -> list[str]:
+        return [
+            *falls(self.base, candidate, self.probe).reasons(
+                retained=self.bounds.retained_fall,
+                one_label=self.bounds.class_fall,
+                holdout=self.bounds.holdout_fall,
+                min_probe=self.bounds.min_probe,
+            )
+        ]
 
     def _standing(self, cohort: Cohort, observed: Observed, errors: float) -> Standing:
         return standing_of(
@@ -157,51 +156,6 @@ class Gate:
             min_probe=self.bounds.min_probe,
             errors=errors,
         )
-
-
-def falls(
-    base: Observed, candidate: Observed, probe: Probe
-) -> tuple[Fall | None, dict[int, Fall], Fall | None]:
-    """Of the retained probe, of each label in it, and of the holdout of labels still retained."""
-    before, after = base.at(probe.retained), candidate.at(probe.retained)
-    theirs = after.by_label()
-    by_label = {label: _fall(mine, theirs[label]) for label, mine in before.by_label().items()}
-    unseen = (each.at(probe.holdout).without(probe.gone) for each in (base, candidate))
-    return (
-        _fall(before, after),
-        {label: fall for label, fall in by_label.items() if fall is not None},
-        _fall(*unseen),
-    )
-
-
-def _fall(before: Observed, after: Observed) -> Fall | None:
-    if before.accuracy is None or after.accuracy is None:
-        return None
-    return Fall(before.accuracy, after.accuracy, len(after))
-
-
-def _damage(base: Observed, candidate: Observed, probe: Probe, bounds: Bounds) -> list[str]:
-    retained, by_label, holdout = falls(base, candidate, probe)
-    reasons = []
-    if retained is not None and retained.over(bounds.retained_fall):
-        reasons.append(_too_far("the retained probe", retained, bounds.retained_fall))
-    worst = max(by_label.items(), key=lambda item: item[1].points, default=None)
-    # A few samples of a label do not tell how it fares.
-    if worst and worst[1].count >= bounds.min_probe and worst[1].over(bounds.class_fall):
-        what = f"retained samples of label {worst[0]}"
-        reasons.append(_too_far(what, worst[1], bounds.class_fall))
-    if holdout is not None and holdout.over(bounds.holdout_fall):
-        what = "unseen samples of the labels that are still retained"
-        reasons.append(_too_far(what, holdout, bounds.holdout_fall))
-    return reasons
-
-
-def _too_far(what: str, fall: Fall, bound: float) -> str:
-    return (
-        f"Accuracy on {what} ({fall.count} samples) would be "
-        f"{100 * fall.points:.1f} points below the base's: {100 * fall.after:.1f} % "
-        f"instead of {100 * fall.before:.1f} %. The policy allows {100 * bound:.1f}."
-    )
 
 
 def _shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
@@ -233,7 +187,7 @@ def _undecided(cohort: Cohort, standing: Standing, bounds: Bounds) -> str:
     )
 
 
-def _too_small(probe: Probe, candidate: Observed, bounds: Bounds) -> list[str]:
+def _unmeasured(probe: Probe, candidate: Observed, bounds: Bounds) -> list[str]:
     count = len(candidate.at(probe.retained))
     if count >= bounds.min_probe:
         return []

@@ -67,8 +67,10 @@ def mean(values: NDArray[np.float64]) -> Estimate | None:
     count = len(values)
     if not count:
         return None
-    middle = float(values.mean())
-    half = Z * float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
+    # Of values that are not finite neither mean nor spread is a number, which is no error.
+    with np.errstate(invalid="ignore"):
+        middle = float(values.mean())
+        half = Z * float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
     return Estimate(middle, count, middle - half, middle + half)
 
 

@@ -20,6 +20,8 @@ from workers.unlearning.observation import Observed
 
 # The share of unseen samples that an attacker may take for members by mistake.
 FALSE_POSITIVES = 0.01
+# Weights that are added up to exactly that share may come out slightly above it.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def loss_attack(forgotten: Observed, unseen: Observed) -> LossAttack | None:
         for stratum, (label, mine) in zip(strata, matched.items(), strict=True)
     )
     return LossAttack(
-        area=area(value, strata),
+        # Weights may add up to slightly more than 1.
+        area=area(min(1.0, value), strata),
         true_positives=_true_positives(matched, theirs),
         unseen=sum(stratum.unseen for stratum in strata),
         unmatched=len(forgotten) - count,
@@ -86,7 +89,7 @@ def _true_positives(forgotten: dict[int, Observed], unseen: dict[int, Observed])
     order = np.argsort(losses, kind="stable")
     taken = np.cumsum(weights[order]) / weights.sum()
     # The loss from which on more than 1 % would be taken: what lies below it is called a member.
-    first = int(np.searchsorted(taken, FALSE_POSITIVES, side="right"))
+    first = int(np.searchsorted(taken, FALSE_POSITIVES + ROUNDING, side="right"))
     threshold = losses[order][min(first, len(losses) - 1)]
     mine = np.concatenate([observed.loss for observed in forgotten.values()])
     return share(int((mine < threshold).sum()), len(mine))

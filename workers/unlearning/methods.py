@@ -16,6 +16,7 @@ def auto(method: Method, bench: Workbench) -> None:
         {cohort: standing.closeness for cohort, standing in bench.gate.at_base.items()},
         bench.attempt,
         Limits(candidates=method.max_candidates, seconds=method.max_seconds),
+        bench.floors,
     )
 
 

@@ -49,7 +49,8 @@ class Mixer:
     def mix(self, settings: Settings) -> Mixture:
         """Dampen the base with these settings; the same as last time costs nothing."""
         if self._last is None or self._last[0] != settings:
-            self._last = (settings, self._mixed(settings))
+            # A copy: what the caller does to its own afterwards makes other settings of it.
+            self._last = (dict(settings), self._mixed(settings))
         return self._last[1]
 
     def _mixed(self, settings: Settings) -> Mixture:

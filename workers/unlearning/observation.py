@@ -70,13 +70,15 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
     """Look at every sample once. The network must be in evaluation mode."""
     columns: list[list[torch.Tensor]] = [[] for _ in range(5)]
     for batch in batches:
-        log_shares = nn.functional.log_softmax(network(batch.inputs).double(), dim=1)
+        outputs = network(batch.inputs).double()
+        log_shares = nn.functional.log_softmax(outputs, dim=1)
         labels = batch.labels
         seen = (
             batch.positions,
             labels,
             -log_shares.gather(1, labels[:, None])[:, 0],
-            log_shares.argmax(dim=1) == labels,
+            # Of outputs that are no numbers none is the highest, though PyTorch picks one.
+            (outputs.argmax(dim=1) == labels) & ~outputs.isnan().any(dim=1),
             # A share of 0 adds nothing, though its logarithm is -inf.
             -torch.nan_to_num(log_shares.exp() * log_shares).sum(dim=1),
         )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Judgement
-from workers.unlearning.tuning import Setting, setting_at
+from workers.unlearning.tuning import Setting, rung_of, setting_at
 from workers.unlearning.verification import Closeness
 
 # Steps between a rung that passes and one that does not, at which it is near enough.
@@ -52,6 +52,8 @@ class _Ladder:
     seed: float
     # Whether the base already treats it like unseen data, so that nothing tells what is enough.
     blind: bool
+    # It must not become gentler than this.
+    floor: float = GENTLEST
     rung: float = 0.0
     # The strongest rung known to be too gentle and the gentlest known to be enough; the strongest
     # that did no damage and the gentlest that did, while nobody else could give way.
@@ -60,6 +62,14 @@ class _Ladder:
     harmless: float = -math.inf
     ceiling: float = math.inf
     step: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.rung = max(self.rung, self.floor)
+
+    @property
+    def can_retreat(self) -> bool:
+        """Whether there is a gentler rung."""
+        return self.rung > self.floor
 
     def note(self, closeness: Closeness, *, damaged: bool) -> None:
         """Learn from a trial at the present rung."""
@@ -87,9 +97,10 @@ class _Ladder:
         if self.blind or (damaged and self.rung < upper):
             return
         if upper - self.too_gentle <= RESOLUTION:
-            self.rung = self.enough if self.enough <= upper else self.rung
+            # A ceiling is where it damaged: what is near enough lies below.
+            self.rung = self.enough if self.enough <= upper else self.too_gentle
         elif math.isfinite(upper) and math.isfinite(self.too_gentle):
-            self.rung = (upper + self.too_gentle) / 2
+            self.rung = max(self.floor, (upper + self.too_gentle) / 2)
         elif math.isfinite(upper):
             self._step_from(upper, -1)
         else:
@@ -106,7 +117,7 @@ class _Ladder:
         self.move(damaged=True)
 
     def _step_from(self, start: float, direction: int) -> None:
-        self.rung = min(STRONGEST, max(GENTLEST, start + direction * self.step))
+        self.rung = min(STRONGEST, max(self.floor, start + direction * self.step))
         self.step *= 2
 
 
@@ -115,14 +126,17 @@ def search(
     at_base: Mapping[Cohort, Closeness],
     attempt: Callable[[Mapping[Cohort, Setting]], Trial],
     limits: Limits,
+    floors: Mapping[Cohort, Setting] | None = None,
 ) -> list[Trial]:
     """Try candidates from the seeds' α on; all of them in order.
 
     A cohort that the base already treats like unseen data is dampened at its seed: nothing tells
-    how much would be enough.
+    how much would be enough. One that is in `floors` is never dampened less than that.
     """
     ladders = {
-        cohort: _Ladder(seed, blind=at_base[cohort] is Closeness.ALIKE)
+        cohort: _Ladder(
+            seed, at_base[cohort] is Closeness.ALIKE, _floor(cohort, seed, floors or {})
+        )
         for cohort, seed in seeds.items()
     }
     trials: list[Trial] = []
@@ -139,6 +153,10 @@ def search(
     return trials
 
 
+def _floor(cohort: Cohort, seed: float, floors: Mapping[Cohort, Setting]) -> float:
+    return max(GENTLEST, rung_of(floors[cohort], seed)) if cohort in floors else GENTLEST
+
+
 def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
     damaged = bool(judgement.damage)
     before = [ladder.rung for _, ladder in ladders]
@@ -146,14 +164,19 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
         ladder.note(judgement.standings[cohort].closeness, damaged=damaged)
         ladder.move(damaged=damaged)
     if damaged and before == [ladder.rung for _, ladder in ladders]:
-        for _, ladder in ladders:
+        # What was dampened as a precaution only gives way before what has something to forget.
+        precautions = [ladder for _, ladder in ladders if ladder.blind and ladder.can_retreat]
+        for ladder in precautions or [ladder for _, ladder in ladders]:
             ladder.retreat()
 
 
 def gentlest_passing(trials: list[Trial]) -> Trial | None:
-    """The candidate that changes the weights least among those that pass; None if none does."""
+    """Of the candidates that pass, the one that changes the weights least; None if none passes.
+
+    If they only pass because what is left is accepted, the one that leaves least.
+    """
     passing = [trial for trial in trials if trial.judgement.passes]
-    return min(passing, key=lambda trial: trial.change, default=None)
+    return min(passing, key=lambda trial: (trial.judgement.distance, trial.change), default=None)
 
 
 def nearest(trials: list[Trial]) -> Trial:

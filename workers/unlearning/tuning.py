@@ -42,6 +42,11 @@ def setting_at(seed: float, rung: float) -> Setting:
     return Setting(selection=selection, strength=min(1.0, selection))
 
 
+def rung_of(setting: Setting, seed: float) -> float:
+    """Where on the ladder from `seed` a setting of it stands."""
+    return math.log((seed or 1.0) / setting.selection, RUNG)
+
+
 def adaptive_percentile(population: Population) -> float:
     """The percentile of the rule, in (0, 100)."""
     return 100 - math.log1p(100 * population.forgotten / population.total)

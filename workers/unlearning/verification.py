@@ -18,13 +18,15 @@ from torch import Tensor, nn
 
 from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.intervals import Estimate, Z
+from workers.unlearning.intervals import Estimate, Z, mean
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
 
-# A label that is forgotten whole may be recognised this much of what chance would recognise. A
-# retrained network gives it to nobody; the rest of chance is left to the error of measuring.
+# Of a label that is forgotten whole, this much of what chance would recognise is aimed at: a
+# retrained network recognises nobody. Up to chance itself is accepted, where no more can be had.
 OF_CHANCE = 0.2
+# Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Standing:
     closeness: Closeness
     distance: float | None
     bound: float | None
+    # Whether it may be called forgotten: alike, or recognised no more than by chance.
+    accepted: bool
     accuracy: Estimate | None
     attack: LossAttack | None
     # Where the label is forgotten whole: on unseen samples of it, or on forgotten ones.
@@ -112,17 +116,19 @@ def standing_of(
     return Standing(rule, *reading, forgotten.accuracy_estimate, attack, recognised, on)
 
 
-# Closeness, distance and bound.
-_Reading = tuple[Closeness, float | None, float | None]
-_NOTHING = (Closeness.UNDECIDABLE, None, None)
+# Closeness, distance, bound, and whether that is accepted.
+_Reading = tuple[Closeness, float | None, float | None, bool]
+_NOTHING = (Closeness.UNDECIDABLE, None, None, False)
 
 
 def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) -> _Reading:
     if recognised is None or recognised.count < min_probe:
         return _NOTHING
     bound = OF_CHANCE / num_classes
-    distance = max(0.0, recognised.value - bound)
-    return (Closeness.FAMILIAR if distance else Closeness.ALIKE), distance, bound
+    beyond = recognised.value - bound
+    if beyond <= ROUNDING:
+        return Closeness.ALIKE, 0.0, bound, True
+    return Closeness.FAMILIAR, beyond, bound, recognised.value <= 1 / num_classes + ROUNDING
 
 
 def _like_unseen(
@@ -132,24 +138,24 @@ def _like_unseen(
         return _NOTHING
     bound = max(membership, errors * attack.area.error_towards(0.5))
     beyond = abs(attack.advantage) - bound
-    if beyond <= 0:
-        return Closeness.ALIKE, 0.0, bound
+    if beyond <= ROUNDING:
+        return Closeness.ALIKE, 0.0, bound, True
     if attack.advantage > 0:
-        return Closeness.FAMILIAR, beyond, bound
-    return Closeness.CONSPICUOUS, -beyond, bound
+        return Closeness.FAMILIAR, beyond, bound, False
+    return Closeness.CONSPICUOUS, -beyond, bound, False
 
 
 def zero_retrain_forgetting(
     network: nn.Module, reference: nn.Module, batches: Iterable[Batch]
-) -> float | None:
+) -> Estimate | None:
     """ZRF (arXiv 2201.06640): 1 minus the mean Jensen-Shannon divergence from `reference`.
 
     `reference` is a network of the same architecture with random weights. The divergence is that of
     each sample's two predictions, in units of ln 2, so 1 means that they are the same; it is *not*
     divided by the number of classes, as it is where the mean is taken over elements. None of no
-    samples.
+    samples; not a number where predictions are none.
     """
-    total, count = 0.0, 0
+    divergences = [torch.empty(0, dtype=torch.float64)]
     with torch.no_grad():
         for batch in batches:
             ours, theirs = (
@@ -158,9 +164,8 @@ def zero_retrain_forgetting(
             )
             middle = (ours + theirs) / 2
             divergence = (_relative_entropy(ours, middle) + _relative_entropy(theirs, middle)) / 2
-            total += float(divergence.sum())
-            count += len(batch)
-    return 1 - total / count / math.log(2) if count else None
+            divergences.append(divergence.cpu())
+    return mean(1 - torch.cat(divergences).numpy() / math.log(2))
 
 
 def _relative_entropy(of: Tensor, to: Tensor) -> Tensor:

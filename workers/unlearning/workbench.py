@@ -23,7 +23,8 @@ class Tried:
 class Workbench:
     """Makes candidates with `mixer`, looks at them with `look`, judges them by `gate`.
 
-    All of them are on the ladder afterwards, in order. `done` is called after each.
+    All of them are on the ladder afterwards, in order. `done` is called after each. Cohorts that
+    are `pinned` have their setting; those with a `floor` must not be dampened less than that.
     """
 
     def __init__(
@@ -32,17 +33,22 @@ class Workbench:
         mixer: Mixer,
         look: Callable[[Weights], Observed],
         done: Callable[[], None] = lambda: None,
+        *,
+        pinned: Settings | None = None,
+        floors: Settings | None = None,
     ) -> None:
         self.gate = gate
         self.mixer = mixer
         self.ladder: list[Tried] = []
         self._look = look
         self._done = done
+        self._pinned = pinned or {}
+        self.floors = floors or {}
 
     @property
     def cohorts(self) -> Iterable[Cohort]:
-        """All cohorts of what is forgotten."""
-        return self.gate.probe.forgotten
+        """The cohorts that a setting is to be found for."""
+        return [cohort for cohort in self.gate.probe.forgotten if cohort not in self._pinned]
 
     def seed(self, cohort: Cohort) -> float:
         """A cohort's α by the adaptive rule."""
@@ -50,11 +56,12 @@ class Workbench:
 
     def attempt(self, settings: Settings) -> Trial:
         """Make one candidate and judge it."""
+        settings = {**self._pinned, **settings}
         weights = self.mixer.mix(settings).weights
         seen = self._look(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        trial = Trial(dict(settings), self.gate.judge(seen), norm)
+        trial = Trial(dict(settings), self.gate.judge(seen, excused=self._pinned), norm)
         self.ladder.append(Tried(trial, seen))
         self._done()
         return trial

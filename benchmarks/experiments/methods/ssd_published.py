@@ -6,7 +6,7 @@ label, the forgotten ones last, unless they were drawn at random.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.experiments.batch_gradients import squared_batch_gradients
 from benchmarks.experiments.dampened import dampened_as_published
@@ -28,7 +28,12 @@ def ssd_published(network: nn.Module, task: Task, _seed: int) -> nn.Module:
 
 def in_published_order(task: Task) -> Batch:
     """All training samples, the forgotten ones last."""
-    retain = task.retain
-    if task.kind is not Kind.RANDOM:
-        retain = chosen(retain, torch.argsort(task.fine[~task.forgotten], stable=True))
-    return joined([retain, task.forget])
+    return forgotten_last(task.kind, task.train, task.fine, forgotten=task.forgotten)
+
+
+def forgotten_last(kind: Kind, samples: Batch, labels: Tensor, *, forgotten: Tensor) -> Batch:
+    """The others before them label by label, unless random samples are forgotten."""
+    retain = chosen(samples, ~forgotten)
+    if kind is not Kind.RANDOM:
+        retain = chosen(retain, torch.argsort(labels[~forgotten], stable=True))
+    return joined([retain, chosen(samples, forgotten)])

@@ -11,7 +11,7 @@ from tests.conftest import Digits, work
 from tests.integration.app.support import assert_problem, post
 
 # So gentle that nothing is forgotten.
-GENTLE = {"method": {"method": "fixed", "alpha": 1e9}}
+GENTLE = {"method": {"method": "fixed", "alpha": 1e9}, "gate": {"on_shortfall": "review"}}
 
 
 @pytest.fixture

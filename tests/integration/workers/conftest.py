@@ -43,7 +43,7 @@ class Story:
             return find_model(session, "digits")
 
     def set_policy(self, **policy: Any) -> None:
-        """Another policy from now on."""
+        """Another policy from now on: the default one, but for small probes and what is given."""
         gate = {**SMALL_GATE, **policy.pop("gate", {})}
         checked = Policy.model_validate({"probe_size": 200, "gate": gate, **policy})
         with self.database.transaction() as session:

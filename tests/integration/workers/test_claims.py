@@ -16,8 +16,9 @@ from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
 from workers import pipeline
 from workers.claims import Run, claim, give_up
+from workers.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.leases import Heartbeat, give_back
-from workers.publication import hold_for_review, predict, publish, settle_without_checkpoint
+from workers.publication import publish
 from workers.resources import Resources
 from workers.settlement import fail_items, mark_forgotten, settle_items
 from workers.unlearning.importances import Provenance
@@ -86,7 +87,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     claimed(story, replace(story.resources, worker="another"))
     weighed = Weighed(updated={}, at_hand={}, trained=stale.samples, holdout=(), unreadable={})
     document = {"weights": {"dampened": 0}, "reasons": [], "cohorts": [], "outcome": "published"}
-    verdict = Verdict(RunState.PUBLISHED, document, short=set(), budget_spent=False)
+    verdict = Verdict(RunState.PUBLISHED, document, short={}, budget_spent=False)
     attempts = [
         lambda: publish(
             stale,

@@ -8,12 +8,17 @@ import pytest
 
 from app.reviews import approve, reject
 from models.doorbell import Job
-from models.errors import RunNotHeld, UnknownRung
-from models.records import Outcome, RunReport, RunState, UnlearningRun
+from models.errors import ForgetsTooMuch, NothingRetained, RunNotHeld, UnknownRung
+from models.records import DeletionRequest, Outcome, RunReport, RunState, UnlearningRun
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes, sample_row
 from tests.integration.workers.test_pipeline import training_ids
+
+
+@pytest.fixture(autouse=True)
+def _default_policy(story: Story) -> None:
+    story.set_policy()
 
 
 def held(story: Story, digits: Digits) -> tuple[uuid.UUID, UnlearningRun]:
@@ -172,16 +177,20 @@ def test_too_few_samples_to_compare_with_are_undecidable_not_a_guess(
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 20}
 
 
-def test_forgetting_more_than_the_policy_allows_fails_at_once_with_the_reason(
+def test_asking_for_more_than_the_policy_allows_is_refused_and_leaves_nothing(
     story: Story, digits: Digits
 ) -> None:
-    story.set_policy(gate={"max_forgotten_share": 0.1})
-    request_id = story.forget(training_ids(digits, 3)).id
-    (run,) = story.runs()
-    assert run.state is RunState.FAILED
-    assert run.failure is not None
-    assert run.failure["kind"] == "forgets-too-much"
-    assert outcomes(story.database, request_id) == {Outcome.FAILED: 60}
+    story.set_policy(gate={"max_forgotten_share": 0.2})
+    story.post(training_ids(digits, 3))
+    with pytest.raises(ForgetsTooMuch, match="20 %"):
+        story.post(training_ids(digits, 5))
+    with pytest.raises(ForgetsTooMuch):
+        story.post(training_ids(digits, 5), mode="dry_run")
+    everything = [name for label in range(10) for name in training_ids(digits, label)]
+    with pytest.raises(NothingRetained):
+        story.post(everything)
+    with story.database.reading() as session:
+        assert session.query(DeletionRequest).count() == 1
 
 
 def test_a_dry_run_says_what_would_happen_and_leaves_nothing_behind(
@@ -241,4 +250,4 @@ def test_a_report_is_kept_of_every_run_that_was_judged(story: Story, digits: Dig
         for shares in details["loss_histograms"][network].values():
             assert sum(shares) == pytest.approx(1, abs=1e-4)
     forgetting = details["zero_retrain_forgetting"]
-    assert forgetting["candidate"] > forgetting["base"]
+    assert forgetting["candidate"]["value"] > forgetting["base"]["value"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from models.artifacts import Artifact
 from models.records import FisherSums, Outcome, RunState, SumsKind
 from models.settings import Settings
-from tests.conftest import OPEN_GATE, Digits, settings_for
+from tests.conftest import OPEN_GATE, Digits, settings_for, work
 from tests.integration.workers.conftest import Story, share_that_differs
 from tests.integration.workers.queries import outcomes, sample_row
 from workers.resources import open_resources
@@ -158,14 +158,17 @@ def test_a_holdout_sample_is_settled_at_the_present_head(story: Story, digits: D
     assert sample_row(story.database, sample_id).forgotten_version == 0
 
 
-def test_forgetting_everything_is_refused_and_given_up(story: Story, digits: Digits) -> None:
-    everything = [name for label in range(10) for name in training_ids(digits, label)]
-    request = story.forget(everything)
-    assert outcomes(story.database, request.id) == {Outcome.FAILED: len(everything)}
+def test_what_has_become_too_much_since_it_was_accepted_is_given_up_at_once(
+    story: Story, digits: Digits
+) -> None:
+    request_id = story.post(training_ids(digits, 3))
+    story.set_policy(gate={"max_forgotten_share": 0.1})
+    work(story.resources.settings)
+    assert outcomes(story.database, request_id) == {Outcome.FAILED: 60}
     runs = story.runs()
     # Trying again could not help.
     assert [run.attempt for run in runs] == [1]
-    assert all(run.failure and run.failure["kind"] == "nothing-retained" for run in runs)
+    assert all(run.failure and run.failure["kind"] == "forgets-too-much" for run in runs)
     assert [row.version for row in story.checkpoints()] == [0]
 
 

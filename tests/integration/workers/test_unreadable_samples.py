@@ -32,7 +32,8 @@ def folder(tmp_path: Path) -> Path:
         for position in range(COUNT):
             pixels = (bunch.images[position] * 15.9).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / f"{position}.png")
-            split = "holdout" if position % 10 == 0 else "train"
+            # The first ten are one of each label.
+            split = "holdout" if position < 10 else "train"
             rows.writerow([f"face-{position}", f"{position}.png", bunch.target[position], split])
     return tmp_path
 
@@ -64,14 +65,14 @@ def test_healthy_samples_are_forgotten_beside_unreadable_ones(
     with open_resources(settings) as resources:
         assert enrol_model(resources, enrolment_of(folder)).state is ModelState.ACTIVE
         story = Story(resources)
-        (folder / "3.png").unlink()
-        (folder / "5.png").write_bytes((folder / "5.png").read_bytes()[:40])
-        request = story.forget([f"face-{position}" for position in range(1, 9)])
+        (folder / "13.png").unlink()
+        (folder / "15.png").write_bytes((folder / "15.png").read_bytes()[:40])
+        request = story.forget([f"face-{position}" for position in range(11, 19)])
         assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 6, Outcome.FAILED: 2}
         assert len(story.runs()) == 1
         assert story.checkpoints()[-1].forgotten_count == 6
-        assert sample_row(story.database, "face-3").forgotten_version is None
-        assert sample_row(story.database, "face-4").forgotten_version == 1
+        assert sample_row(story.database, "face-13").forgotten_version is None
+        assert sample_row(story.database, "face-14").forgotten_version == 1
 
 
 def test_a_sample_whose_place_holds_another_is_not_forgotten_in_its_stead(
@@ -81,27 +82,23 @@ def test_a_sample_whose_place_holds_another_is_not_forgotten_in_its_stead(
         enrol_model(resources, enrolment_of(folder))
         story = Story(resources)
         header, *rows = (folder / "manifest.csv").read_text().splitlines()
-        rows[3], rows[4] = rows[4], rows[3]
+        rows[13], rows[14] = rows[14], rows[13]
         (folder / "manifest.csv").write_text("\n".join([header, *rows]))
-        request = story.forget(["face-3", "face-5"])
+        request = story.forget(["face-13", "face-15"])
         assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 1, Outcome.FAILED: 1}
-        assert sample_row(story.database, "face-3").forgotten_version is None
+        assert sample_row(story.database, "face-13").forgotten_version is None
 
 
 def test_a_probe_does_without_what_cannot_be_read(settings: Settings, folder: Path) -> None:
     with open_resources(settings) as resources:
         enrol_model(resources, enrolment_of(folder))
         story = Story(resources)
-        for position in range(0, COUNT, 10):
+        for position in range(5, 10):
             (folder / f"{position}.png").unlink()
-        story.forget(["face-3"])
+        story.forget(["face-13"])
         (run,) = story.runs()
         assert run.verdict is not None
-        assert run.verdict["figures"]["after"]["holdout"] == {
-            "count": 0,
-            "accuracy": None,
-            "loss": None,
-        }
+        assert run.verdict["figures"]["candidate"]["holdout"]["accuracy"]["count"] == 5
         assert run.version == 1
 
 
@@ -109,7 +106,50 @@ def test_when_no_sample_can_be_read_nothing_is_published(settings: Settings, fol
     with open_resources(settings) as resources:
         enrol_model(resources, enrolment_of(folder))
         story = Story(resources)
-        (folder / "3.png").unlink()
-        request = story.forget(["face-3"])
+        (folder / "13.png").unlink()
+        request = story.forget(["face-13"])
         assert outcomes(story.database, request.id) == {Outcome.FAILED: 1}
         assert [row.version for row in story.checkpoints()] == [0]
+
+
+def test_what_was_forgotten_stays_so_although_its_image_is_deleted_afterwards(
+    settings: Settings, folder: Path
+) -> None:
+    with open_resources(settings) as resources:
+        enrol_model(resources, enrolment_of(folder))
+        story = Story(resources)
+        # One of five images of its label: a cohort of its own.
+        story.forget(["face-13"])
+        (folder / "13.png").unlink()
+        story.forget(["face-14"])
+        first, second = story.runs()
+        assert first.verdict is not None
+        assert second.verdict is not None
+        (before,) = first.verdict["cohorts"]
+        after = {cohort["name"]: cohort for cohort in second.verdict["cohorts"]}
+        assert set(after) == {"label 3", "label 4"}
+        for setting in ("alpha", "lambda", "dampened"):
+            assert after["label 3"][setting] == before[setting]
+        assert after["label 3"]["candidate"]["closeness"] == "undecidable"
+        assert "could not be looked at again" in second.verdict["remarks"][-1]
+        assert second.version == 2
+
+
+def test_a_cohort_that_grows_is_dampened_no_less_where_its_images_are_gone(
+    settings: Settings, folder: Path
+) -> None:
+    with open_resources(settings) as resources:
+        enrol_model(resources, enrolment_of(folder))
+        story = Story(resources)
+        strong = {"method": "fixed", "alpha": 0.5, "lambda": 0.5}
+        story.set_policy(method=strong, gate=OPEN_GATE)
+        story.forget(["face-13"])
+        (folder / "13.png").unlink()
+        story.set_policy(gate=OPEN_GATE)
+        story.forget(["face-23"])
+        verdict = story.runs()[-1].verdict
+        assert verdict is not None
+        (cohort,) = verdict["cohorts"]
+        assert cohort["samples"] == 2
+        assert cohort["alpha"] <= 0.5
+        assert cohort["lambda"] <= 0.5

@@ -75,8 +75,10 @@ def test_figures_that_are_missing_are_dashes(cohorts: int) -> None:
 
 def test_a_figure_that_is_no_number_is_a_dash() -> None:
     report = make_report()
-    report["zero_retrain_forgetting"] = {"base": float("nan"), "candidate": float("inf")}
-    assert "1 if they are the same – –" in page_of(report).text
+    # As the document has them: JSON has no such number.
+    nowhere = {"value": None, "low": None, "high": None, "count": 5}
+    report["zero_retrain_forgetting"] = {"base": nowhere, "candidate": None}
+    assert "1 if they are the same – – to – 5 samples –" in page_of(report).text
 
 
 def test_a_cohort_is_shown_with_figure_interval_counts_and_settings() -> None:
@@ -91,6 +93,7 @@ def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> Non
     cohort = report["verdict"]["cohorts"][0]
     for network, share in (("base", 0.9), ("candidate", 0.0)):
         cohort[network]["recognised"] = {"value": share, "low": 0.0, "high": 1.0, "count": 7}
+        cohort[network]["recognised_on"] = "unseen"
     cohort["rule"] = "chance"
     text = page_of(report).text
     assert "90.0 % 0.0 to 100.0 % 7 samples 0.0 % 0.0 to 100.0 % 7 samples ✓ not recognised" in text

@@ -1,14 +1,21 @@
-"""The adaptive rule against a sort in plain Python."""
+"""The adaptive rule against a sort in plain Python, and the ladder that leads away from it."""
 
+import itertools
 import math
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from workers.unlearning.dampening import Population
-from workers.unlearning.tuning import adaptive_percentile, adaptive_selection
+from workers.unlearning.dampening import Population, dampening_factors
+from workers.unlearning.tuning import (
+    Setting,
+    adaptive_percentile,
+    adaptive_selection,
+    setting_at,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +67,61 @@ def test_weights_that_belong_to_the_forgotten_alone_do_not_count() -> None:
     assert adaptive_selection(full, forget, Population(4, 2)) == pytest.approx(1.0)
     only = {"w": torch.ones(2, dtype=torch.float64)}
     assert adaptive_selection(only, only, Population(4, 2)) == 0.0
+
+
+# The ladder ------------------------------------------------------------------------------------
+
+
+@given(
+    ratios=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20),
+    seed=st.one_of(st.just(0.0), st.floats(1e-3, 1e6)),
+    rungs=st.lists(st.floats(-12, 20), min_size=2, max_size=6),
+    forgotten=st.integers(1, 99),
+)
+def test_no_factor_rises_along_the_ladder(
+    ratios: list[float], seed: float, rungs: list[float], forgotten: int
+) -> None:
+    population = Population(total=100, forgotten=forgotten)
+    forget = torch.tensor(ratios, dtype=torch.float64) * forgotten
+    full = forget + (100 - forgotten)
+    settings = [setting_at(seed, rung) for rung in sorted(rungs)]
+    factors = [
+        dampening_factors(
+            full, forget, population, selection=setting.selection, strength=setting.strength
+        )
+        for setting in settings
+    ]
+    for gentler, stronger in itertools.pairwise(factors):
+        assert bool((stronger <= gentler).all())
+
+
+@given(seed=st.floats(1e-3, 1e6), rung=st.floats(-12, 20))
+def test_a_rung_divides_the_selection_and_below_one_the_strength_follows_it(
+    seed: float, rung: float
+) -> None:
+    setting = setting_at(seed, rung)
+    assert setting.selection == pytest.approx(seed / 1.5**rung)
+    assert setting.strength == (1.0 if setting.selection >= 1 else setting.selection)
+    assert setting_at(seed, 0) == Setting(seed, min(1.0, seed))
+
+
+def test_the_ladder_is_continuous_where_the_strength_begins_to_fall() -> None:
+    population = Population(total=100, forgotten=10)
+    forget = torch.logspace(-3, 3, 200, dtype=torch.float64) * 10
+    full = forget + 90
+
+    def factors(rung: float) -> Tensor:
+        setting = setting_at(1.0, rung)
+        return dampening_factors(
+            full, forget, population, selection=setting.selection, strength=setting.strength
+        )
+
+    for step in (1e-3, 1e-6):
+        before, after = factors(-step), factors(step)
+        assert float((before - after).abs().max()) <= 2 * step
+    assert float(factors(0).min()) == pytest.approx(1e-3)
+
+
+def test_where_no_weight_has_a_finite_ratio_the_ladder_begins_at_one() -> None:
+    assert setting_at(0.0, 0) == Setting(1.0, 1.0)
+    assert setting_at(0.0, 2) == setting_at(1.0, 2)

@@ -1,58 +1,321 @@
-"""Figures against counting by hand, and the gate."""
+"""Standings of cohorts and figures of networks, against counting and slow loops."""
 
 import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
+from tests.unit.workers.unlearning.observations import Echo, hits, seen, together
 from workers.unlearning.batches import Batch
-from workers.unlearning.verification import Figures, judge, measure
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.intervals import Z
+from workers.unlearning.observation import Observed
+from workers.unlearning.verification import (
+    Closeness,
+    Probe,
+    Rule,
+    Standing,
+    change_of_weights,
+    standing_of,
+    zero_retrain_forgetting,
+)
+
+COHORT = Cohort((0,), 100, scattered=False)
+# Where unseen samples begin; forgotten ones are at 0, 1, 2, …
+UNSEEN = 10_000
 
 
-class Echo(nn.Module):
-    """Its inputs are the logits."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return inputs
-
-
-def test_figures_count_hits_and_losses_per_label() -> None:
-    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.0, 0.0]])
-    labels = torch.tensor([0, 1, 1, 0])
-    figures = measure(Echo(), [Batch.of(logits[:1], labels[:1]), Batch.of(logits[1:], labels[1:])])
-    right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
-    assert figures.count == 4
-    assert figures.accuracy == 0.75
-    assert figures.loss == pytest.approx((2 * right + wrong + math.log(2)) / 4)
-    assert figures.count_by_label == {0: 2, 1: 2}
-    assert figures.correct_by_label == {0: 2, 1: 1}
-    assert figures.accuracy_without([1]) == 1.0
-    assert figures.accuracy_without([0, 1]) is None
-
-
-def test_no_samples_have_no_accuracy() -> None:
-    figures = measure(Echo(), [Batch.of(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))])
-    assert figures.accuracy is None
-    assert figures.loss is None
-
-
-def of(correct: int, count: int = 1000) -> Figures:
-    """Figures of a probe."""
-    return Figures(count=count, correct=correct)
+def stands(
+    forgotten: Observed,
+    unseen: Observed,
+    *,
+    cohort: Cohort = COHORT,
+    gone: bool = False,
+    num_classes: int = 10,
+    membership: float = 0.02,
+    min_probe: int = 30,
+    errors: float = Z,
+) -> Standing:
+    """How a network that makes this of its samples treats the cohort."""
+    probe = Probe(
+        forgotten={cohort: forgotten.positions.tolist()},
+        unseen=unseen.positions.tolist(),
+        retained=[],
+        holdout=[],
+        gone=frozenset(cohort.labels if gone else ()),
+        num_classes=num_classes,
+    )
+    return standing_of(
+        cohort,
+        together(forgotten, unseen),
+        probe,
+        membership=membership,
+        min_probe=min_probe,
+        errors=errors,
+    )
 
 
-def test_a_fall_within_the_policy_passes() -> None:
-    assert judge(of(990), of(970), max_fall=0.02) == []
-    assert judge(of(900), of(990), max_fall=0.0) == []
+# Forgotten in part: like unseen samples --------------------------------------------------------
 
 
-def test_a_greater_fall_is_told_with_its_figures() -> None:
-    (reason,) = judge(of(990), of(969), max_fall=0.02)
-    assert "2.1 points, from 99.0 % to 96.9 %" in reason
-    assert "allows 2.0" in reason
+def ranked(above: int, count: int, *, forgotten: int = 100, label: int = 0) -> tuple[Observed, ...]:
+    """Forgotten samples of one loss, and unseen ones of which so many have a higher one."""
+    unseen = seen([label] * count, list(range(count)), first=UNSEEN)
+    return seen([label] * forgotten, count - above - 0.5), unseen
 
 
-def test_an_empty_probe_passes_nothing() -> None:
-    (reason,) = judge(of(0, 0), of(0, 0), max_fall=1.0)
-    assert "empty" in reason
+@given(
+    above=st.integers(0, 40),
+    forgotten=st.integers(1, 60),
+    membership=st.sampled_from([0.0, 0.02, 0.2, 0.5]),
+    errors=st.sampled_from([1.0, Z]),
+)
+def test_what_counts_is_the_distance_beyond_the_bound_or_the_error_on_either_side(
+    above: int, forgotten: int, membership: float, errors: float
+) -> None:
+    standing = stands(*ranked(above, 40, forgotten=forgotten), membership=membership, errors=errors)
+    assert standing.rule is Rule.LIKE_UNSEEN
+    assert standing.attack is not None
+    area = standing.attack.area
+    assert area.value == pytest.approx(above / 40)
+    towards_half = area.value - area.low if above > 20 else area.high - area.value
+    bound = max(membership, errors * towards_half / Z)
+    beyond = abs(above / 40 - 0.5) - bound
+    assert standing.bound == pytest.approx(bound)
+    if abs(beyond) < 1e-9:
+        return
+    if beyond < 0:
+        assert (standing.closeness, standing.distance) == (Closeness.ALIKE, 0.0)
+    elif above > 20:
+        assert standing.closeness is Closeness.FAMILIAR
+        assert standing.distance == pytest.approx(beyond)
+    else:
+        assert standing.closeness is Closeness.CONSPICUOUS
+        assert standing.distance == pytest.approx(-beyond)
+
+
+@pytest.mark.parametrize(
+    ("above", "closeness"),
+    [
+        (47, Closeness.CONSPICUOUS),
+        (48, Closeness.ALIKE),
+        (52, Closeness.ALIKE),
+        (53, Closeness.FAMILIAR),
+    ],
+)
+def test_at_the_bound_itself_it_counts_as_none(above: int, closeness: Closeness) -> None:
+    unseen = seen([0] * 5000, [i % 100 for i in range(5000)], first=UNSEEN)
+    standing = stands(seen([0] * 5000, 100 - above - 0.5), unseen, membership=0.02)
+    assert standing.bound == 0.02
+    assert standing.closeness is closeness
+    assert standing.distance == pytest.approx({47: -0.01, 53: 0.01}.get(above, 0.0), abs=1e-12)
+
+
+def test_within_the_interval_but_not_within_one_error_is_a_question_of_what_was_asked() -> None:
+    samples = ranked(25, 40, forgotten=20)
+    assert stands(*samples, errors=Z).closeness is Closeness.ALIKE
+    assert stands(*samples, errors=1.0).closeness is Closeness.FAMILIAR
+    samples = ranked(15, 40, forgotten=20)
+    assert stands(*samples, errors=Z).closeness is Closeness.ALIKE
+    assert stands(*samples, errors=1.0).closeness is Closeness.CONSPICUOUS
+
+
+@pytest.mark.parametrize(("count", "decides"), [(29, False), (30, True)])
+def test_fewer_unseen_samples_than_the_policy_wants_decide_nothing(
+    count: int, decides: bool
+) -> None:
+    standing = stands(*ranked(count, count))
+    assert (standing.closeness is not Closeness.UNDECIDABLE) == decides
+    assert (standing.distance is not None) == (standing.bound is not None) == decides
+    assert standing.attack is not None
+
+
+def test_only_unseen_samples_of_the_cohorts_labels_decide() -> None:
+    forgotten, unseen = ranked(29, 29)
+    others = seen([1] * 100, first=UNSEEN + 29)
+    assert stands(forgotten, together(unseen, others)).closeness is Closeness.UNDECIDABLE
+    both = Cohort((0, 1), 100, scattered=True)
+    # Nobody of label 1 is forgotten in the probe, so nobody is compared with it either.
+    standing = stands(forgotten, together(unseen, others), cohort=both)
+    assert standing.closeness is Closeness.UNDECIDABLE
+
+
+@pytest.mark.parametrize(("forgotten", "unseen"), [(0, 40), (40, 0), (0, 0)])
+@pytest.mark.parametrize("gone", [False, True])
+def test_without_samples_nothing_can_be_said(forgotten: int, unseen: int, gone: bool) -> None:
+    standing = stands(seen([0] * forgotten), seen([0] * unseen, first=UNSEEN), gone=gone)
+    assert standing.attack is None
+    assert (standing.accuracy is None) == (forgotten == 0)
+    if gone and forgotten + unseen:
+        assert standing.closeness is Closeness.FAMILIAR
+    else:
+        assert standing.closeness is Closeness.UNDECIDABLE
+        assert standing.distance is None
+        assert standing.bound is None
+
+
+# Forgotten whole: by chance --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "count"), [(2, 30), (3, 30), (7, 70), (10, 50), (100, 500)]
+)
+def test_a_label_that_is_gone_may_be_recognised_a_fifth_as_often_as_chance_would(
+    num_classes: int, count: int
+) -> None:
+    allowed = count // (5 * num_classes)
+    for right, closeness in ((allowed, Closeness.ALIKE), (allowed + 1, Closeness.FAMILIAR)):
+        # Whatever losses say: that nobody recognises it is what a network without it does.
+        standing = stands(
+            seen([0] * 100, 9.0), hits(0, right, count, UNSEEN), gone=True, num_classes=num_classes
+        )
+        assert standing.rule is Rule.CHANCE
+        assert standing.recognised_on == "unseen"
+        assert standing.recognised is not None
+        assert standing.recognised.value == right / count
+        assert standing.closeness is closeness
+        assert standing.bound == pytest.approx(0.2 / num_classes)
+        assert standing.distance == pytest.approx((right - allowed) / count)
+
+
+def test_where_there_are_too_few_unseen_samples_the_forgotten_ones_tell() -> None:
+    forgotten = hits(0, 0, 50)
+    few, enough = hits(0, 29, 29, UNSEEN), hits(0, 30, 30, UNSEEN)
+    standing = stands(forgotten, few, gone=True)
+    assert (standing.closeness, standing.recognised_on) == (Closeness.ALIKE, "forgotten")
+    assert standing.recognised is not None
+    assert standing.recognised.count == 50
+    standing = stands(forgotten, enough, gone=True)
+    assert (standing.closeness, standing.recognised_on) == (Closeness.FAMILIAR, "unseen")
+
+
+def test_unseen_samples_of_other_labels_say_nothing_of_a_label_that_is_gone() -> None:
+    unseen = together(hits(0, 29, 29, UNSEEN), hits(1, 50, 50, UNSEEN + 29))
+    standing = stands(hits(0, 0, 50), unseen, gone=True)
+    assert (standing.closeness, standing.recognised_on) == (Closeness.ALIKE, "forgotten")
+
+
+def test_too_few_of_both_decide_nothing() -> None:
+    standing = stands(hits(0, 0, 29), hits(0, 0, 29, UNSEEN), gone=True)
+    assert (standing.closeness, standing.distance) == (Closeness.UNDECIDABLE, None)
+
+
+def test_a_cohort_of_which_one_label_is_still_retained_is_held_against_unseen_samples() -> None:
+    cohort = Cohort((0, 1), 10, scattered=True)
+    forgotten = seen([0] * 20 + [1] * 20)
+    unseen = seen([0] * 20 + [1] * 20, first=UNSEEN)
+    probe = Probe(
+        forgotten={cohort: forgotten.positions.tolist()},
+        unseen=unseen.positions.tolist(),
+        retained=[],
+        holdout=[],
+        gone=frozenset([1]),
+        num_classes=10,
+    )
+    seen_by = together(forgotten, unseen)
+    standing = standing_of(cohort, seen_by, probe, membership=0.02, min_probe=30)
+    assert standing.rule is Rule.LIKE_UNSEEN
+    assert standing.closeness is Closeness.ALIKE
+
+
+# ZRF -------------------------------------------------------------------------------------------
+
+
+class Shifted(nn.Module):
+    """Its outputs are the inputs, turned round by one class and scaled."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.scale * inputs.roll(1, dims=1)
+
+
+def shares(logits: list[float]) -> list[float]:
+    total = math.fsum(math.exp(logit - max(logits)) for logit in logits)
+    return [math.exp(logit - max(logits)) / total for logit in logits]
+
+
+def divergence(p: list[float], q: list[float]) -> float:
+    """Jensen and Shannon's, in bits."""
+    return math.fsum(
+        share * math.log2(2 * share / (a + b)) / 2
+        for a, b in zip(p, q, strict=True)
+        for share in (a, b)
+        if share
+    )
+
+
+def batch(rows: list[list[float]]) -> Batch:
+    return Batch.of(torch.tensor(rows), torch.zeros(len(rows), dtype=torch.int64))
+
+
+@given(
+    st.integers(2, 5).flatmap(
+        lambda classes: st.lists(
+            st.lists(st.floats(-40, 40, width=32), min_size=classes, max_size=classes),
+            min_size=1,
+            max_size=6,
+        )
+    )
+)
+def test_zrf_is_one_less_the_mean_divergence_in_bits(rows: list[list[float]]) -> None:
+    expected = [divergence(shares(row), shares([row[-1], *row[:-1]])) for row in rows]
+    for batches in ([batch(rows)], [batch([row]) for row in rows]):
+        found = zero_retrain_forgetting(Echo(), Shifted(), batches)
+        assert found is not None
+        assert found.count == len(rows)
+        assert found.value == pytest.approx(1 - sum(expected) / len(rows), abs=1e-9)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_zrf_is_one_of_the_same_network_and_none_of_a_certain_opposite(classes: int) -> None:
+    certain = batch([[1000.0, *[0.0] * (classes - 1)]])
+    same = zero_retrain_forgetting(Echo(), Echo(), [certain])
+    opposite = zero_retrain_forgetting(Echo(), Shifted(), [certain])
+    assert same is not None
+    assert opposite is not None
+    assert same.value == 1.0
+    assert opposite.value == pytest.approx(0.0)
+
+
+def test_zrf_does_not_depend_on_classes_that_nobody_predicts() -> None:
+    rows, more = torch.tensor([[1.0, -2.0]]), torch.full((1, 50), -math.inf)
+    wide = torch.cat([rows, more], dim=1)
+    narrow, padded = (
+        zero_retrain_forgetting(Echo(), nn.Hardtanh(-math.inf, 0.5), [batch(each.tolist())])
+        for each in (rows, wide)
+    )
+    assert narrow is not None
+    assert padded is not None
+    assert narrow.value == pytest.approx(padded.value)
+    assert narrow.value != 1.0
+
+
+def test_zrf_of_no_samples_is_none_and_of_no_numbers_no_number() -> None:
+    assert zero_retrain_forgetting(Echo(), Echo(), []) is None
+    assert zero_retrain_forgetting(Echo(), Echo(), [batch([[0.0, 0.0]]).part(0, 0)]) is None
+    found = zero_retrain_forgetting(Echo(), Echo(), [batch([[math.nan, 0.0]])])
+    assert found is not None
+    assert found.as_json()["value"] is None
+
+
+# Changes ---------------------------------------------------------------------------------------
+
+
+def test_changes_are_counted_and_measured_by_tensor() -> None:
+    base = {"a": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.ones(3), "c": torch.ones(2)}
+    weights = {**base, "a": torch.tensor([[1.0, -1.0], [3.0, 0.0]]), "c": torch.zeros(2)}
+    assert change_of_weights(base, weights, ["a", "b"]) == {"a": (2, 5.0), "b": (0, 0.0)}
+    assert change_of_weights(base, weights, []) == {}
+
+
+def test_small_changes_are_measured_in_double_precision() -> None:
+    base = {"a": torch.full((1000,), 1e-30)}
+    ((count, norm),) = change_of_weights(base, {"a": torch.zeros(1000)}, ["a"]).values()
+    assert count == 1000
+    assert norm == pytest.approx(1e-30 * 1000**0.5, rel=1e-6)

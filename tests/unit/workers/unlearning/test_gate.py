@@ -1,0 +1,293 @@
+"""The gate: what is too much, what is not enough, what nobody can tell, and what follows."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import specifications
+from tests.unit.workers.unlearning.observations import hits, seen, together
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.damage import Fall, Falls, falls
+from workers.unlearning.gate import Bounds, Decision, Gate, Judgement, decide
+from workers.unlearning.observation import Observed
+from workers.unlearning.verification import Closeness, Probe
+
+# Label 0 is forgotten in part: 20 samples of it, and 40 unseen ones.
+COHORT = Cohort((0,), 20, scattered=False)
+FORGOTTEN, UNSEEN, RETAINED, HOLDOUT = 0, 100, 1000, 5000
+BOUNDS = Bounds(
+    retained_fall=0.02, class_fall=0.1, holdout_fall=0.01, membership=0.02, min_probe=30
+)
+Right = dict[int, tuple[int, int]]
+ALL_RIGHT: Right = {1: (200, 200), 2: (200, 200)}
+
+
+def network(
+    above: int = 20, retained: Right = ALL_RIGHT, holdout: Right = ALL_RIGHT, unseen: int = 40
+) -> Observed:
+    """What a network makes of the probe: the forgotten have a lower loss than `above` unseen ones.
+
+    `retained` and `holdout` are how many are right, out of how many, by label.
+    """
+    parts = [
+        seen([0] * 20, unseen - above - 0.5, first=FORGOTTEN),
+        seen([0] * unseen, list(range(unseen)), first=UNSEEN),
+    ]
+    for first, group in ((RETAINED, retained), (HOLDOUT, holdout)):
+        for label, (right, count) in group.items():
+            parts.append(hits(label, right, count, first + 1000 * label))
+    return together(*parts)
+
+
+def probe_of(observed: Observed, gone: frozenset[int] = frozenset()) -> Probe:
+    """The probe of which this was made."""
+
+    def between(first: int, last: int) -> list[int]:
+        return [p for p in observed.positions.tolist() if first <= p < last]
+
+    return Probe(
+        forgotten={COHORT: between(FORGOTTEN, UNSEEN)},
+        unseen=between(UNSEEN, RETAINED),
+        retained=between(RETAINED, HOLDOUT),
+        holdout=between(HOLDOUT, 10_000),
+        gone=gone,
+        num_classes=10,
+    )
+
+
+def judged(base: Observed, candidate: Observed, bounds: Bounds = BOUNDS) -> Judgement:
+    return Gate(base, probe_of(base), bounds).judge(candidate)
+
+
+def test_bounds_are_those_of_the_policy() -> None:
+    policy = specifications.Gate(
+        max_retained_fall=0.1,
+        max_class_fall=0.2,
+        max_holdout_fall=0.3,
+        max_membership=0.4,
+        min_probe=5,
+    )
+    assert Bounds.of(policy) == Bounds(0.1, 0.2, 0.3, 0.4, 5)
+
+
+def test_what_is_as_the_base_and_shows_nothing_passes() -> None:
+    judgement = judged(network(), network())
+    assert judgement.passes
+    assert judgement.distance == 0.0
+    assert (judgement.damage, judgement.shortfalls, judgement.undecided) == ([], [], [])
+
+
+# What was forgotten ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at_base", "after", "passes"),
+    [
+        # 25 of 40 is less than 1.96 standard errors from a half, and more than one.
+        (20, 25, True),
+        (25, 25, True),
+        (40, 25, False),
+        (0, 25, False),
+        (40, 22, True),
+        (20, 15, True),
+        (40, 15, False),
+        (0, 15, False),
+        (0, 18, True),
+        (20, 40, False),
+        (20, 0, False),
+    ],
+)
+def test_what_the_base_showed_must_come_nearer_than_what_it_did_not(
+    at_base: int, after: int, passes: bool
+) -> None:
+    judgement = judged(network(at_base), network(after))
+    assert judgement.passes == (not judgement.shortfalls) == passes
+    assert (judgement.distance > 0) == (not passes)
+    if not passes:
+        (said,) = judgement.shortfalls
+        assert "Label 0" in said
+        assert ("familiar" if after > 20 else "stranger") in said
+        assert f"{after / 40:.3f}" in said
+
+
+def test_a_label_that_is_gone_must_not_be_recognised() -> None:
+    base = network()
+    gate = Gate(base, probe_of(base, gone=frozenset([0])), BOUNDS)
+    judgement = gate.judge(base)
+    (said,) = judgement.shortfalls
+    assert "100.0 % of 40 unseen samples" in said
+    assert "chance would be 10.0 %" in said
+    assert judgement.distance == pytest.approx(1 - 0.02)
+    forgotten = replace(base, right=base.right & (base.labels != 0))
+    assert gate.judge(forgotten).passes
+
+
+def test_what_cannot_be_compared_is_undecided() -> None:
+    base = network(unseen=29)
+    (said,) = judged(base, base).undecided
+    assert "29 samples to compare with" in said
+    assert "at least 30" in said
+
+
+def test_without_unseen_samples_of_a_label_that_is_gone_the_forgotten_are_too_few() -> None:
+    base = network(above=0, unseen=0)
+    judgement = Gate(base, probe_of(base, gone=frozenset([0])), BOUNDS).judge(base)
+    (said,) = judgement.undecided
+    assert "20 samples looked at" in said
+
+
+def test_influence_is_whatever_is_not_known_to_be_none_in_a_cohort_of_the_labels() -> None:
+    for base, influenced in (
+        (network(20), False),
+        (network(25), False),
+        (network(40), True),
+        (network(0), True),
+        (network(20, unseen=29), True),
+    ):
+        gate = Gate(base, probe_of(base), BOUNDS)
+        assert gate.influenced_by([0, 7]) == influenced
+        assert not gate.influenced_by([7])
+        assert not gate.influenced_by([])
+
+
+# What it costs ---------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 5000), st.data(), st.integers(0, 100))
+def test_a_fall_is_too_far_beyond_the_bound_and_beyond_one_sample(
+    count: int, data: st.DataObject, percent: int
+) -> None:
+    before = data.draw(st.integers(0, count))
+    after = data.draw(st.integers(max(0, before - count // 4 - 2), count))
+    fall = Fall(before / count, after / count, count)
+    lost = Fraction(before - after, count)
+    assert fall.points == pytest.approx(float(lost))
+    assert fall.over(percent / 100) == (lost > Fraction(percent, 100) and before - after > 1)
+
+
+@pytest.mark.parametrize(("lost", "too_far"), [(0, False), (8, False), (9, True)])
+def test_the_retained_probe_may_fall_as_far_as_the_policy_says(lost: int, too_far: bool) -> None:
+    judgement = judged(network(), network(retained={1: (200 - lost, 200), 2: (200, 200)}))
+    assert bool(judgement.damage) == too_far
+    assert not judgement.shortfalls
+    if too_far:
+        (said,) = judgement.damage
+        assert "the retained probe (400 samples) would be 2.2 points below" in said
+        assert "97.8 % instead of 100.0 %. The policy allows 2.0" in said
+
+
+@pytest.mark.parametrize(("lost", "too_far"), [(20, False), (21, True)])
+def test_a_single_label_may_fall_further(lost: int, too_far: bool) -> None:
+    bounds = replace(BOUNDS, retained_fall=1.0)
+    damage = judged(network(), network(retained={1: (200 - lost, 200), 2: (200, 200)}), bounds)
+    assert bool(damage.damage) == too_far
+    assert all("label 1" in said for said in damage.damage)
+
+
+def test_a_few_samples_of_a_label_neither_tell_how_it_fares_nor_hide_how_others_do() -> None:
+    bounds = replace(BOUNDS, retained_fall=1.0)
+    base: Right = {1: (29, 29), 2: (200, 200), 3: (200, 200)}
+    few: Right = {**base, 1: (0, 29)}
+    assert judged(network(retained=base), network(retained=few), bounds).passes
+    both: Right = {**few, 2: (179, 200), 3: (170, 200)}
+    (said,) = judged(network(retained=base), network(retained=both), bounds).damage
+    assert "label 3" in said
+
+
+def test_one_sample_of_a_small_label_does_not_hide_two_per_cent_of_a_large_one() -> None:
+    bounds = replace(BOUNDS, retained_fall=1.0, class_fall=0.01)
+    base: Right = {1: (40, 40), 2: (200, 200)}
+    after: Right = {1: (39, 40), 2: (196, 200)}
+    (said,) = judged(network(retained=base), network(retained=after), bounds).damage
+    assert "label 2" in said
+
+
+@pytest.mark.parametrize(("lost", "too_far"), [(4, False), (5, True)])
+def test_unseen_samples_may_fall_as_far_as_the_damage_budget(lost: int, too_far: bool) -> None:
+    judgement = judged(network(), network(holdout={1: (200 - lost, 200), 2: (200, 200)}))
+    assert bool(judgement.damage) == too_far
+
+
+def test_unseen_samples_of_labels_that_are_gone_cost_nothing() -> None:
+    base = network(holdout={0: (50, 50), 1: (200, 200)})
+    after = network(holdout={0: (0, 50), 1: (200, 200)})
+    assert Gate(base, probe_of(base), BOUNDS).judge(after).damage
+    probe = probe_of(base, gone=frozenset([0]))
+    assert not Gate(base, probe, BOUNDS).judge(after).damage
+    assert falls(base, after, probe).holdout == Fall(1.0, 1.0, 200)
+
+
+def test_a_rise_is_no_damage() -> None:
+    base = network(retained={1: (100, 200), 2: (100, 200)}, holdout={1: (10, 200)})
+    judgement = judged(base, network(retained=ALL_RIGHT, holdout={1: (200, 200)}))
+    assert judgement.passes
+
+
+# Nothing to go by ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retained", [{}, {1: (29, 29)}])
+def test_a_small_or_empty_retained_probe_tells_no_damage(retained: Right) -> None:
+    base = network(retained=retained)
+    judgement = judged(base, base)
+    (said,) = judgement.unmeasured
+    assert f"holds {29 if retained else 0} samples" in said
+    assert not judgement.damage
+
+
+def test_of_no_samples_there_are_no_falls() -> None:
+    empty = seen([])
+    probe = Probe({}, unseen=[], retained=[], holdout=[], gone=frozenset(), num_classes=2)
+    assert falls(empty, empty, probe) == Falls(None, {}, None)
+    judgement = Gate(empty, probe, BOUNDS).judge(empty)
+    assert judgement.standings == {}
+    assert judgement.distance == 0.0
+    assert len(judgement.unmeasured) == 1
+
+
+@pytest.mark.parametrize("gone", [frozenset(), frozenset([0])])
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_collapsed_network_is_judged_like_any_other(gone: frozenset[int], loss: float) -> None:
+    base = network(40)
+    shape = base.loss.shape
+    collapsed = replace(
+        base, loss=seen([0] * shape[0], loss).loss, right=seen([0] * shape[0], right=False).right
+    )
+    judgement = Gate(base, probe_of(base, gone), BOUNDS).judge(collapsed)
+    assert len(judgement.damage) == 3
+    assert not judgement.undecided
+    (standing,) = judgement.standings.values()
+    assert standing.closeness is Closeness.ALIKE
+    json.dumps([asdict(standing), judgement.distance], allow_nan=False)
+
+
+# What follows ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("influenced", [False, True])
+@pytest.mark.parametrize("best_effort", [False, True])
+def test_what_follows_from_a_judgement(influenced: bool, best_effort: bool) -> None:
+    def follows(damage: int = 0, unmeasured: int = 0, short: int = 0, open_: int = 0) -> Decision:
+        lists = (["damage"] * damage, ["?"] * unmeasured, ["short"] * short, ["?"] * open_)
+        judgement = Judgement({}, *lists)
+        assert judgement.passes == (damage + unmeasured + short + open_ == 0)
+        return decide(judgement, influenced=influenced, best_effort=best_effort)
+
+    assert follows() == (Decision.PUBLISHED if influenced else Decision.NO_DETECTABLE_INFLUENCE)
+    not_shown = Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW
+    for short, open_ in ((1, 0), (0, 1), (1, 1)):
+        assert follows(short=short, open_=open_) is not_shown
+        assert follows(damage=1, short=short, open_=open_) is Decision.NEEDS_REVIEW
+        assert follows(unmeasured=1, short=short, open_=open_) is Decision.NEEDS_REVIEW
+
+
+def test_a_cohort_that_was_judged_before_and_cannot_be_any_more_holds_nothing_up() -> None:
+    base = network()
+    gate = Gate(base.where(base.positions >= UNSEEN), probe_of(base), BOUNDS)
+    assert gate.judge(gate.base).undecided
+    assert not gate.judge(gate.base, excused=[COHORT]).undecided

@@ -1,0 +1,59 @@
+"""Candidates on the workbench: made of the base, looked at, judged, and kept in order."""
+
+import torch
+
+from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
+from workers.unlearning.tuning import Setting
+from workers.unlearning.verification import Closeness
+
+GENTLE, STRONG = ({COHORT: Setting(selection, 1.0)} for selection in (10.0, 1.0))
+
+
+def test_a_candidate_is_the_mixture_as_the_gate_sees_it() -> None:
+    workbench = bench()
+    trial = workbench.attempt(GENTLE)
+    weights = workbench.mixer.mix(GENTLE).weights["weight"]
+    # What only the forgotten samples use is gone, and nothing else.
+    expected = workbench.mixer.base["weight"].clone()
+    expected[:, 2 : 2 + FORGOTTEN] = 0.0
+    assert torch.equal(weights, expected)
+    assert trial.change == float((weights - workbench.mixer.base["weight"]).double().norm())
+    (tried,) = workbench.ladder
+    assert tried.trial is trial
+    assert trial.settings == GENTLE
+    assert trial.judgement == workbench.gate.judge(tried.seen)
+    assert trial.judgement.passes
+    assert workbench.gate.at_base[COHORT].closeness is Closeness.FAMILIAR
+
+
+def test_every_candidate_begins_at_the_base() -> None:
+    workbench = bench()
+    first, _, again = (workbench.attempt(each) for each in (GENTLE, STRONG, GENTLE))
+    assert again.change == first.change
+    assert again.judgement == first.judgement
+
+
+def test_candidates_are_on_the_ladder_in_order_and_each_is_announced() -> None:
+    lengths: list[int] = []
+    workbench = bench(done=lambda: lengths.append(len(workbench.ladder)))
+    trials = [workbench.attempt(each) for each in (GENTLE, STRONG, GENTLE)]
+    assert lengths == [1, 2, 3]
+    assert [tried.trial for tried in workbench.ladder] == trials
+    assert trials[1].change > trials[0].change
+
+
+def test_settings_that_are_changed_afterwards_change_no_candidate() -> None:
+    workbench = bench()
+    settings = dict(GENTLE)
+    workbench.attempt(settings)
+    settings.update(STRONG)
+    workbench.attempt(settings)
+    first, second = (tried.trial for tried in workbench.ladder)
+    assert (first.settings, second.settings) == (GENTLE, STRONG)
+    assert second.change > first.change
+
+
+def test_the_cohorts_are_those_of_the_probe_and_seeds_the_mixers() -> None:
+    workbench = bench()
+    assert list(workbench.cohorts) == [COHORT]
+    assert workbench.seed(COHORT) == workbench.mixer.adaptive_selection(COHORT)

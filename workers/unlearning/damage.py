@@ -1,0 +1,90 @@
+"""Damage: what a candidate costs those that stay, as falls of accuracy since the base."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from workers.unlearning.observation import Observed
+from workers.unlearning.verification import ROUNDING, Probe
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Accuracy before and after on one set of samples."""
+
+    before: float
+    after: float
+    count: int
+
+    @property
+    def points(self) -> float:
+        """How far accuracy has fallen, as a share; negative if it has risen."""
+        return self.before - self.after
+
+    def over(self, bound: float) -> bool:
+        """Whether it is more than allowed. One sample alone is never too much."""
+        return self.points > max(bound, 1 / self.count) + ROUNDING
+
+
+@dataclass(frozen=True)
+class Falls:
+    """On the retained probe, on each label in it, and on unseen samples of labels still retained.
+
+    None where there are no samples.
+    """
+
+    retained: Fall | None
+    by_label: dict[int, Fall]
+    holdout: Fall | None
+
+    def worst_label(self, *, min_probe: int) -> tuple[int, Fall] | None:
+        """The label that fell furthest, of those with so many samples in the probe."""
+        told = [item for item in self.by_label.items() if item[1].count >= min_probe]
+        return max(told, key=lambda item: item[1].points, default=None)
+
+    def reasons(
+        self, *, retained: float, one_label: float, holdout: float, min_probe: int
+    ) -> Iterator[str]:
+        """Sentences on what fell further than these bounds allow.
+
+        Fewer than `min_probe` samples of a label do not tell how it fares.
+        """
+        if self.retained is not None and self.retained.over(retained):
+            yield _too_far("the retained probe", self.retained, retained)
+        too_far = {
+            label: fall
+            for label, fall in self.by_label.items()
+            if fall.count >= min_probe and fall.over(one_label)
+        }
+        if too_far:
+            label, fall = max(too_far.items(), key=lambda item: item[1].points)
+            yield _too_far(f"retained samples of label {label}", fall, one_label)
+        if self.holdout is not None and self.holdout.over(holdout):
+            what = "unseen samples of the labels that are still retained"
+            yield _too_far(what, self.holdout, holdout)
+
+
+def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
+    """Compare what two networks make of the same probe."""
+    before, after = base.at(probe.retained), candidate.at(probe.retained)
+    theirs = after.by_label()
+    by_label = {
+        label: fall
+        for label, mine in before.by_label().items()
+        if label in theirs and (fall := _fall(mine, theirs[label])) is not None
+    }
+    unseen = (each.at(probe.holdout).without(probe.gone) for each in (base, candidate))
+    return Falls(_fall(before, after), by_label, _fall(*unseen))
+
+
+def _fall(before: Observed, after: Observed) -> Fall | None:
+    if before.accuracy is None or after.accuracy is None:
+        return None
+    return Fall(before.accuracy, after.accuracy, len(after))
+
+
+def _too_far(what: str, fall: Fall, bound: float) -> str:
+    return (
+        f"Accuracy on {what} ({fall.count} samples) would be {100 * fall.points:.1f} points below "
+        f"the base's: {100 * fall.after:.1f} % instead of {100 * fall.before:.1f} %. The policy "
+        f"allows {100 * bound:.1f}."
+    )
