@@ -52,6 +52,8 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.forgetting
 	$(BIN)/python -m benchmarks.paper
 	$(BIN)/python -m benchmarks.calibration
+	$(BIN)/python -m benchmarks.fraction
+	$(BIN)/python -m benchmarks.specialisation
 	$(BIN)/python -m benchmarks.sequential
 
 data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.

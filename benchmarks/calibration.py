@@ -127,9 +127,7 @@ def _retrained(task: Task, references: int, networks: Networks) -> Cell:
 
 def _chosen(task: Task, seed: int, subjects: Subjects, method: Method) -> Cell:
     request = subjects.request(task, seed, method)
-    network = task.recipe.build(seed=0)
-    network.load_state_dict(request.found.weights)
-    return {**asdict(accuracies(network, task)), "notes": request.notes}
+    return {**asdict(accuracies(request.network(task.recipe), task)), "notes": request.notes}
 
 
 def _grid(task: Task, seed: int, subjects: Subjects, size: int) -> Cell:

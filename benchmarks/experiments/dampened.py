@@ -17,6 +17,11 @@ def in_parts(samples: Batch) -> Iterator[Batch]:
     return (samples.part(start, start + PART) for start in range(0, len(samples), PART))
 
 
+def importances(sums: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Means over `count` samples, in the precision of the weights."""
+    return {name: (total / count).float() for name, total in sums.items()}
+
+
 def dampened_as_published(
     network: nn.Module,
     full: Mapping[str, Tensor],

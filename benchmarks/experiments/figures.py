@@ -7,7 +7,7 @@ from torch import nn
 from benchmarks.experiments.dampened import in_parts
 from benchmarks.experiments.tasks import Task
 from workers.unlearning.membership import entropy_attack, loss_attack
-from workers.unlearning.observation import observe
+from workers.unlearning.observation import Observed, observe
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,20 @@ def accuracies(network: nn.Module, task: Task) -> Accuracies:
 
 def measure(network: nn.Module, task: Task) -> Figures:
     """All figures of a network in evaluation mode."""
-    retained, forgotten, test, unseen = (
-        observe(network, in_parts(samples))
-        for samples in (task.retain, task.forget, task.test, task.unseen)
+    return _figures(network, task, retained=observe(network, in_parts(task.retain)))
+
+
+def measure_without_retained(network: nn.Module, task: Task) -> Figures:
+    """All but the published attack, which alone needs a look at the retained training samples."""
+    return _figures(network, task, retained=None)
+
+
+def _figures(network: nn.Module, task: Task, *, retained: Observed | None) -> Figures:
+    forgotten, test, unseen = (
+        observe(network, in_parts(samples)) for samples in (task.forget, task.test, task.unseen)
     )
     of_forgotten_label = task.of_forgotten_label.numpy()
-    published = entropy_attack(retained, test, forgotten)
+    published = entropy_attack(retained, test, forgotten) if retained else None
     by_loss = loss_attack(forgotten, unseen)
     return Figures(
         retained_test=test.where(~of_forgotten_label).accuracy,

@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from benchmarks.experiments.laboratory import Forgotten, Subject
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import Networks, Recipe
@@ -17,6 +19,12 @@ class Request:
     found: Forgotten
     seconds: float
 
+    def network(self, recipe: Recipe) -> nn.Module:
+        """The candidate, whatever the gate says of it."""
+        network = recipe.build(seed=0)
+        network.load_state_dict(self.found.weights)
+        return network
+
     @property
     def notes(self) -> dict[str, Any]:
         """What is worth keeping of it."""
@@ -29,11 +37,7 @@ class Request:
                 cohort.name: {"alpha": setting.selection, "lambda": setting.strength}
                 for cohort, setting in chosen.settings.items()
             },
-            "reasons": [
-                *chosen.judgement.damage,
-                *chosen.judgement.shortfalls,
-                *chosen.judgement.undecided,
-            ],
+            "reasons": chosen.judgement.reasons,
         }
 
 

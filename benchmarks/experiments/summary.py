@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -21,18 +21,23 @@ TITLES = {
     "seconds": "seconds",
 }
 
-# Kind of task → method → figure → {"mean", "deviation", "by_seed"}, or "not_applicable" → reason.
+# Group of tasks → method → figure → {"mean", "deviation", "by_seed"}, or "not_applicable" → reason.
 Summary = dict[str, dict[str, dict[str, Any]]]
 
 
-def summarise(measured: Iterable[Measured]) -> Summary:
+def by_kind(cell: Measured) -> str:
     """The tasks of one kind that a seed has (several labels) count as one, by their mean."""
+    return cell.kind.value
+
+
+def summarise(measured: Iterable[Measured], group: Callable[[Measured], str] = by_kind) -> Summary:
+    """Group the cells and take the means of each group's methods."""
     grouped: dict[str, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
     for each in measured:
-        grouped[each.kind.value][each.method].append(each)
+        grouped[group(each)][each.method].append(each)
     return {
-        kind: {method: _of_method(cells) for method, cells in of_kind.items()}
-        for kind, of_kind in grouped.items()
+        name: {method: _of_method(cells) for method, cells in methods.items()}
+        for name, methods in grouped.items()
     }
 
 

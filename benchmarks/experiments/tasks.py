@@ -71,15 +71,15 @@ def sub_class(data: Data, source: Source, recipe: Recipe, label: int) -> Task:
     return _of_label(Kind.SUBCLASS, data, recipe, label, taught=taught)
 
 
-def random_samples(data: Data, recipe: Recipe, seed: int) -> Task:
-    """Forget a hundred samples that `seed` draws."""
+def random_samples(data: Data, recipe: Recipe, seed: int, count: int = RANDOM_SAMPLES) -> Task:
+    """Forget samples that `seed` draws; a smaller count draws some of those of a larger one."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randperm(len(data.train), generator=generator)[:RANDOM_SAMPLES]
+    drawn = torch.randperm(len(data.train), generator=generator)[:count]
     forgotten = torch.zeros(len(data.train), dtype=torch.bool)
     forgotten[drawn] = True
     return Task(
         kind=Kind.RANDOM,
-        name=f"{RANDOM_SAMPLES} random samples",
+        name=f"{count} random samples",
         recipe=recipe,
         train=data.train,
         fine=data.train.labels,

@@ -7,7 +7,7 @@ a large part of the data, and for random samples.
 
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import dampened_as_published, in_parts
+from benchmarks.experiments.dampened import dampened_as_published, importances, in_parts
 from benchmarks.experiments.tasks import Kind, Task
 from workers.unlearning import estimators
 from workers.unlearning.batches import Batch
@@ -20,13 +20,13 @@ def label_free(network: nn.Module, task: Task, _seed: int) -> nn.Module:
     """Dampen; nothing is drawn."""
     return dampened_as_published(
         network,
-        importances(network, task.train),
-        importances(network, task.forget),
+        label_free_importances(network, task.train),
+        label_free_importances(network, task.forget),
         selection=SELECTION[task.kind],
     )
 
 
-def importances(network: nn.Module, samples: Batch) -> dict[str, Tensor]:
+def label_free_importances(network: nn.Module, samples: Batch) -> dict[str, Tensor]:
     """By parameter name, in the precision of the parameters."""
     sums = squared_gradient_sums(network, in_parts(samples), estimator=estimators.label_free())
-    return {name: (total / len(samples)).float() for name, total in sums.items()}
+    return importances(sums, len(samples))
