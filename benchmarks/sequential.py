@@ -11,15 +11,15 @@ stopped, and several may share the work by `--scenarios`: what one has measured,
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
 from benchmarks import fashion_mnist, results
+from benchmarks.experiments.bench import DATA_SEED, FOLDER, TRAINED
 from benchmarks.experiments.data import Data, load
 from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
@@ -31,11 +31,8 @@ from benchmarks.experiments.sources import SOURCES
 from benchmarks.experiments.store import Store
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
 
-FOLDER = Path(".data/experiments")
 SOURCE = SOURCES["fashion-mnist"]
 NETWORK = "small"
-# Which images train, and which half of the test images is unseen, is the same for all seeds.
-DATA_SEED = 0
 console = Console()
 
 
@@ -78,7 +75,7 @@ def main() -> int:
 
 def _courses(data: Data, recipe: Recipe) -> Callable[[str, int], Course]:
     """Makes courses; a seed's network is trained and enrolled when it is first wanted."""
-    networks = Networks(FOLDER / "networks")
+    networks = Networks(TRAINED)
 
     @cache
     def subject_of(seed: int) -> Subject:
@@ -92,7 +89,7 @@ def _courses(data: Data, recipe: Recipe) -> Callable[[str, int], Course]:
             data=data,
             recipe=recipe,
             network=networks.trained(recipe, data.train, seed),
-            subject=replace(subject, _sums={}),
+            subject=subject.afresh(),
             seed=seed,
         )
 

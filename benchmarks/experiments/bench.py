@@ -17,6 +17,7 @@ from benchmarks.experiments.store import Store
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
 
 FOLDER = Path(".data/experiments")
+TRAINED = FOLDER / "trained"
 # Which images train, and which half of the test images is unseen, is the same for all seeds.
 DATA_SEED = 0
 
@@ -119,7 +120,7 @@ def prepare(given: argparse.Namespace) -> Bench:
         "weights": weight_count(recipe.build(seed=0)),
         "samples": content_digest(data.train),
     }
-    return Bench(source, data, recipe, Networks(FOLDER / "trained"), settings)
+    return Bench(source, data, recipe, Networks(TRAINED), settings)
 
 
 def result_name(given: argparse.Namespace, benchmark: str) -> str:
