@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
+from models.errors import ReviewOutdated
 from models.records import (
     DeletionItem,
     ModelState,
@@ -26,6 +27,9 @@ from workers.leases import give_back, require_lease, take_lease
 from workers.queueing import Batch, next_batch, take_items
 from workers.resources import Resources
 from workers.settlement import end_run, release_items
+
+# The failure after which an approval does not stand any more.
+OUTDATED = ReviewOutdated("").kind
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ def give_up(
             max_attempts=1 if hopeless else resources.settings.max_attempts,
             retry_s=resources.settings.retry_s,
             reason=failure["detail"],
+            outdated=failure["kind"] == OUTDATED,
         )
         settle_requests(session, run.model_id)
         append(

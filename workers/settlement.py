@@ -142,12 +142,18 @@ def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reaso
 
 
 def release_items(
-    session: Session, run_id: uuid.UUID, *, max_attempts: int, retry_s: float, reason: str
+    session: Session,
+    run_id: uuid.UUID,
+    *,
+    max_attempts: int,
+    retry_s: float,
+    reason: str,
+    outdated: bool = False,
 ) -> None:
     """Give a failed run's items back, unless they have failed too often.
 
     They rest first, longer each time: whatever made the run fail may pass. Those of an approved
-    run stay approved.
+    run stay approved, unless the approval is `outdated`.
     """
     pause = func.make_interval(0, 0, 0, 0, 0, 0, retry_s * func.pow(2, DeletionItem.attempts))
     tried = DeletionItem.attempts + 1
@@ -160,7 +166,9 @@ def release_items(
             run_id=case(
                 (
                     tried < max_attempts,
-                    select(UnlearningRun.carries_out)
+                    None
+                    if outdated
+                    else select(UnlearningRun.carries_out)
                     .where(UnlearningRun.id == run_id)
                     .scalar_subquery(),
                 ),

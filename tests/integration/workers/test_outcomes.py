@@ -9,7 +9,14 @@ import pytest
 from app.reviews import approve, reject
 from models.doorbell import Job
 from models.errors import ForgetsTooMuch, NothingRetained, RunNotHeld, UnknownRung
-from models.records import DeletionRequest, Outcome, RunReport, RunState, UnlearningRun
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    Outcome,
+    RunReport,
+    RunState,
+    UnlearningRun,
+)
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes, sample_row
@@ -163,6 +170,27 @@ def test_an_approval_is_outdated_once_the_head_has_moved(story: Story, digits: D
     latest = story.runs()[-1]
     assert latest.carries_out is None
     assert latest.state is RunState.PUBLISHED
+
+
+def test_an_approval_of_other_cohorts_than_there_are_gives_its_items_back(
+    story: Story, digits: Digits
+) -> None:
+    _, run = held(story, digits)
+    with story.database.transaction() as session:
+        row = session.get_one(UnlearningRun, run.id)
+        assert row.verdict is not None
+        of_another = {"settings": {"label 9": {"alpha": 1.0, "lambda": 1.0}}}
+        row.verdict = {**row.verdict, "ladder": [of_another]}
+    decide(story, approve, run.id, 0)
+    approved, failed, anew = story.runs()
+    assert failed.carries_out == approved.id
+    assert failed.failure is not None
+    assert failed.failure["kind"] == "review-outdated"
+    # They are tried like any others.
+    assert anew.carries_out is None
+    assert anew.state is RunState.NEEDS_REVIEW
+    with story.database.reading() as session:
+        assert {item.run_id for item in session.query(DeletionItem)} == {anew.id}
 
 
 def test_too_few_samples_to_compare_with_are_undecidable_not_a_guess(
