@@ -56,12 +56,10 @@ console = Console()
 
 def main() -> int:
     """Measure what is not measured yet, print and write."""
-    given = _arguments()
-    try:
-        prepared = bench.prepare(given)
-    except bench.NoData as missing:
-        console.print(str(missing))
-        return 1
+    return bench.run(_arguments(), _measure)
+
+
+def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     subjects = Subjects(prepared.networks)
     measured = fill(
         [
@@ -94,7 +92,6 @@ def main() -> int:
     picture = calibration_report.draw(name, runs, measured)
     calibration_report.show(runs, summary, console)
     console.print(f"Written to {path} and {picture}.")
-    return 0
 
 
 def _cells(

@@ -46,12 +46,10 @@ console = Console()
 
 def main() -> int:
     """Measure what is not measured yet, print and write."""
-    given = _arguments()
-    try:
-        prepared = bench.prepare(given)
-    except bench.NoData as missing:
-        console.print(str(missing))
-        return 1
+    return bench.run(_arguments(), _measure)
+
+
+def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     subjects = Subjects(prepared.networks)
     measured = runs.run(
         {
@@ -80,7 +78,6 @@ def main() -> int:
     picture = fraction_report.draw(name, found, given.shares)
     fraction_report.show(found, console)
     console.print(f"Written to {path} and {picture}.")
-    return 0
 
 
 def _retrained(subjects: Subjects, _network: nn.Module, task: Task, seed: int) -> Noted:

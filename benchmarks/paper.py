@@ -22,12 +22,10 @@ console = Console()
 
 def main() -> int:
     """Measure what is not measured yet, print and write."""
-    given = _arguments()
-    try:
-        prepared = bench.prepare(given)
-    except bench.NoData as missing:
-        console.print(str(missing))
-        return 1
+    return bench.run(_arguments(), _measure)
+
+
+def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     measured = runs.run(
         {seed: prepared.tasks(given.classes, given.subclasses, seed) for seed in given.seeds},
         {name: METHODS[name] for name in given.methods},
@@ -41,7 +39,6 @@ def main() -> int:
     picture = plot.draw(name, found)
     summary.show(found, console)
     console.print(f"Written to {path} and {picture}.")
-    return 0
 
 
 def _arguments() -> argparse.Namespace:

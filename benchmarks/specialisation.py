@@ -50,12 +50,10 @@ console = Console()
 
 def main() -> int:
     """Measure what is not measured yet, print and write."""
-    given = _arguments()
-    try:
-        prepared = bench.prepare(given)
-    except bench.NoData as missing:
-        console.print(str(missing))
-        return 1
+    return bench.run(_arguments(), _measure)
+
+
+def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     measured = fill(
         [place for seed in given.seeds for place in _places(prepared, given, seed)],
         prepared.store("specialisation"),
@@ -70,7 +68,6 @@ def main() -> int:
     picture = specialisation_report.draw(name, measured)
     specialisation_report.show(measured, console)
     console.print(f"Written to {path} and {picture}.")
-    return 0
 
 
 def _places(

@@ -22,6 +22,7 @@ from sklearn.datasets import load_digits
 from sqlalchemy import create_engine, make_url
 
 from app.main import create_app
+from benchmarks.stack import OPEN_GATE
 from demo.training import fit, save
 from embedded.postgres import EmbeddedPostgres
 from embedded.redis import EmbeddedRedis
@@ -51,16 +52,6 @@ KEYS = [
     key_entry("pipeline", PIPELINE_KEY, frozenset({Scope.REQUESTS, Scope.CHECKPOINTS})),
     key_entry("other", OTHER_KEY, frozenset({Scope.REQUESTS})),
 ]
-# A gate that lets everything through, for what is not about gates.
-OPEN_GATE = {
-    "max_retained_fall": 1,
-    "max_class_fall": 1,
-    "max_holdout_fall": 1,
-    "max_membership": 0.5,
-    "min_probe": 1,
-    "max_forgotten_share": 1,
-    "on_shortfall": "best_effort",
-}
 # A tenth of 600 digits is holdout: of some labels there are two, and one is two points.
 SMALL_GATE = {"min_probe": 1, "max_holdout_fall": 0.1}
 # Enough of the real digits to train on within a second or two.

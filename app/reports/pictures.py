@@ -87,10 +87,13 @@ def _of_cohort(verdict: Json, cohort: Json) -> Curve:
         title=words.title(name),
         axis="selection α (smaller selects more weights)",
         logarithmic=True,
-        figure="Unseen samples recognised" if chance else "Attack area",
+        figure=f"Share of {cohort['candidate']['recognised_on']} samples recognised"
+        if chance
+        else "Attack area",
         write=words.percent if chance else words.area,
         base=value_of(base),
-        target=0.0 if chance else 0.5,
+        # There is no bound where nothing could be told.
+        target=(cohort["candidate"]["bound"] or 0.0) if chance else 0.5,
         # A logarithm has no place for 0.
         points=[point for point in points if point.x > 0],
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from sqlalchemy import ColumnElement, case, exists, literal, or_, select
+from sqlalchemy import ColumnElement, case, func, literal, or_, select
 
 from app.dependencies import Admin, DatabaseDependency
 from app.schemas.registered_models import Exclusion
@@ -32,8 +32,8 @@ def list_exclusions(
 ) -> StreamingResponse:
     """Every sample whose deletion was asked for and not withdrawn, one JSON object a line.
 
-    `sample_id` and `state`: forgotten, weakened, rejected in review, or pending. Retrain without
-    all of them. That somebody has read the list is on the audit log.
+    `sample_id` and `state`: forgotten, weakened, rejected in review, failed, or pending. Retrain
+    without all of them. That somebody has read the list is on the audit log.
     """
     with database.transaction() as session:
         identity = find_model(session, model).id
@@ -42,26 +42,37 @@ def list_exclusions(
 
 
 def _lines(database: Database, model_id: uuid.UUID) -> Iterator[bytes]:
-    def asked(outcome: Outcome) -> ColumnElement[bool]:
-        return exists().where(
-            DeletionItem.model_id == Sample.model_id,
-            DeletionItem.sample_id == Sample.sample_id,
-            DeletionItem.outcome == outcome,
-            DeletionItem.request_id == DeletionRequest.id,
+    def any_is(outcome: Outcome) -> ColumnElement[bool]:
+        return func.bool_or(DeletionItem.outcome == outcome)
+
+    # Grouped and joined once: asked row by row it would take items times samples.
+    asked = (
+        select(
+            DeletionItem.sample_id,
+            any_is(Outcome.PENDING).label("pending"),
+            any_is(Outcome.REJECTED).label("rejected"),
+        )
+        .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
+        .where(
+            DeletionItem.model_id == model_id,
+            DeletionItem.outcome.in_([Outcome.PENDING, Outcome.REJECTED, Outcome.FAILED]),
             DeletionRequest.mode == RequestMode.DELETE,
         )
-
+        .group_by(DeletionItem.sample_id)
+        .subquery()
+    )
     forgotten = Sample.forgotten_version.is_not(None)
-    rejected, pending = asked(Outcome.REJECTED), asked(Outcome.PENDING)
     state = case(
         (Sample.weakened, literal("weakened")),
         (forgotten, literal("forgotten")),
-        (pending, literal("pending")),
-        else_=literal("rejected"),
+        (asked.c.pending, literal("pending")),
+        (asked.c.rejected, literal("rejected")),
+        else_=literal("failed"),
     )
     query = (
         select(Sample.sample_id, state)
-        .where(Sample.model_id == model_id, or_(forgotten, pending, rejected))
+        .outerjoin(asked, asked.c.sample_id == Sample.sample_id)
+        .where(Sample.model_id == model_id, or_(forgotten, asked.c.sample_id.is_not(None)))
         .order_by(Sample.position)
         .execution_options(yield_per=CHUNK)
     )

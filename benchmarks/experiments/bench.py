@@ -1,12 +1,13 @@
 """What the benchmarks on trained networks have in common: options, data, recipe and store."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from benchmarks import fashion_mnist
 from benchmarks.experiments import tasks
@@ -121,6 +122,17 @@ def prepare(given: argparse.Namespace) -> Bench:
         "samples": content_digest(data.train),
     }
     return Bench(source, data, recipe, Networks(TRAINED), settings)
+
+
+def run(given: argparse.Namespace, measure: Callable[[Bench, argparse.Namespace], None]) -> int:
+    """Measure on the data that the options ask for; the exit code of the program."""
+    try:
+        prepared = prepare(given)
+    except NoData as missing:
+        Console().print(str(missing))
+        return 1
+    measure(prepared, given)
+    return 0
 
 
 def result_name(given: argparse.Namespace, benchmark: str) -> str:

@@ -43,8 +43,12 @@ def setting_at(seed: float, rung: float) -> Setting:
 
 
 def rung_of(setting: Setting, seed: float) -> float:
-    """Where on the ladder from `seed` a setting of it stands."""
-    return math.log((seed or 1.0) / setting.selection, RUNG)
+    """The gentlest rung of the ladder from `seed` that dampens no weight less than `setting`.
+
+    That of the setting itself, if it is of the ladder.
+    """
+    reached = min(setting.selection, setting.strength if setting.strength < 1 else math.inf)
+    return math.log((seed or 1.0) / reached, RUNG)
 
 
 def adaptive_percentile(population: Population) -> float:

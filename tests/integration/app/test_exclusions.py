@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from models.settings import Settings
 from tests.conftest import Digits, work
-from tests.integration.app.support import assert_problem, forget, post
+from tests.integration.app.support import assert_problem, execute, forget, post
 
 PATH = "/v1/models/digits/exclusions"
 
@@ -37,6 +37,13 @@ def test_every_sample_whose_deletion_was_asked_for_is_listed_with_its_state(
     client.post(f"/v1/runs/{run['id']}/reject", json={"reason": "later"})
     post(client, digits.of_label(8)[:2])
     post(client, digits.of_label(1)[:2], mode="dry_run")
+    # Given up: the network still knows it.
+    given_up = digits.of_label(9)[:1]
+    failed = post(client, given_up).json()["id"]
+    execute(
+        enrolled,
+        f"UPDATE deletion_item SET outcome = 'failed' WHERE request_id = '{failed}'",
+    )
     cancelled = post(client, digits.of_label(2)[:1])
     client.delete(cancelled.headers["Location"])
 
@@ -44,6 +51,7 @@ def test_every_sample_whose_deletion_was_asked_for_is_listed_with_its_state(
         **dict.fromkeys(digits.of_label(3), "forgotten"),
         **dict.fromkeys(digits.of_label(5), "rejected"),
         **dict.fromkeys(digits.of_label(8)[:2], "pending"),
+        **dict.fromkeys(given_up, "failed"),
     }
     assert client.get("/v1/audit/records").json()["records"][-1]["event"] == "exclusions.read"
 

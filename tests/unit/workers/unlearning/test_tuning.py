@@ -14,6 +14,7 @@ from workers.unlearning.tuning import (
     Setting,
     adaptive_percentile,
     adaptive_selection,
+    rung_of,
     setting_at,
 )
 
@@ -125,3 +126,27 @@ def test_the_ladder_is_continuous_where_the_strength_begins_to_fall() -> None:
 def test_where_no_weight_has_a_finite_ratio_the_ladder_begins_at_one() -> None:
     assert setting_at(0.0, 0) == Setting(1.0, 1.0)
     assert setting_at(0.0, 2) == setting_at(1.0, 2)
+
+
+@given(
+    seed=st.floats(0.01, 1000),
+    selection=st.floats(0.01, 1000),
+    strength=st.floats(0.01, 10),
+    ratio=st.floats(1e-4, 1e4),
+)
+def test_the_rung_of_a_setting_dampens_no_weight_less(
+    seed: float, selection: float, strength: float, ratio: float
+) -> None:
+    found = setting_at(seed, rung_of(Setting(selection, strength), seed))
+
+    def factor(setting: Setting) -> float:
+        selected = ratio > setting.selection * (1 + 1e-9)
+        return min(1.0, setting.strength / ratio) if selected else 1.0
+
+    # A hair gentler, for the logarithm there and back again.
+    assert factor(found) <= factor(Setting(selection * (1 + 1e-6), strength)) * (1 + 1e-6)
+
+
+def test_a_setting_of_the_ladder_has_its_own_rung() -> None:
+    for rung in (-3.0, 0.0, 2.5, 9.0):
+        assert rung_of(setting_at(5.0, rung), 5.0) == pytest.approx(rung)
