@@ -12,6 +12,7 @@ def figures(observed: Observed, probe: Probe) -> Json:
     forgotten = observed.at([p for positions in probe.forgotten.values() for p in positions])
     retained, holdout = observed.at(probe.retained), observed.at(probe.holdout)
     unseen = observed.at(probe.unseen)
+    either = observed.at([*probe.holdout, *probe.unseen])
     return {
         "forgotten": _group(forgotten),
         "retained": _group(retained),
@@ -19,12 +20,12 @@ def figures(observed: Observed, probe: Probe) -> Json:
         "holdout_of_retained_labels": _group(holdout.without(probe.gone)),
         "by_label": {
             str(label): {
-                "retained": as_estimate(retained.of([label]).accuracy_estimate),
-                "holdout": as_estimate(
-                    observed.at([*probe.holdout, *probe.unseen]).of([label]).accuracy_estimate
-                ),
+                "forgotten": _group(forgotten.of([label])),
+                "retained": _group(retained.of([label])),
+                "holdout": _group(either.of([label])),
+                "loss_attack": as_attack(loss_attack(forgotten.of([label]), unseen.of([label]))),
             }
-            for label in sorted({*retained.labels.tolist(), *holdout.labels.tolist()})
+            for label in sorted({*forgotten.labels, *retained.labels, *either.labels})
         },
         "attacks": {
             "loss": as_attack(loss_attack(forgotten, unseen)),

@@ -139,7 +139,7 @@ def costs(verdict: Json) -> list[Cost]:
                 verdict,
                 f"Worst label: {worst['label']}",
                 "retained samples of the label whose accuracy fell furthest",
-                lambda figures: figures["by_label"][str(worst["label"])]["retained"],
+                lambda figures: figures["by_label"][str(worst["label"])]["retained"]["accuracy"],
                 gate["max_class_fall"],
             )
         )
@@ -170,7 +170,10 @@ def labels(verdict: Json) -> list[LabelFinding]:
     forgotten = {label for cohort in verdict["cohorts"] for label in cohort["labels"]}
 
     def pair(label: str, group: str) -> tuple[Estimate | None, Estimate | None]:
-        return read_estimate(before[label][group]), read_estimate(after[label][group])
+        return (
+            read_estimate(before[label][group]["accuracy"]),
+            read_estimate(after[label][group]["accuracy"]),
+        )
 
     return [
         LabelFinding(

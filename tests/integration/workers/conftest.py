@@ -50,11 +50,11 @@ class Story:
             model = find_model(session, "digits")
             model.policy = checked.model_dump(mode="json", by_alias=True)
 
-    def post(self, sample_ids: Sequence[str], mode: str = "delete") -> uuid.UUID:
+    def post(
+        self, sample_ids: Sequence[str], mode: str = "delete", model: str = "digits"
+    ) -> uuid.UUID:
         """Post a deletion request, as the gateway does."""
-        new = NewDeletionRequest(
-            model="digits", sample_ids=list(sample_ids), mode=RequestMode(mode)
-        )
+        new = NewDeletionRequest(model=model, sample_ids=list(sample_ids), mode=RequestMode(mode))
         return accept(
             new,
             None,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from app.reviews import approve, reject
 from models.doorbell import Job
@@ -17,7 +18,8 @@ from models.records import (
     RunState,
     UnlearningRun,
 )
-from tests.conftest import Digits, work
+from models.specifications import Enrolment
+from tests.conftest import SMALL_GATE, Digits, enrol_model, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes, sample_row
 from tests.integration.workers.test_pipeline import training_ids
@@ -65,6 +67,46 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     assert cohort["rule"] == "chance"
     assert cohort["base"]["closeness"] == "familiar"
     assert cohort["candidate"]["closeness"] == "alike"
+
+
+def test_later_runs_look_at_earlier_forgotten_samples_again_label_by_label(
+    story: Story, digits: Digits
+) -> None:
+    story.forget(training_ids(digits, 3))
+    story.forget(training_ids(digits, 5)[:2])
+    latest = story.runs()[-1]
+    assert latest.item_count == 2
+    assert latest.verdict is not None
+    for network in ("base", "candidate"):
+        figures = latest.verdict["figures"][network]
+        assert figures["forgotten"]["accuracy"]["count"] == 60 + 2
+        of_earlier = figures["by_label"]["3"]
+        assert of_earlier["forgotten"]["accuracy"]["count"] == 60
+        assert of_earlier["forgotten"]["loss"]["value"] >= 0
+        assert of_earlier["retained"] == {"accuracy": None, "loss": None}
+        assert of_earlier["loss_attack"]["area"]["count"] == 60
+
+
+def test_a_model_that_is_enrolled_label_free_is_dampened_by_label_free_sums(
+    story: Story, digits: Digits
+) -> None:
+    body = digits.enrolment.model_dump(mode="json", by_alias=True)
+    policy = {"method": {"method": "label_free"}, "gate": SMALL_GATE, "probe_size": 200}
+    with pytest.raises(ValidationError, match="label_free"):
+        Enrolment.model_validate({**body, "policy": policy})
+    enrolment = Enrolment.model_validate(
+        {**body, "name": "free", "estimator": {"kind": "label_free"}, "policy": policy}
+    )
+    enrol_model(story.resources, enrolment)
+    request_id = story.post(training_ids(digits, 3), model="free")
+    work(story.resources.settings)
+    (run,) = story.runs()
+    assert run.failure is None
+    assert run.verdict is not None
+    assert run.verdict["policy"]["method"] == {"method": "label_free"}
+    assert len(run.verdict["ladder"]) == 1
+    assert run.verdict["weights"]["dampened"] > 0
+    assert sum(outcomes(story.database, request_id).values()) == 60
 
 
 def test_what_is_not_forgotten_is_held_and_nothing_is_published(

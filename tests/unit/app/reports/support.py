@@ -74,7 +74,12 @@ def figures(forgotten: float) -> Json:
         "holdout": group,
         "holdout_of_retained_labels": group,
         "by_label": {
-            label: {"retained": estimate(0.9), "holdout": estimate(0.8)}
+            label: {
+                "forgotten": {"accuracy": None, "loss": None},
+                "retained": {"accuracy": estimate(0.9), "loss": estimate(0.2)},
+                "holdout": {"accuracy": estimate(0.8), "loss": estimate(0.3)},
+                "loss_attack": None,
+            }
             for label in ("10", "2", "0")
         },
         "attacks": {"loss": standing(0.6)["attack"], "entropy": estimate(0.3)},
@@ -173,7 +178,8 @@ def without_figures(report: Json) -> Json:
     for network in verdict["figures"].values():
         for group in ("forgotten", "retained", "holdout", "holdout_of_retained_labels"):
             network[group] = {"accuracy": None, "loss": None}
-        network["by_label"] = {"0": {"retained": None, "holdout": None}}
+        nothing = {"accuracy": None, "loss": None}
+        network["by_label"] = {"0": {"retained": nothing, "holdout": nothing}}
         network["attacks"] = {"loss": None, "entropy": None}
     unknown = {
         "closeness": "undecidable",
