@@ -5,76 +5,24 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from app.reports.summary import summarise
 from models.records import Phase
 
-GROUPS = ("forgotten", "retained", "holdout", "holdout_of_retained_labels")
 
-
-def print_run(console: Console, request: Any, run: Any) -> None:
-    """What was asked, what the gate made of it, and the figures behind that."""
-    verdict = run["verdict"]
+def print_run(console: Console, request: Any, report: Any) -> None:
+    """What became of a request, and what the run that carried it out reports."""
     console.print(
         f"Request {request['id']}: {request['status']}, "
         + ", ".join(f"{count} {outcome}" for outcome, count in request["counts"].items())
-        + f"; run {run['state']}."
     )
-    _print_accuracies(console, verdict["figures"])
-    _print_cohorts(console, verdict)
-    weights = verdict["weights"]
+    console.print(summarise(report), markup=False)
+    weights, timings = report["verdict"]["weights"], report["run"]["timings"]
     console.print(
-        f"Weights dampened: {weights['dampened']:,} of {weights['total']:,} "
-        f"({100 * weights['share']:.2f} %), the candidate on rung {verdict['rung']} of "
-        f"{len(verdict['ladder'])} that were tried."
+        f"\nWeights dampened: {weights['dampened']:,} of {weights['total']:,} "
+        f"({100 * weights['share']:.2f} %)"
     )
-    seconds = ", ".join(
-        f"{phase} {run['timings'][phase]:.2f}" for phase in Phase if phase in run["timings"]
-    )
+    seconds = ", ".join(f"{phase} {timings[phase]:.2f}" for phase in Phase if phase in timings)
     console.print(f"Seconds: {seconds}")
-    for sentence in (*verdict["reasons"], *verdict["remarks"]):
-        console.print(f"• {sentence}")
-
-
-def _print_accuracies(console: Console, figures: Any) -> None:
-    table = Table("accuracy on", "samples", "base", "candidate")
-    for group in GROUPS:
-        base, candidate = (figures[name][group]["accuracy"] for name in ("base", "candidate"))
-        table.add_row(
-            group.replace("_", " "),
-            str(candidate["count"]) if candidate else "",
-            percent(base and base["value"]),
-            percent(candidate and candidate["value"]),
-        )
-    console.print(table)
-
-
-def _print_cohorts(console: Console, verdict: Any) -> None:
-    """Of a label forgotten whole, what is still recognised; else what a loss attack can tell."""
-    table = Table("cohort", "samples", "α", "λ", "held against", "base", "candidate", "")
-    for cohort in verdict["cohorts"]:
-        by_chance = cohort["rule"] == "chance"
-        table.add_row(
-            cohort["name"],
-            str(cohort["samples"]),
-            f"{cohort['alpha']:.2f}",
-            f"{cohort['lambda']:g}",
-            "chance" if by_chance else "unseen",
-            *(_deciding(cohort[network], by_chance) for network in ("base", "candidate")),
-            cohort["candidate"]["closeness"],
-        )
-    console.print(table)
-    console.print(
-        "Against chance counts the share still recognised; against unseen samples, how often a "
-        "forgotten one has the lower loss: 0.5 if nobody can tell them apart."
-    )
-
-
-def _deciding(standing: Any, by_chance: bool) -> str:
-    estimate = standing["recognised"] if by_chance else (standing["attack"] or {}).get("area")
-    if estimate is None:
-        return "–"
-    if by_chance:
-        return percent(estimate["value"])
-    return f"{estimate['value']:.3f} ({estimate['low']:.2f}–{estimate['high']:.2f})"
 
 
 def print_fresh(console: Console, accuracies: dict[str, float | None]) -> None:

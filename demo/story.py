@@ -107,7 +107,7 @@ def _tell(settings: Settings, console: Console) -> None:
             console.rule(title)
             request = _delete(pipeline, sample_ids)
             run = _get(admin, request["run"]["href"])
-            print_run(console, request, run)
+            print_run(console, request, _get(admin, f"{request['run']['href']}/report"))
             if run["state"] not in expected:
                 raise DemoFailed(f"The run ended as {run['state']}.")
         console.rule("Downloading the new checkpoint, and looking at it in a fresh process")

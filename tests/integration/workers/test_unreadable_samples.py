@@ -1,6 +1,7 @@
 """Images that are gone when their samples are to be forgotten: each fails alone."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,97 +60,85 @@ def enrolment_of(folder: Path) -> Enrolment:
     return enrolment
 
 
-def test_healthy_samples_are_forgotten_beside_unreadable_ones(
-    settings: Settings, folder: Path
-) -> None:
+@pytest.fixture
+def story(settings: Settings, folder: Path) -> Iterator[Story]:
+    """The folder, enrolled."""
     with open_resources(settings) as resources:
         assert enrol_model(resources, enrolment_of(folder)).state is ModelState.ACTIVE
-        story = Story(resources)
-        (folder / "13.png").unlink()
-        (folder / "15.png").write_bytes((folder / "15.png").read_bytes()[:40])
-        request = story.forget([f"face-{position}" for position in range(11, 19)])
-        assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 6, Outcome.FAILED: 2}
-        assert len(story.runs()) == 1
-        assert story.checkpoints()[-1].forgotten_count == 6
-        assert sample_row(story.database, "face-13").forgotten_version is None
-        assert sample_row(story.database, "face-14").forgotten_version == 1
+        yield Story(resources)
+
+
+def test_healthy_samples_are_forgotten_beside_unreadable_ones(story: Story, folder: Path) -> None:
+    (folder / "13.png").unlink()
+    (folder / "15.png").write_bytes((folder / "15.png").read_bytes()[:40])
+    request = story.forget([f"face-{position}" for position in range(11, 19)])
+    assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 6, Outcome.FAILED: 2}
+    assert len(story.runs()) == 1
+    assert story.checkpoints()[-1].forgotten_count == 6
+    assert sample_row(story.database, "face-13").forgotten_version is None
+    assert sample_row(story.database, "face-14").forgotten_version == 1
 
 
 def test_a_sample_whose_place_holds_another_is_not_forgotten_in_its_stead(
-    settings: Settings, folder: Path
+    story: Story, folder: Path
 ) -> None:
-    with open_resources(settings) as resources:
-        enrol_model(resources, enrolment_of(folder))
-        story = Story(resources)
-        header, *rows = (folder / "manifest.csv").read_text().splitlines()
-        rows[13], rows[14] = rows[14], rows[13]
-        (folder / "manifest.csv").write_text("\n".join([header, *rows]))
-        request = story.forget(["face-13", "face-15"])
-        assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 1, Outcome.FAILED: 1}
-        assert sample_row(story.database, "face-13").forgotten_version is None
+    header, *rows = (folder / "manifest.csv").read_text().splitlines()
+    rows[13], rows[14] = rows[14], rows[13]
+    (folder / "manifest.csv").write_text("\n".join([header, *rows]))
+    request = story.forget(["face-13", "face-15"])
+    assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 1, Outcome.FAILED: 1}
+    assert sample_row(story.database, "face-13").forgotten_version is None
 
 
-def test_a_probe_does_without_what_cannot_be_read(settings: Settings, folder: Path) -> None:
-    with open_resources(settings) as resources:
-        enrol_model(resources, enrolment_of(folder))
-        story = Story(resources)
-        for position in range(5, 10):
-            (folder / f"{position}.png").unlink()
-        story.forget(["face-13"])
-        (run,) = story.runs()
-        assert run.verdict is not None
-        assert run.verdict["figures"]["candidate"]["holdout"]["accuracy"]["count"] == 5
-        assert run.version == 1
+def test_a_probe_does_without_what_cannot_be_read(story: Story, folder: Path) -> None:
+    for position in range(5, 10):
+        (folder / f"{position}.png").unlink()
+    story.forget(["face-13"])
+    (run,) = story.runs()
+    assert run.verdict is not None
+    assert run.verdict["figures"]["candidate"]["holdout"]["accuracy"]["count"] == 5
+    assert run.version == 1
 
 
-def test_when_no_sample_can_be_read_nothing_is_published(settings: Settings, folder: Path) -> None:
-    with open_resources(settings) as resources:
-        enrol_model(resources, enrolment_of(folder))
-        story = Story(resources)
-        (folder / "13.png").unlink()
-        request = story.forget(["face-13"])
-        assert outcomes(story.database, request.id) == {Outcome.FAILED: 1}
-        assert [row.version for row in story.checkpoints()] == [0]
+def test_when_no_sample_can_be_read_nothing_is_published(story: Story, folder: Path) -> None:
+    (folder / "13.png").unlink()
+    request = story.forget(["face-13"])
+    assert outcomes(story.database, request.id) == {Outcome.FAILED: 1}
+    assert [row.version for row in story.checkpoints()] == [0]
 
 
 def test_what_was_forgotten_stays_so_although_its_image_is_deleted_afterwards(
-    settings: Settings, folder: Path
+    story: Story, folder: Path
 ) -> None:
-    with open_resources(settings) as resources:
-        enrol_model(resources, enrolment_of(folder))
-        story = Story(resources)
-        # One of five images of its label: a cohort of its own.
-        story.forget(["face-13"])
-        (folder / "13.png").unlink()
-        story.forget(["face-14"])
-        first, second = story.runs()
-        assert first.verdict is not None
-        assert second.verdict is not None
-        (before,) = first.verdict["cohorts"]
-        after = {cohort["name"]: cohort for cohort in second.verdict["cohorts"]}
-        assert set(after) == {"label 3", "label 4"}
-        for setting in ("alpha", "lambda", "dampened"):
-            assert after["label 3"][setting] == before[setting]
-        assert after["label 3"]["candidate"]["closeness"] == "undecidable"
-        assert "could not be looked at again" in second.verdict["remarks"][-1]
-        assert second.version == 2
+    # One of five images of its label: a cohort of its own.
+    story.forget(["face-13"])
+    (folder / "13.png").unlink()
+    story.forget(["face-14"])
+    first, second = story.runs()
+    assert first.verdict is not None
+    assert second.verdict is not None
+    (before,) = first.verdict["cohorts"]
+    after = {cohort["name"]: cohort for cohort in second.verdict["cohorts"]}
+    assert set(after) == {"label 3", "label 4"}
+    for setting in ("alpha", "lambda", "dampened"):
+        assert after["label 3"][setting] == before[setting]
+    assert after["label 3"]["candidate"]["closeness"] == "undecidable"
+    assert "could not be looked at again" in second.verdict["remarks"][-1]
+    assert second.version == 2
 
 
 def test_a_cohort_that_grows_is_dampened_no_less_where_its_images_are_gone(
-    settings: Settings, folder: Path
+    story: Story, folder: Path
 ) -> None:
-    with open_resources(settings) as resources:
-        enrol_model(resources, enrolment_of(folder))
-        story = Story(resources)
-        strong = {"method": "fixed", "alpha": 0.5, "lambda": 0.5}
-        story.set_policy(method=strong, gate=OPEN_GATE)
-        story.forget(["face-13"])
-        (folder / "13.png").unlink()
-        story.set_policy(gate=OPEN_GATE)
-        story.forget(["face-23"])
-        verdict = story.runs()[-1].verdict
-        assert verdict is not None
-        (cohort,) = verdict["cohorts"]
-        assert cohort["samples"] == 2
-        assert cohort["alpha"] <= 0.5
-        assert cohort["lambda"] <= 0.5
+    strong = {"method": "fixed", "alpha": 0.5, "lambda": 0.5}
+    story.set_policy(method=strong, gate=OPEN_GATE)
+    story.forget(["face-13"])
+    (folder / "13.png").unlink()
+    story.set_policy(gate=OPEN_GATE)
+    story.forget(["face-23"])
+    verdict = story.runs()[-1].verdict
+    assert verdict is not None
+    (cohort,) = verdict["cohorts"]
+    assert cohort["samples"] == 2
+    assert cohort["alpha"] <= 0.5
+    assert cohort["lambda"] <= 0.5
