@@ -1,5 +1,6 @@
 """The database records, one file each; importing this package knows them all."""
 
+from models.records.artifact_check import ArtifactCheck
 from models.records.audit_record import AuditRecord
 from models.records.base import Base
 from models.records.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from models.records.states import (
 from models.records.unlearning_run import UnlearningRun
 
 __all__ = [
+    "ArtifactCheck",
     "AuditRecord",
     "Base",
     "Checkpoint",

@@ -39,6 +39,8 @@ class DeletionItem(Base):
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     # After a failure: not before this time.
     retry_at: Mapped[datetime | None]
+    # While it is found out which item makes runs fail: the group that a run takes by itself.
+    suspects: Mapped[uuid.UUID | None]
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("unlearning_run.id"))
     version: Mapped[int | None]
     settled_at: Mapped[datetime | None]

@@ -19,6 +19,11 @@ class DeletionRequest(Base):
         Index(
             "ix_deletion_request_pending", "model_id", postgresql_where=text("state = 'pending'")
         ),
+        Index(
+            "ix_deletion_request_deadline",
+            "deadline",
+            postgresql_where=text("state = 'pending' AND overdue_since IS NULL"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -39,6 +44,10 @@ class DeletionRequest(Base):
     accepted_counts: Mapped[Json]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     settled_at: Mapped[datetime | None]
+    # A run was under way when it was withdrawn; that run carries the withdrawal out.
+    cancel_requested_at: Mapped[datetime | None]
+    # Since when the steward has known that the deadline was missed.
+    overdue_since: Mapped[datetime | None]
 
     @validates("state")
     def _legal(self, _key: str, after: RequestState) -> RequestState:

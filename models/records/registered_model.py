@@ -34,6 +34,8 @@ class RegisteredModel(Base):
     manifest_digest: Mapped[str | None] = mapped_column(String(64))
     # While enrolling: {"phase", "done", "total", "eta_s"}.
     progress: Mapped[Json | None]
+    # Times that a worker has begun its enrolment.
+    enrolment_attempts: Mapped[int] = mapped_column(server_default=text("0"))
     # If enrolment failed: {"kind", "detail"}.
     failure: Mapped[Json | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

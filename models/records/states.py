@@ -7,11 +7,11 @@
                            └────▶ cancelled
 
     deletion item      pending ─▶ forgotten | weakened | already_forgotten | predicted
-                           └────▶ rejected | failed | cancelled
+                           └────▶ rejected | failed | quarantined | cancelled
                        unknown (from birth)
 
     run                running ─▶ published | no_detectable_influence | published_short
-                           ├────▶ nothing_to_do | predicted | failed | abandoned
+                           ├────▶ nothing_to_do | predicted | failed | abandoned | cancelled
                            └────▶ needs_review ─▶ approved | rejected
 
 States that no arrow leaves are final. An approved run is carried out by another one.
@@ -53,6 +53,7 @@ class Outcome(StrEnum):
     """What became of one sample ID of a deletion request.
 
     `weakened` samples are dampened for, and the network still shows that it has seen them.
+    `quarantined` ones made every run fail that tried to forget them.
     """
 
     PENDING = "pending"
@@ -63,6 +64,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     UNKNOWN = "unknown"
     FAILED = "failed"
+    QUARANTINED = "quarantined"
     CANCELLED = "cancelled"
 
 
@@ -80,6 +82,7 @@ class RunState(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
     ABANDONED = "abandoned"
+    CANCELLED = "cancelled"
 
 
 class Phase(StrEnum):

@@ -45,8 +45,13 @@ class UnlearningRun(Base):
     verdict: Mapped[Json | None]
     # What a person decided: {"by", "rung"} or {"by", "reason"}.
     review: Mapped[Json | None]
+    # The group of items that it took by itself, to find out which of them makes runs fail.
+    suspects: Mapped[uuid.UUID | None]
     # If failed: {"kind", "detail"}.
     failure: Mapped[Json | None]
+    # If its process died: {"signal", "exit_status", "peak_bytes"}, as far as they are known.
+    death: Mapped[Json | None]
+    cancel_requested_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(

@@ -1,6 +1,7 @@
 """Stranded work: what the steward finds, and what it leaves alone."""
 
 import threading
+from dataclasses import replace
 
 from redis import Redis
 
@@ -12,13 +13,21 @@ from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes
 from tests.integration.workers.test_claims import claimed, eventually, expire
-from workers.steward import find_stranded, ring_for_stranded, run_steward
+from workers.duties.ringing import find_stranded, ring_for_stranded
+from workers.duties.stewardship import Stewardship
+from workers.steward import run_steward
 
 
 def forget_queue(settings: Settings) -> None:
     """As if Redis had lost everything."""
     with Redis.from_url(settings.redis_url) as connection:
         connection.flushall()
+
+
+def stewardship(story: Story) -> Stewardship:
+    """What a steward of the story's service works with."""
+    held = story.resources
+    return Stewardship(held.settings, held.database, held.store, held.doorbell)
 
 
 def stranded(story: Story) -> list[Job]:
@@ -32,7 +41,7 @@ def test_work_whose_ring_was_lost_is_found_and_done(story: Story, digits: Digits
     forget_queue(story.resources.settings)
     work(story.resources.settings)
     assert Outcome.PENDING in outcomes(story.database, request_id)
-    assert ring_for_stranded(story.database, story.resources.doorbell) == 1
+    assert ring_for_stranded(stewardship(story)) == 1
     work(story.resources.settings)
     assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: len(digits.of_label(3))}
     assert stranded(story) == []
@@ -79,5 +88,5 @@ def test_the_loop_rings_by_itself_and_stops_when_asked(story: Story, digits: Dig
 def test_without_redis_the_steward_goes_on(story: Story, digits: Digits) -> None:
     story.post(digits.of_label(3)[:3])
     unreachable = Doorbell("redis://127.0.0.1:1/0", run_limit_s=1, enrolment_limit_s=1)
-    assert ring_for_stranded(story.database, unreachable) == 1
+    assert ring_for_stranded(replace(stewardship(story), doorbell=unreachable)) == 1
     assert stranded(story) == [Job.UNLEARN]

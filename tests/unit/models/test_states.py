@@ -34,6 +34,7 @@ LEGAL: dict[type[StrEnum], set[tuple[str, str]]] = {
         ("pending", "predicted"),
         ("pending", "rejected"),
         ("pending", "failed"),
+        ("pending", "quarantined"),
         ("pending", "cancelled"),
     },
     RunState: {
@@ -47,6 +48,7 @@ LEGAL: dict[type[StrEnum], set[tuple[str, str]]] = {
         ("needs_review", "rejected"),
         ("running", "failed"),
         ("running", "abandoned"),
+        ("running", "cancelled"),
     },
 }
 RECORDS: dict[type[StrEnum], tuple[type[Base], str]] = {

@@ -1,0 +1,53 @@
+"""Ringing for stranded work: its ring was lost, its worker died, or Redis was away.
+
+Nothing is decided here that a claim does not check again.
+"""
+
+import uuid
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from models.doorbell import Job
+from models.records import (
+    DeletionItem,
+    Lease,
+    ModelState,
+    RegisteredModel,
+    RunState,
+    UnlearningRun,
+)
+from workers.duties.stewardship import Stewardship
+from workers.queueing import free
+
+
+def ring_for_stranded(stewardship: Stewardship) -> int:
+    """Ring for every registered model that has work and no live lease; return how many."""
+    with stewardship.database.reading() as session:
+        stranded = find_stranded(session)
+    for job, model_id in stranded:
+        stewardship.doorbell.ring(job, model_id)
+    return len(stranded)
+
+
+def find_stranded(session: Session) -> list[tuple[Job, uuid.UUID]]:
+    """Registered models that nobody works on although there is something to do, and which job."""
+    held = exists().where(
+        Lease.model_id == RegisteredModel.id, Lease.expires_at > func.clock_timestamp()
+    )
+    free_items = exists().where(DeletionItem.model_id == RegisteredModel.id, free())
+    # Its lease has run out, so its worker is dead: the next claim ends it.
+    orphaned_run = exists().where(
+        UnlearningRun.model_id == RegisteredModel.id, UnlearningRun.state == RunState.RUNNING
+    )
+    enrolling = session.scalars(
+        select(RegisteredModel.id).where(RegisteredModel.state == ModelState.ENROLLING, ~held)
+    )
+    waiting = session.scalars(
+        select(RegisteredModel.id).where(
+            RegisteredModel.state == ModelState.ACTIVE, ~held, free_items | orphaned_run
+        )
+    )
+    return [(Job.ENROL, model_id) for model_id in enrolling] + [
+        (Job.UNLEARN, model_id) for model_id in waiting
+    ]
