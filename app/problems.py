@@ -33,6 +33,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "model-not-active": (409, "The registered model is not enrolled"),
     "request-not-pending": (409, "The deletion request is no longer pending"),
     "run-not-held": (409, "The run does not wait for a review"),
+    "run-not-running": (409, "The run has ended"),
     "checkpoint-withdrawn": (410, "The checkpoint carries forgotten samples"),
     "body-too-large": (413, "The body is too large"),
     "range-not-satisfiable": (416, "The range lies outside the file"),

@@ -14,13 +14,12 @@ from models.audit.events import Event
 from models.errors import RunNotHeld, UnknownRun, UnknownRung
 from models.records import (
     DeletionItem,
-    Lease,
     Outcome,
     RegisteredModel,
     RunState,
     UnlearningRun,
 )
-from models.settling import settle_requests
+from models.settling import lock_lease, settle_requests
 
 
 def approve(
@@ -70,8 +69,7 @@ def _held(session: Session, run_id: uuid.UUID) -> tuple[UnlearningRun, Registere
     run = session.get(UnlearningRun, run_id)
     if run is None:
         raise UnknownRun(f"There is no run {run_id}.")
-    # Every transaction of a worker locks the lease first; so does this one.
-    session.execute(select(Lease.epoch).where(Lease.model_id == run.model_id).with_for_update())
+    lock_lease(session, run.model_id)
     session.refresh(run, with_for_update=True)
     model = session.get_one(RegisteredModel, run.model_id)
     if run.state is not RunState.NEEDS_REVIEW:

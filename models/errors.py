@@ -113,6 +113,10 @@ class RunNotHeld(ExpungeError):
     """The run does not wait for a review, or its items are another run's by now."""
 
 
+class RunNotRunning(ExpungeError):
+    """The run has ended, so it cannot be stopped."""
+
+
 class UnknownRung(ExpungeError):
     """The run's ladder has no candidate of that number."""
 
@@ -123,6 +127,22 @@ class ReviewOutdated(ExpungeError):
 
 class InvalidPolicy(ExpungeError):
     """The policy, with the changes asked for, is none that this registered model can have."""
+
+
+class RunEnded(ExpungeError):
+    """The run has its final state already: an earlier transaction was committed after all."""
+
+
+class RunCancelled(ExpungeError):
+    """Somebody has asked that the run be stopped, or a request of its withdrawn."""
+
+
+class RunTimedOut(ExpungeError):
+    """The run took longer than a run may take."""
+
+
+class WorkerStopping(ExpungeError):
+    """The worker was asked to stop, and the run has had its time to end by itself."""
 
 
 class LeaseLost(ExpungeError):

@@ -6,7 +6,7 @@ there, once: whoever reaches the step first takes the file away and does what it
 
     kill        SIGKILL to this process, and its end
     raise       `FailpointReached`
-    stall S     sleep for S seconds, then go on as if nothing had been
+    stall S     stop all threads for S seconds, then go on as if nothing had been
     full        OSError: no space left on device
 
 Every step reached, whether anything happens or not, leaves a line in the folder's file `reached`.
@@ -15,7 +15,7 @@ Every step reached, whether anything happens or not, leaves a line in the folder
 import errno
 import os
 import signal
-import time
+import subprocess
 from enum import StrEnum
 from pathlib import Path
 
@@ -72,7 +72,9 @@ def _act(action: str, argument: str, step: Failpoint) -> None:
     elif action == "raise":
         raise FailpointReached(f"A test has asked for a failure at {step.value!r}.")
     elif action == "stall":
-        time.sleep(float(argument))
+        # Nobody but another process can wake up one that has stopped.
+        subprocess.Popen(["/bin/sh", "-c", f"sleep {float(argument)}; kill -CONT {os.getpid()}"])
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif action == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     else:

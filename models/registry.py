@@ -36,6 +36,7 @@ def register_model(session: Session, enrolment: Enrolment, actor: str) -> Regist
     elif model.state is ModelState.ENROLMENT_FAILED:
         model.state = ModelState.ENROLLING
         model.failure = None
+        model.enrolment_attempts = 0
         for column, value in values.items():
             setattr(model, column, value)
     else:

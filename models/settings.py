@@ -74,10 +74,20 @@ class Settings(BaseSettings):
     )
     max_wait_s: float = Field(default=60, ge=0, description="Longest `?wait=` of a long poll.")
     max_attempts: int = Field(
-        default=3, ge=1, description="Runs that may fail on an item before it is given up."
+        default=3,
+        ge=1,
+        description="Runs that may break on a batch before it is searched for the item that does "
+        "it; also enrolments that may die.",
     )
     retry_s: float = Field(
-        default=30, ge=0, description="Pause after a failed run; it doubles with every attempt."
+        default=30,
+        ge=0,
+        description="Pause after a failed run; it doubles with every attempt, up to an hour.",
+    )
+    grace_s: float = Field(
+        default=10,
+        ge=0,
+        description="After SIGTERM, how long a run may go on before it is given up cleanly.",
     )
     lease_s: float = Field(default=12, gt=0, description="A lease lives this long unrenewed.")
     heartbeat_s: float = Field(default=3, gt=0, description="How often a worker renews its lease.")

@@ -1,11 +1,19 @@
-"""Settling requests: what gateway and workers both do once items have got their outcomes."""
+"""Settling: what gateway and workers both do when items get their outcomes."""
 
 import uuid
 
-from sqlalchemy import exists, func, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
-from models.records import DeletionItem, DeletionRequest, Outcome, RequestState
+from models.records import DeletionItem, DeletionRequest, Lease, Outcome, RequestState
+
+
+def lock_lease(session: Session, model_id: uuid.UUID) -> None:
+    """Every transaction of a worker locks the lease first; so does every one of a person.
+
+    Else they could wait for each other's items and requests.
+    """
+    session.execute(select(Lease.epoch).where(Lease.model_id == model_id).with_for_update())
 
 
 def settle_requests(session: Session, model_id: uuid.UUID) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from models.errors import ReviewOutdated
 from models.policies import require_allowed
 from models.records import Phase
-from workers.claims import Approval, Run
 from workers.examination import Examiner
 from workers.progress import Report, Tracker
 from workers.resources import Resources
+from workers.runs import Approval, Run
 from workers.subjects import KeptSums, Subject, read_on
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Bounds, Gate

@@ -1,76 +1,33 @@
-"""Claiming work, and giving it up: the first transaction of a run, and its unhappy last ones."""
+"""Claiming work: the first transaction of a run."""
 
+import signal
 import uuid
-from dataclasses import dataclass
+from itertools import takewhile
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import ReviewOutdated
+from models.failpoints import Failpoint, failpoint
 from models.records import (
     DeletionItem,
     ModelState,
     Outcome,
     RegisteredModel,
-    RequestMode,
     RunState,
     Sample,
-    Split,
     UnlearningRun,
 )
-from models.records.base import Json
-from models.settling import settle_requests
 from models.specifications import Enrolment, Policy
-from workers.leases import give_back, require_lease, take_lease
+from workers.leases import give_back, take_lease
 from workers.queueing import Batch, next_batch, take_items
+from workers.recovery import end_lost_runs
 from workers.resources import Resources
-from workers.settlement import end_run, release_items
+from workers.runs import Approval, ForgetSample, Run
 
-# The failure after which an approval does not stand any more.
-OUTDATED = ReviewOutdated("").kind
-
-
-@dataclass(frozen=True)
-class ForgetSample:
-    """A sample that a run is to forget."""
-
-    sample_id: str
-    position: int
-    label: int
-    split: Split
-    probe_rank: int
-
-
-@dataclass(frozen=True)
-class Approval:
-    """A rung of another run's ladder that a person chose: α and λ by the name of the cohort."""
-
-    by: str
-    rung: int
-    settings: Json
-
-
-@dataclass(frozen=True)
-class Run:
-    """A claimed batch: what a worker knows of it, as of the claim."""
-
-    id: uuid.UUID
-    model_id: uuid.UUID
-    epoch: int
-    parent_version: int
-    mode: RequestMode
-    enrolment: Enrolment
-    policy: Policy
-    policy_version: int
-    # Training and holdout samples per label, before anything was forgotten.
-    trained: dict[int, int]
-    holdout: dict[int, int]
-    # Distinct samples of the batch that are not forgotten yet.
-    samples: tuple[ForgetSample, ...]
-    # If it carries out what a person has decided.
-    approval: Approval | None
+# A run after so many that were killed does with a sixteenth of the memory.
+MOST_HALVINGS = 4
 
 
 def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
@@ -88,7 +45,7 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
         epoch = take_lease(session, model_id, resources.worker, settings.lease_s)
         if epoch is None:
             return None
-        _end_abandoned(session, model_id, resources)
+        end_lost_runs(session, model_id, settings, actor=f"worker:{resources.worker}")
         session.refresh(model)
         assert model.head_version is not None
         assert model.label_counts is not None
@@ -100,6 +57,7 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
             model_id=model_id,
             mode=batch.mode,
             carries_out=batch.approved.id if batch.approved else None,
+            suspects=batch.suspects,
             epoch=epoch,
             worker=resources.worker,
             attempt=1,
@@ -117,7 +75,7 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
             run_id=run.id,
             details={"items": run.item_count, "attempt": run.attempt, "epoch": epoch},
         )
-        return Run(
+        claimed = Run(
             id=run.id,
             model_id=model_id,
             epoch=epoch,
@@ -130,71 +88,11 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
             holdout={int(k): v for k, v in model.label_counts["holdout"].items()},
             samples=_samples(session, run.id),
             approval=_approval(batch),
+            starved=_starved(session, model_id),
         )
-
-
-def give_up(
-    run: Run, resources: Resources, failure: Json, timings: Json, *, hopeless: bool
-) -> None:
-    """End a run that failed: its items go back, or are settled after too many attempts.
-
-    At once if it is `hopeless`: the same items would fail in the same way for ever.
-    """
-    with resources.database.transaction() as session:
-        require_lease(session, run.model_id, run.epoch)
-        end_run(session, run.id, RunState.FAILED, failure=failure, timings=timings)
-        release_items(
-            session,
-            run.id,
-            max_attempts=1 if hopeless else resources.settings.max_attempts,
-            retry_s=resources.settings.retry_s,
-            reason=failure["detail"],
-            outdated=failure["kind"] == OUTDATED,
-        )
-        settle_requests(session, run.model_id)
-        append(
-            session,
-            Event.RUN_FAILED,
-            actor=f"worker:{resources.worker}",
-            model_id=run.model_id,
-            run_id=run.id,
-            details={"kind": failure["kind"]},
-        )
-        give_back(session, run.model_id, run.epoch)
-
-
-def _end_abandoned(session: Session, model_id: uuid.UUID, resources: Resources) -> None:
-    abandoned = session.scalars(
-        select(UnlearningRun.id).where(
-            UnlearningRun.model_id == model_id, UnlearningRun.state == RunState.RUNNING
-        )
-    ).all()
-    for run_id in abandoned:
-        detail = "Its worker stopped renewing the lease: it died, or lost the database."
-        end_run(
-            session,
-            run_id,
-            RunState.ABANDONED,
-            failure={"kind": "worker-lost", "detail": detail},
-        )
-        release_items(
-            session,
-            run_id,
-            max_attempts=resources.settings.max_attempts,
-            # That a worker was lost says nothing about the items yet.
-            retry_s=0,
-            reason=detail,
-        )
-        append(
-            session,
-            Event.RUN_ABANDONED,
-            actor=f"worker:{resources.worker}",
-            model_id=model_id,
-            run_id=run_id,
-            details={"kind": "worker-lost"},
-        )
-    if abandoned:
-        settle_requests(session, model_id)
+        failpoint(Failpoint.CLAIM_BEFORE_COMMIT)
+    failpoint(Failpoint.CLAIM_AFTER_COMMIT)
+    return claimed
 
 
 def _approval(batch: Batch) -> Approval | None:
@@ -207,6 +105,18 @@ def _approval(batch: Batch) -> Approval | None:
     return Approval(
         by=approved.review["by"], rung=rung, settings=approved.verdict["ladder"][rung]["settings"]
     )
+
+
+def _starved(session: Session, model_id: uuid.UUID) -> int:
+    """How many of the latest runs were killed one after another: for lack of memory, probably."""
+    ended = (UnlearningRun.model_id == model_id, UnlearningRun.state != RunState.RUNNING)
+    signals = session.scalars(
+        select(UnlearningRun.death["signal"].as_integer())
+        .where(*ended)
+        .order_by(UnlearningRun.epoch.desc())
+        .limit(MOST_HALVINGS)
+    )
+    return len(list(takewhile(lambda found: found == signal.SIGKILL, signals)))
 
 
 def _samples(session: Session, run_id: uuid.UUID) -> tuple[ForgetSample, ...]:

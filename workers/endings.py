@@ -9,13 +9,15 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
+from models.errors import RunCancelled
 from models.records import Outcome, RegisteredModel, RequestMode, RunReport, RunState
 from models.records.base import Json
 from models.settling import settle_requests
-from workers.claims import Run
-from workers.leases import give_back, require_lease
+from workers.leases import give_back, require_running
 from workers.resources import Resources
+from workers.runs import Run
 from workers.settlement import (
+    clear_suspicion,
     end_run,
     fail_items,
     mark_forgotten,
@@ -30,12 +32,22 @@ from workers.weighing import Weighed
 Timings = Callable[[], Json]
 
 
+def require_wanted(session: Session, run: Run) -> None:
+    """Lock lease and run; raise unless the run may end as it wants to.
+
+    Raises `LeaseLost`, `RunEnded`, and `RunCancelled` if it was asked to stop, however late.
+    """
+    row = require_running(session, run.model_id, run.epoch, run.id)
+    if row.cancel_requested_at is not None:
+        raise RunCancelled("The run was asked to stop.")
+
+
 def settle_without_checkpoint(
     run: Run, weighed: Weighed, timings: Timings, resources: Resources
 ) -> None:
     """End a run none of whose samples ever shaped the weights: the head stays where it is."""
     with resources.database.transaction() as session:
-        require_lease(session, run.model_id, run.epoch)
+        require_wanted(session, run)
         if run.mode is RequestMode.DRY_RUN:
             settled = _settle_prediction(session, run, weighed)
         else:
@@ -56,8 +68,10 @@ def hold_for_review(
 ) -> None:
     """End a run whose candidate did not pass: nothing is published, the items stay pending."""
     with resources.database.transaction() as session:
-        require_lease(session, run.model_id, run.epoch)
+        require_wanted(session, run)
         end_judged(session, run, RunState.NEEDS_REVIEW, verdict, report, timings)
+        # Whatever broke earlier runs, it was none of them.
+        clear_suspicion(session, run.id)
         if verdict.budget_spent:
             session.get_one(RegisteredModel, run.model_id).retraining_advised = True
         record(
@@ -83,7 +97,7 @@ def predict(
 ) -> None:
     """End a dry run: its verdict is kept, and nothing else has happened."""
     with resources.database.transaction() as session:
-        require_lease(session, run.model_id, run.epoch)
+        require_wanted(session, run)
         settled = _settle_prediction(session, run, weighed)
         end_judged(session, run, RunState.PREDICTED, verdict, report, timings)
         outcome = verdict.document["outcome"]

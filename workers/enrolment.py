@@ -11,10 +11,9 @@ import logging
 import uuid
 from pathlib import Path
 
-from models.errors import (
-    ExpungeError,
-    LeaseLost,
-)
+from sqlalchemy.exc import OperationalError
+
+from models.errors import ExpungeError, LeaseLost, WorkerStopping
 from models.records import Phase
 from models.specifications import Enrolment
 from workers.enrolment_records import (
@@ -22,10 +21,12 @@ from workers.enrolment_records import (
     activate,
     begin_enrolment,
     fail_enrolment,
+    lay_down_enrolment,
     write_progress,
 )
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
+from workers.persistence import persist
 from workers.preparation import Prepared, prepare
 from workers.progress import Progress, Report, Tracker
 from workers.ranks import sum_in_ranks
@@ -49,14 +50,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     if begun is None:
         return
     epoch, enrolment = begun
-    settings = resources.settings
-    heartbeat = Heartbeat(
-        resources.database,
-        model_id,
-        epoch,
-        lease_s=settings.lease_s,
-        every_s=settings.heartbeat_s,
-    )
+    heartbeat = Heartbeat(resources.database, model_id, epoch, resources.settings)
 
     def report(progress: Progress) -> None:
         heartbeat.check()
@@ -67,13 +61,18 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     try:
         with heartbeat.beating():
             try:
-                activate(model_id, epoch, _enrolled(enrolment, resources, report), resources)
-            except LeaseLost:
+                enrolled = _enrolled(enrolment, resources, report)
+                persist(lambda: activate(model_id, epoch, enrolled, resources))
+            except (LeaseLost, OperationalError):
+                # Another worker has it, or begins anew once the database is there again.
                 raise
+            except WorkerStopping:
+                persist(lambda: lay_down_enrolment(model_id, epoch, resources))
             except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
                 if not isinstance(error, ExpungeError):
                     log_unexpected(log, error)
-                fail_enrolment(model_id, epoch, describe(error), resources)
+                failure = describe(error)
+                persist(lambda: fail_enrolment(model_id, epoch, failure, resources))
     except LeaseLost as error:
         log.warning("The enrolment of %s was taken over: %s", model_id, error)
 

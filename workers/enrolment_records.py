@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from models.artifacts import Artifact
 from models.audit.append import append
 from models.audit.events import Event
+from models.errors import RunEnded
 from models.records import (
     Checkpoint,
     FisherSums,
@@ -25,6 +26,12 @@ from workers.progress import Progress
 from workers.resources import Resources
 from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
+
+_DIED_TOO_OFTEN = {
+    "kind": "worker-died",
+    "detail": "Every worker that began this enrolment died. Look at their logs and their memory, "
+    "then post it again.",
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,11 @@ def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enr
         if model.state is not ModelState.ENROLLING:
             give_back(session, model_id, epoch)
             return None
+        model.enrolment_attempts += 1
+        if model.enrolment_attempts > resources.settings.max_attempts:
+            _fail(session, model, _DIED_TOO_OFTEN, resources)
+            give_back(session, model_id, epoch)
+            return None
         return epoch, Enrolment.model_validate(model.specification)
 
 
@@ -92,7 +104,7 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
     """Insert base, sums and samples and make the registered model active: all or nothing."""
     with resources.database.transaction() as session:
         require_lease(session, model_id, epoch)
-        model = session.get_one(RegisteredModel, model_id)
+        model = _enrolling(session, model_id)
         model.head_version = 0
         model.state = ModelState.ACTIVE
         model.label_counts = enrolled.rows.label_counts()
@@ -137,18 +149,37 @@ def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Json, resources: Re
     """Say why; nothing else of the enrolment is kept, and the name can be used again."""
     with resources.database.transaction() as session:
         require_lease(session, model_id, epoch)
-        model = session.get_one(RegisteredModel, model_id)
-        model.state = ModelState.ENROLMENT_FAILED
-        model.failure = failure
-        model.progress = None
-        append(
-            session,
-            Event.ENROLMENT_FAILED,
-            actor=f"worker:{resources.worker}",
-            model_id=model_id,
-            details={"kind": failure["kind"]},
-        )
+        _fail(session, _enrolling(session, model_id), failure, resources)
         give_back(session, model_id, epoch)
+
+
+def lay_down_enrolment(model_id: uuid.UUID, epoch: int, resources: Resources) -> None:
+    """Its worker has to stop: another one goes on, and nothing is held against the enrolment."""
+    with resources.database.transaction() as session:
+        require_lease(session, model_id, epoch)
+        _enrolling(session, model_id).enrolment_attempts -= 1
+        give_back(session, model_id, epoch)
+
+
+def _enrolling(session: Session, model_id: uuid.UUID) -> RegisteredModel:
+    """The row, if it has not been given its next state by an earlier transaction of this worker."""
+    model = session.get_one(RegisteredModel, model_id, with_for_update=True, populate_existing=True)
+    if model.state is not ModelState.ENROLLING:
+        raise RunEnded(f"The registered model is {model.state.value} already.")
+    return model
+
+
+def _fail(session: Session, model: RegisteredModel, failure: Json, resources: Resources) -> None:
+    model.state = ModelState.ENROLMENT_FAILED
+    model.failure = failure
+    model.progress = None
+    append(
+        session,
+        Event.ENROLMENT_FAILED,
+        actor=f"worker:{resources.worker}",
+        model_id=model.id,
+        details={"kind": failure["kind"]},
+    )
 
 
 def _copy_samples(session: Session, model_id: uuid.UUID, rows: SampleRows) -> None:

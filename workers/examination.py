@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from models.records import Split
-from workers.claims import ForgetSample, Run
 from workers.probes import Position, quotas, select_forgotten, select_probe
 from workers.resources import Resources
+from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches
 from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort, form_cohorts

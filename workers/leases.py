@@ -18,8 +18,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.errors import LeaseLost
-from models.records import Lease
+from models.errors import LeaseLost, RunEnded
+from models.records import Lease, RunState, UnlearningRun
+from models.settings import Settings
+from workers.grace import require_time
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,21 @@ def require_lease(session: Session, model_id: uuid.UUID, epoch: int) -> None:
         )
 
 
+def require_running(
+    session: Session, model_id: uuid.UUID, epoch: int, run_id: uuid.UUID
+) -> UnlearningRun:
+    """The run, locked, and its lease: what every ending of a run begins with.
+
+    Raises `LeaseLost` if the epoch has moved on, `RunEnded` if the run has been ended under this
+    very epoch: by an earlier transaction of the same worker, then.
+    """
+    require_lease(session, model_id, epoch)
+    run = session.get_one(UnlearningRun, run_id, with_for_update=True, populate_existing=True)
+    if run.state is not RunState.RUNNING:
+        raise RunEnded(f"The run is {run.state.value} already.")
+    return run
+
+
 def give_back(session: Session, model_id: uuid.UUID, epoch: int) -> None:
     """Let the next holder in at once."""
     session.execute(
@@ -64,13 +81,12 @@ class Heartbeat:
     """Renews a lease from a thread of its own, and remembers if it was lost."""
 
     def __init__(
-        self, database: Database, model_id: uuid.UUID, epoch: int, *, lease_s: float, every_s: float
+        self, database: Database, model_id: uuid.UUID, epoch: int, settings: Settings
     ) -> None:
         self._database = database
         self._model_id = model_id
         self._epoch = epoch
-        self._lease_s = lease_s
-        self._every_s = every_s
+        self._settings = settings
         self._stop = threading.Event()
         self._lost = threading.Event()
 
@@ -80,9 +96,14 @@ class Heartbeat:
         return self._lost.is_set()
 
     def check(self) -> None:
-        """Raise `LeaseLost` if a renewal has found another holder. Called between batches."""
+        """Called between batches.
+
+        Raises `LeaseLost` if a renewal has found another holder, `WorkerStopping` if there is no
+        time left to go on.
+        """
         if self.lost:
             raise LeaseLost("Another worker has taken over this registered model.")
+        require_time(self._settings.grace_s)
 
     @contextmanager
     def beating(self) -> Iterator["Heartbeat"]:
@@ -96,7 +117,7 @@ class Heartbeat:
             thread.join()
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._every_s):
+        while not self._stop.wait(self._settings.heartbeat_s):
             try:
                 renewed = self._renew()
             except OperationalError as error:
@@ -117,7 +138,9 @@ class Heartbeat:
                     Lease.epoch == self._epoch,
                     Lease.holder.is_not(None),
                 )
-                .values(expires_at=func.clock_timestamp() + timedelta(seconds=self._lease_s))
+                .values(
+                    expires_at=func.clock_timestamp() + timedelta(seconds=self._settings.lease_s)
+                )
                 .returning(Lease.epoch)
             )
             return renewed.scalar() is not None

@@ -1,7 +1,7 @@
 """Reading samples ahead of the gradient pass, so that the device does not wait for images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils import data
@@ -24,7 +24,8 @@ def load_ahead(
     Raises `SampleUnreadable` for the first batch with an image that cannot be read.
     """
     loader = data.DataLoader(
-        _Batches(dataset, samples),
+        # A process that only reads is isolated already, and may not have children.
+        _Batches(replace(dataset, reader=None) if loaders else dataset, samples),
         batch_size=None,
         num_workers=loaders,
         pin_memory=device.type == "cuda",

@@ -6,21 +6,34 @@ CUDA context does not survive a fork, nor do the threads of a CPU computation.
 """
 
 import logging
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import rq
 from redis import Redis
 from rq.job import Job as RqJob
+from sqlalchemy.exc import OperationalError
 
 from models import doorbell
-from models.doorbell import QUEUE
+from models.database import Database
+from models.doorbell import QUEUE, open_doorbell
 from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import Settings
-from workers import jobs
+from workers import grace, jobs
+from workers.recovery import Death, bury
+from workers.resources import worker_name
 from workers.unlearning.compiled import load_compiler
 
 log = logging.getLogger(__name__)
+
+# The unit of `ru_maxrss`.
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 ALLOWED = {
     doorbell.Job.UNLEARN.value: jobs.unlearn,
@@ -54,6 +67,9 @@ class Worker(rq.Worker):
     """RQ's forking worker; its children do not outlive it."""
 
     job_class = AllowedJob
+    settings: Settings
+    # Process, wait status and use of resources of the last child that was waited for.
+    _ended: tuple[int, int, resource.struct_rusage] | None = None
     # RQ has no public name for why its loop ended, and an idle worker's is not set at all.
     asked_to_stop = False
 
@@ -62,11 +78,54 @@ class Worker(rq.Worker):
         self.asked_to_stop = True
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
+    def handle_warm_shutdown_request(self) -> None:
+        """Tell the child too: it may have to be given up before somebody loses patience."""
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            # Not to its group: what reads images for it is still needed.
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+
     def setup_work_horse_signals(self) -> None:
         """In the child: die with the parent, so that nobody computes behind a new worker's back."""
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         assert self.pid is not None
         die_with_parent(self.pid)
+        grace.listen()
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """Remember how the child ended."""
+        found: tuple[int | None, int | None, Any] = super().wait_for_horse()
+        pid, status, used = found
+        if pid is not None and status is not None:
+            self._ended = (pid, status, used)
+        return found
+
+    def monitor_work_horse(self, *arguments: Any) -> None:
+        """Wait for the child; should it have died, end its run at once, and say how."""
+        self._ended = None
+        try:
+            super().monitor_work_horse(*arguments)
+        finally:
+            if self._ended is not None and self._ended[1] != 0:
+                self._bury(*self._ended)
+
+    def _bury(self, pid: int, status: int, used: resource.struct_rusage) -> None:
+        death = Death(
+            signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            peak_bytes=used.ru_maxrss * MAXRSS_BYTES,
+        )
+        log.error("A run has died. %s", death.sentence())
+        database = Database(self.settings.database_url, pool_size=1)
+        try:
+            for model_id in bury(database, worker_name(pid), death, self.settings):
+                open_doorbell(self.settings).ring(doorbell.Job.UNLEARN, model_id)
+        except OperationalError as error:
+            # Its lease runs out by itself.
+            log.warning("It could not be put on record: %s", type(error.orig).__name__)
+        finally:
+            database.close()
 
 
 def run_worker(settings: Settings) -> bool:
@@ -78,5 +137,6 @@ def run_worker(settings: Settings) -> bool:
         connection=Redis.from_url(settings.redis_url),
         serializer="json",
     )
+    worker.settings = settings
     worker.work(logging_level="WARNING")
     return worker.asked_to_stop

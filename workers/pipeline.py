@@ -13,23 +13,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
+from rq.timeouts import JobTimeoutException
 
 from models.artifacts import Artifact
 from models.artifacts.scratch import beside
-from models.errors import ExpungeError, LeaseLost
+from models.errors import ExpungeError, LeaseLost, RunCancelled, RunTimedOut, WorkerStopping
+from models.failpoints import Failpoint, failpoint
 from models.records import Phase, RequestMode, RunState
 from models.records.base import Json
 from workers.architectures import build
+from workers.breakdowns import cancel, cause_of, give_up, lay_down
 from workers.candidates import Tuned, tune
-from workers.claims import Run, give_up
 from workers.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.examination import Examiner
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
+from workers.persistence import persist
 from workers.publication import publish
 from workers.reports import details
 from workers.resources import Resources
 from workers.runlog import RunLog
+from workers.runs import Run
 from workers.subjects import Subject, load_subject
 from workers.tensors import write_tensors
 from workers.unlearning.verification import change_of_weights, zero_retrain_forgetting
@@ -41,14 +45,7 @@ log = logging.getLogger(__name__)
 
 def unlearn(run: Run, resources: Resources) -> None:
     """Carry out a claimed run. It ends in a final state, unless its lease was lost on the way."""
-    settings = resources.settings
-    heartbeat = Heartbeat(
-        resources.database,
-        run.model_id,
-        run.epoch,
-        lease_s=settings.lease_s,
-        every_s=settings.heartbeat_s,
-    )
+    heartbeat = Heartbeat(resources.database, run.model_id, run.epoch, resources.settings)
     runlog = RunLog(run, resources, heartbeat)
     try:
         with heartbeat.beating():
@@ -63,11 +60,23 @@ def _steps_or_give_up(run: Run, resources: Resources, runlog: RunLog) -> None:
         _steps(run, resources, runlog)
     except LeaseLost:
         raise
+    except RunCancelled:
+        persist(lambda: cancel(run, resources, runlog.timings()))
+    except WorkerStopping as error:
+        failure = describe(error)
+        persist(lambda: lay_down(run, resources, failure, runlog.timings()))
+    except JobTimeoutException:
+        limit = resources.settings.run_limit_s
+        _give_up(run, resources, runlog, RunTimedOut(f"The run took more than {limit} seconds."))
     except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
         if not isinstance(error, ExpungeError):
             log_unexpected(log, error)
-        lasting = isinstance(error, ExpungeError) and error.lasting
-        give_up(run, resources, describe(error), runlog.timings(), hopeless=lasting)
+        _give_up(run, resources, runlog, error)
+
+
+def _give_up(run: Run, resources: Resources, runlog: RunLog, error: Exception) -> None:
+    failure, cause = describe(error), cause_of(error)
+    persist(lambda: give_up(run, resources, failure, runlog.timings(), cause))
 
 
 def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:
@@ -77,34 +86,40 @@ def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:
 
 def _steps_with_store(run: Run, resources: Resources, runlog: RunLog) -> None:
     with runlog.phase(Phase.LOAD):
+        failpoint(Failpoint.LOAD)
         subject = load_subject(run, resources)
     with runlog.phase(Phase.WEIGH):
+        failpoint(Failpoint.WEIGH)
         weighed = weigh(run, subject, resources, runlog.report)
     if not weighed.trained:
-        settle_without_checkpoint(run, weighed, runlog.timings, resources)
+        persist(lambda: settle_without_checkpoint(run, weighed, runlog.timings, resources))
         return
     with runlog.phase(Phase.TUNE):
+        failpoint(Failpoint.TUNE)
         tuned, examiner = tune(run, subject, weighed, resources, runlog.report)
     with runlog.phase(Phase.VERIFY):
+        failpoint(Failpoint.VERIFY)
         verdict, report = verify(run, subject, tuned, examiner)
     if run.mode is RequestMode.DRY_RUN:
-        predict(run, weighed, verdict, report, runlog.timings, resources)
+        persist(lambda: predict(run, weighed, verdict, report, runlog.timings, resources))
         return
     if verdict.state is RunState.NEEDS_REVIEW:
-        hold_for_review(run, verdict, report, runlog.timings, resources)
+        persist(lambda: hold_for_review(run, verdict, report, runlog.timings, resources))
         return
     with runlog.phase(Phase.STORE):
         artifact = store(run, tuned, resources)
     with runlog.phase(Phase.PUBLISH):
-        publish(
-            run,
-            weighed,
-            subject.provenance,
-            artifact,
-            verdict,
-            report,
-            runlog.timings,
-            resources,
+        persist(
+            lambda: publish(
+                run,
+                weighed,
+                subject.provenance,
+                artifact,
+                verdict,
+                report,
+                runlog.timings,
+                resources,
+            )
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Integer, cast, column, func, select, true
 from sqlalchemy.orm import Session
 
 from models.records import Sample, Split
-from workers.claims import ForgetSample
+from workers.runs import ForgetSample
 
 # A sample's position in its dataset, and its label.
 Position = tuple[int, int]

@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from models.artifacts import Artifact
 from models.audit.events import Event
 from models.errors import LeaseLost
+from models.failpoints import Failpoint, failpoint
 from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
 from models.records.base import Json
-from workers.claims import Run
-from workers.endings import Timings, end_judged, record, settle
-from workers.leases import give_back, require_lease
+from workers.endings import Timings, end_judged, record, require_wanted, settle
+from workers.leases import give_back
 from workers.resources import Resources
+from workers.runs import Run
 from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
 from workers.verdicts import Verdict
@@ -36,7 +37,7 @@ def publish(
     """Move the head, insert checkpoint and sums, settle the items, record it: all or nothing."""
     version = run.parent_version + 1
     with resources.database.transaction() as session:
-        require_lease(session, run.model_id, run.epoch)
+        require_wanted(session, run)
         _move_head(session, run, version, advised=verdict.budget_spent)
         _withdraw_earlier(session, run)
         session.add(
@@ -69,6 +70,8 @@ def publish(
             },
         )
         give_back(session, run.model_id, run.epoch)
+        failpoint(Failpoint.PUBLISH_BEFORE_COMMIT)
+    failpoint(Failpoint.PUBLISH_AFTER_COMMIT)
 
 
 def _move_head(session: Session, run: Run, version: int, *, advised: bool) -> None:

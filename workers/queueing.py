@@ -20,11 +20,15 @@ from models.records.deletion_item import rested
 
 @dataclass(frozen=True)
 class Batch:
-    """What one run takes: an approved run's items, a dry run's request, or all deletions."""
+    """What one run takes: an approved run's items, a dry run's request, or all deletions.
+
+    Or else a group of `suspects`, so that what they break is theirs alone.
+    """
 
     mode: RequestMode
     approved: UnlearningRun | None = None
     request_id: uuid.UUID | None = None
+    suspects: uuid.UUID | None = None
 
 
 def free() -> ColumnElement[bool]:
@@ -43,22 +47,33 @@ def has_free_items(session: Session, model_id: uuid.UUID) -> bool:
 
 
 def next_batch(session: Session, model: RegisteredModel) -> Batch | None:
-    """Approved runs first, then deletions, then dry runs; None if nothing is free."""
+    """Approved runs first, then deletions, then dry runs; None if nothing is free.
+
+    Groups of suspects come after all others of their kind, which do not have to wait for them.
+    """
     approved = _approved_run(session, model)
     if approved is not None:
         return Batch(RequestMode.DELETE, approved=approved)
     oldest = (
-        select(DeletionRequest.id, DeletionRequest.mode)
+        select(DeletionRequest.id, DeletionRequest.mode, DeletionItem.suspects)
         .join(DeletionItem, DeletionItem.request_id == DeletionRequest.id)
         .where(DeletionItem.model_id == model.id, free())
-        .order_by(DeletionRequest.mode != RequestMode.DELETE, DeletionRequest.created_at)
+        .order_by(
+            DeletionRequest.mode != RequestMode.DELETE,
+            DeletionItem.suspects.is_not(None),
+            DeletionRequest.created_at,
+        )
         .limit(1)
     )
     found = session.execute(oldest).one_or_none()
     if found is None:
         return None
-    request_id, mode = found
-    return Batch(mode, request_id=request_id if mode is RequestMode.DRY_RUN else None)
+    request_id, mode, suspects = found
+    return Batch(
+        mode,
+        request_id=request_id if mode is RequestMode.DRY_RUN else None,
+        suspects=suspects,
+    )
 
 
 def take_items(session: Session, run_id: uuid.UUID, batch: Batch, limit: int) -> tuple[int, int]:
@@ -94,7 +109,11 @@ def _of(session: Session, run_id: uuid.UUID, batch: Batch) -> list[ColumnElement
     if batch.approved is not None:
         return [DeletionItem.run_id == batch.approved.id]
     model_id = session.get_one(UnlearningRun, run_id).model_id
-    conditions = [DeletionItem.model_id == model_id, DeletionRequest.mode == batch.mode]
+    conditions = [
+        DeletionItem.model_id == model_id,
+        DeletionRequest.mode == batch.mode,
+        DeletionItem.suspects.is_not_distinct_from(batch.suspects),
+    ]
     if batch.request_id is not None:
         return [*conditions, DeletionRequest.id == batch.request_id]
     return [*conditions, or_(DeletionItem.run_id.is_(None), _held_by(RunState.NEEDS_REVIEW))]

@@ -59,9 +59,9 @@ def require_determinism() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def worker_name() -> str:
+def worker_name(pid: int | None = None) -> str:
     """Who holds a lease: host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -1,21 +1,29 @@
 """What a run tells while it works: its phase, its progress, how long each phase took."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
+from models.errors import RunCancelled
 from models.records import Phase, RunState, UnlearningRun
 from models.records.base import Json
-from workers.claims import Run
 from workers.leases import Heartbeat
 from workers.progress import Progress
 from workers.resources import Resources
+from workers.runs import Run
+
+log = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Writes to the run's row while the run holds its lease; changes nothing afterwards."""
+    """Writes to the run's row while the run holds its lease; changes nothing afterwards.
+
+    Admins can do without a line of it: that the database is away for a moment stops no run.
+    """
 
     def __init__(self, run: Run, resources: Resources, heartbeat: Heartbeat) -> None:
         self._run = run
@@ -42,18 +50,29 @@ class RunLog:
         self._began = None
 
     def report(self, progress: Progress) -> None:
-        """Keep the progress of the present phase; raise `LeaseLost` if the lease is gone."""
+        """Keep the progress of the present phase.
+
+        Raises `LeaseLost` if the lease is gone, `WorkerStopping` if the worker has to stop,
+        `RunCancelled` if somebody has asked for that.
+        """
         self._heartbeat.check()
         self._write(progress=progress.as_json())
 
     def _write(self, **values: object) -> None:
-        with self._resources.database.transaction() as session:
-            session.execute(
-                update(UnlearningRun)
-                .where(
-                    UnlearningRun.id == self._run.id,
-                    UnlearningRun.epoch == self._run.epoch,
-                    UnlearningRun.state == RunState.RUNNING,
+        try:
+            with self._resources.database.transaction() as session:
+                asked_to_stop = session.scalar(
+                    update(UnlearningRun)
+                    .where(
+                        UnlearningRun.id == self._run.id,
+                        UnlearningRun.epoch == self._run.epoch,
+                        UnlearningRun.state == RunState.RUNNING,
+                    )
+                    .values(**values)
+                    .returning(UnlearningRun.cancel_requested_at)
                 )
-                .values(**values)
-            )
+        except OperationalError as error:
+            log.warning("The progress could not be written: %s", type(error.orig).__name__)
+            return
+        if asked_to_stop is not None:
+            raise RunCancelled("The run was asked to stop.")

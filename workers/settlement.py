@@ -141,48 +141,25 @@ def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reaso
     )
 
 
-def release_items(
-    session: Session,
-    run_id: uuid.UUID,
-    *,
-    max_attempts: int,
-    retry_s: float,
-    reason: str,
-    outdated: bool = False,
-) -> None:
-    """Give a failed run's items back, unless they have failed too often.
+def clear_suspicion(session: Session, run_id: uuid.UUID) -> None:
+    """The run's pending items have come through a run."""
+    session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .values(suspects=None, blame=0)
+    )
 
-    They rest first, longer each time: whatever made the run fail may pass. Those of an approved
-    run stay approved, unless the approval is `outdated`.
-    """
-    pause = func.make_interval(0, 0, 0, 0, 0, 0, retry_s * func.pow(2, DeletionItem.attempts))
-    tried = DeletionItem.attempts + 1
+
+def fail_pending(session: Session, run_id: uuid.UUID, reason: str) -> None:
+    """Settle all the run's pending items as failed: they would fail in the same way for ever."""
     session.execute(
         update(DeletionItem)
         .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
         .values(
-            attempts=tried,
-            retry_at=func.now() + pause,
-            run_id=case(
-                (
-                    tried < max_attempts,
-                    None
-                    if outdated
-                    else select(UnlearningRun.carries_out)
-                    .where(UnlearningRun.id == run_id)
-                    .scalar_subquery(),
-                ),
-                else_=DeletionItem.run_id,
-            ),
-            outcome=case(
-                (tried < max_attempts, literal(Outcome.PENDING.value)),
-                else_=literal(Outcome.FAILED.value),
-            ),
-            reason=case(
-                (tried < max_attempts, None),
-                else_=f"Given up after {max_attempts} attempts. {reason}"[:500],
-            ),
-            settled_at=case((tried < max_attempts, None), else_=func.now()),
+            attempts=DeletionItem.attempts + 1,
+            outcome=Outcome.FAILED,
+            reason=reason[:500],
+            settled_at=func.now(),
         )
     )
 

@@ -14,6 +14,8 @@ from models.database import Database
 from models.doorbell import open_doorbell
 from models.failpoints import Failpoint, failpoint
 from models.settings import Settings
+from workers.duties.deadlines import flag_overdue
+from workers.duties.recovering import end_lost_runs
 from workers.duties.ringing import ring_for_stranded
 from workers.duties.stewardship import Stewardship
 from workers.failures import log_unexpected
@@ -22,7 +24,9 @@ log = logging.getLogger(__name__)
 
 # By name, in the order of a round. Each returns how much it found to do.
 DUTIES: Mapping[str, Callable[[Stewardship], int]] = {
+    "end the runs of lost workers": end_lost_runs,
     "ring for stranded work": ring_for_stranded,
+    "flag overdue requests": flag_overdue,
 }
 
 

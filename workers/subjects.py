@@ -14,10 +14,10 @@ from models.errors import SampleUnreadable
 from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
 from models.records.base import Json
 from workers.architectures import build
-from workers.claims import Run
 from workers.datasets import Dataset, open_dataset
 from workers.probes import Position
 from workers.resources import Resources
+from workers.runs import Run
 from workers.tensors import parse_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from models.records import RunState
 from models.records.base import Json
 from workers.candidates import Tuned
-from workers.claims import Run
 from workers.figures import as_standing, figures
+from workers.runs import Run
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, falls
 from workers.unlearning.gate import decide

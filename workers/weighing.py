@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from models.errors import NonFiniteGradient
 from models.records import Phase, Split
-from workers.claims import ForgetSample, Run
 from workers.probes import Position
 from workers.progress import Report, Tracker
 from workers.resources import Resources
+from workers.runs import ForgetSample, Run
 from workers.subjects import KeptSums, Subject, read_on, readable_batches
 from workers.tensors import write_tensors
 from workers.unlearning.batches import Batch
@@ -53,10 +53,11 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
     tracker = Tracker(Phase.WEIGH, len(samples), report)
     updated: dict[int, KeptSums] = {}
     at_hand: dict[int, Sums] = {}
-    for label, sums in _sums_by_label(subject, samples, tracker, unusable):
+    for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
         count = sum(s.label == label and s.position not in unusable for s in samples)
         updated[label] = _add_kept(sums, count, label, subject, resources)
-        if (len(at_hand) + 1) * sum(tensor.nbytes for tensor in sums.values()) <= MOST_BYTES:
+        size = sum(tensor.nbytes for tensor in sums.values())
+        if (len(at_hand) + 1) * size <= MOST_BYTES >> run.starved:
             at_hand[label] = sums
     return Weighed(
         updated=updated,
@@ -68,7 +69,11 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
 
 
 def _sums_by_label(
-    subject: Subject, samples: Sequence[ForgetSample], tracker: Tracker, unusable: dict[int, str]
+    run: Run,
+    subject: Subject,
+    samples: Sequence[ForgetSample],
+    tracker: Tracker,
+    unusable: dict[int, str],
 ) -> Iterator[tuple[int, Sums]]:
     """The sums of each label's samples that can be used; the others are added to `unusable`."""
     done: set[int] = set()
@@ -81,7 +86,9 @@ def _sums_by_label(
         batches = _counted(subject, positions, tracker, unusable)
         try:
             # Reproducible: in which requests and order samples are forgotten must not show.
-            for label, sums in sums_by_label(subject.network, batches, estimator=subject.estimator):
+            for label, sums in sums_by_label(
+                subject.network, batches, estimator=subject.estimator, halvings=run.starved
+            ):
                 done.add(label)
                 yield label, sums
         except NonFiniteGradient as error:

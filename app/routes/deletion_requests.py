@@ -4,7 +4,7 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import cursors
@@ -30,13 +30,11 @@ from app.schemas.deletion_requests import (
     RunSummary,
 )
 from app.security import Principal
-from models.audit.append import append
-from models.audit.events import Event
-from models.errors import RequestNotPending, UnknownRequest
+from app.withdrawals import withdraw
+from models.errors import UnknownRequest
 from models.records import (
     DeletionItem,
     DeletionRequest,
-    Lease,
     Outcome,
     RegisteredModel,
     RequestState,
@@ -120,55 +118,19 @@ def list_deletion_items(
 
 @router.delete("/{request_id}", response_model=DeletionRequestView)
 def cancel_deletion_request(
-    request_id: uuid.UUID, principal: Requester, database: DatabaseDependency
+    request_id: uuid.UUID, response: Response, principal: Requester, database: DatabaseDependency
 ) -> DeletionRequestView:
-    """Withdraw a request of which nothing has been carried out and no run is under way."""
+    """Withdraw a request of which nothing has been carried out.
+
+    202 if a run is under way: it stops before it publishes, and withdraws the request.
+    """
     with database.transaction() as session:
         row = _find(session, request_id, principal)
-        # Every transaction of a worker locks the lease first; so does this one, or they could wait
-        # for each other's items and requests.
-        session.execute(select(Lease.epoch).where(Lease.model_id == row.model_id).with_for_update())
-        session.refresh(row, with_for_update=True)
-        if row.state is not RequestState.PENDING:
-            raise RequestNotPending(f"The request is {row.state.value}; it cannot be withdrawn.")
-        _require_untouched(session, request_id)
-        session.execute(
-            update(DeletionItem)
-            .where(DeletionItem.request_id == request_id, DeletionItem.outcome == Outcome.PENDING)
-            .values(outcome=Outcome.CANCELLED, run_id=None, settled_at=func.now())
-        )
-        row.state = RequestState.CANCELLED
-        row.settled_at = session.scalar(select(func.now()))
-        append(
-            session,
-            Event.REQUEST_CANCELLED,
-            actor=principal.name,
-            model_id=row.model_id,
-            request_id=row.id,
-        )
+        if not withdraw(session, row, principal.name):
+            response.status_code = 202
+            response.headers["Retry-After"] = RETRY_AFTER_S
         session.flush()
         return _view(session, row)
-
-
-def _require_untouched(session: Session, request_id: uuid.UUID) -> None:
-    """Lock the pending items; raise if one is being worked on, or a sample is forgotten already."""
-    items = session.execute(
-        select(DeletionItem.outcome, DeletionItem.run_id)
-        .where(DeletionItem.request_id == request_id)
-        .with_for_update()
-    ).all()
-    if any(outcome is Outcome.FORGOTTEN for outcome, _ in items):
-        raise RequestNotPending("Some of its samples are forgotten already.")
-    runs = {run_id for _, run_id in items if run_id is not None}
-    running = session.scalar(
-        select(func.count()).where(
-            UnlearningRun.id.in_(runs), UnlearningRun.state == RunState.RUNNING
-        )
-    )
-    if running:
-        raise RequestNotPending(
-            "A run is working on it at the moment. Ask again when it has ended."
-        )
 
 
 def _find(session: Session, request_id: uuid.UUID, principal: Principal) -> DeletionRequest:
@@ -193,6 +155,7 @@ def _view(session: Session, row: DeletionRequest) -> DeletionRequestView:
         deadline=row.deadline,
         created_at=row.created_at,
         settled_at=row.settled_at,
+        cancel_requested_at=row.cancel_requested_at,
         counts=counts,
         duplicates=row.duplicate_count,
         run=run

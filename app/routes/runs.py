@@ -26,6 +26,7 @@ from app.schemas.runs import (
     RunPage,
     RunView,
 )
+from app.withdrawals import stop_run
 from models.doorbell import Job
 from models.errors import UnknownRun
 from models.records import RegisteredModel, RunState, UnlearningRun
@@ -118,6 +119,19 @@ def reject_run(
         return _view(run, model.name)
 
 
+@router.post("/{run_id}/cancel", status_code=202)
+def cancel_run(run_id: uuid.UUID, principal: Admin, database: DatabaseDependency) -> RunView:
+    """Stop a run between two batches, before it publishes anything.
+
+    Its items go back, and another run takes them after a pause; to stop for good, withdraw the
+    requests.
+    """
+    with database.transaction() as session:
+        run, model = stop_run(session, run_id, principal.name)
+        session.flush()
+        return _view(run, model.name)
+
+
 def _before(cursor: str) -> tuple[datetime, uuid.UUID]:
     created_at, run_id = cursors.decode(cursor, str, str)
     try:
@@ -150,6 +164,8 @@ def _view(run: UnlearningRun, model: str) -> RunView:
         review=run.review,
         carries_out=run.carries_out,
         failure=run.failure and FailureView(**run.failure),
+        death=run.death,
+        cancel_requested_at=run.cancel_requested_at,
         created_at=run.created_at,
         finished_at=run.finished_at,
     )

@@ -117,6 +117,9 @@ class DeletionRequestView(Pollable):
     deadline: datetime | None
     created_at: datetime
     settled_at: datetime | None
+    cancel_requested_at: datetime | None = Field(
+        description="When it was withdrawn, if a run was under way that has to stop first."
+    )
     counts: Counts
     duplicates: int
     run: RunSummary | None

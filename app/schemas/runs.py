@@ -51,6 +51,10 @@ class RunView(Pollable):
         description="The run that was held for review, if this one carries out its approval."
     )
     failure: FailureView | None
+    death: dict[str, int | None] | None = Field(
+        description="If its process died and that was seen: signal, exit_status, peak_bytes."
+    )
+    cancel_requested_at: datetime | None = Field(description="When it was asked to stop.")
     created_at: datetime
     finished_at: datetime | None
 

@@ -27,6 +27,10 @@ MORE_RUN_STATES = [*RUN_STATES, "cancelled"]
 def upgrade() -> None:
     _states("deletion_item", "outcome", "outcome", MORE_OUTCOMES)
     _states("unlearning_run", "runstate", "state", MORE_RUN_STATES)
+    op.add_column(
+        "deletion_item",
+        sa.Column("blame", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+    )
     op.add_column("deletion_item", sa.Column("suspects", sa.Uuid(), nullable=True))
     op.add_column("unlearning_run", sa.Column("suspects", sa.Uuid(), nullable=True))
     op.add_column("unlearning_run", sa.Column("death", _json(), nullable=True))
@@ -65,6 +69,7 @@ def downgrade() -> None:
     op.drop_column("unlearning_run", "death")
     op.drop_column("unlearning_run", "suspects")
     op.drop_column("deletion_item", "suspects")
+    op.drop_column("deletion_item", "blame")
     _states("unlearning_run", "runstate", "state", RUN_STATES)
     _states("deletion_item", "outcome", "outcome", OUTCOMES)
 

@@ -36,7 +36,9 @@ class DeletionItem(Base):
     sample_id: Mapped[str] = mapped_column(String(MAX_SAMPLE_ID))
     outcome: Mapped[Outcome] = mapped_column(enum_column(Outcome))
     reason: Mapped[str | None] = mapped_column(String(500))
+    # Runs that took it and failed, and how many of these failures it may have caused itself.
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    blame: Mapped[int] = mapped_column(server_default=text("0"))
     # After a failure: not before this time.
     retry_at: Mapped[datetime | None]
     # While it is found out which item makes runs fail: the group that a run takes by itself.

@@ -4,7 +4,7 @@ A new kind is one file with an opener that returns an `ImageSource`, and one lin
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from workers.datasets.cifar import open_cifar
 from workers.datasets.digits import open_digits
 from workers.datasets.idx import open_idx
 from workers.datasets.images import open_images
+from workers.datasets.isolation import IsolatedReader
 from workers.datasets.preprocessing import prepare
 from workers.datasets.source import ImageSource, SampleIndex
 
@@ -30,6 +31,9 @@ DATASETS: Mapping[str, Callable[[Any], ImageSource]] = {
     "digits": open_digits,
 }
 
+# Kinds whose images are decoded, by libraries that a damaged one may crash.
+DECODED = ("images",)
+
 NAMED = 3
 
 
@@ -39,6 +43,8 @@ class Dataset:
 
     source: ImageSource
     preprocessing: Preprocessing
+    # Reads the samples instead, if what may happen then must not happen here.
+    reader: IsolatedReader | None = None
 
     def index(self) -> SampleIndex:
         """All samples in dataset order, unchecked; see `workers.datasets.indexing`."""
@@ -51,6 +57,10 @@ class Dataset:
             SampleUnreadable: the first of them that cannot be read.
 
         """
+        return self.read(positions) if self.reader is None else self.reader(positions)
+
+    def read(self, positions: Sequence[int]) -> torch.Tensor:
+        """The same, in this very process."""
         size = self.preprocessing.size
         shape = (len(positions), self.preprocessing.channels, size, size)
         batch = torch.empty(shape, dtype=torch.float32)
@@ -90,7 +100,10 @@ def open_dataset(
 
     """
     source = DATASETS[spec.kind](spec)
-    return Dataset(source if root is None else source.confined(root), preprocessing)
+    dataset = Dataset(source if root is None else source.confined(root), preprocessing)
+    if spec.kind not in DECODED:
+        return dataset
+    return replace(dataset, reader=IsolatedReader(dataset.read))
 
 
 def _named(paths: list[str]) -> str:

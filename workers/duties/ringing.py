@@ -14,8 +14,6 @@ from models.records import (
     Lease,
     ModelState,
     RegisteredModel,
-    RunState,
-    UnlearningRun,
 )
 from workers.duties.stewardship import Stewardship
 from workers.queueing import free
@@ -36,16 +34,12 @@ def find_stranded(session: Session) -> list[tuple[Job, uuid.UUID]]:
         Lease.model_id == RegisteredModel.id, Lease.expires_at > func.clock_timestamp()
     )
     free_items = exists().where(DeletionItem.model_id == RegisteredModel.id, free())
-    # Its lease has run out, so its worker is dead: the next claim ends it.
-    orphaned_run = exists().where(
-        UnlearningRun.model_id == RegisteredModel.id, UnlearningRun.state == RunState.RUNNING
-    )
     enrolling = session.scalars(
         select(RegisteredModel.id).where(RegisteredModel.state == ModelState.ENROLLING, ~held)
     )
     waiting = session.scalars(
         select(RegisteredModel.id).where(
-            RegisteredModel.state == ModelState.ACTIVE, ~held, free_items | orphaned_run
+            RegisteredModel.state == ModelState.ACTIVE, ~held, free_items
         )
     )
     return [(Job.ENROL, model_id) for model_id in enrolling] + [

@@ -101,18 +101,24 @@ def squared_gradient_sums(
 
 
 def sums_by_label(
-    network: nn.Module, batches: Iterable[Batch], *, estimator: Estimator | None = None
+    network: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    estimator: Estimator | None = None,
+    halvings: int = 0,
 ) -> Iterator[tuple[int, Sums]]:
     """The same, reproducible, for the samples of each label; each as soon as it is complete.
 
     Samples must come in the order of their labels. Those of several labels share a pass, so a label
-    with a single sample costs no more than a sample of another.
+    with a single sample costs no more than a sample of another. With `halvings`, passes begin with
+    half as many samples for each of them: memory was too short for more before.
     """
     yield from _sums(
         network,
         batches,
         lambda batch: batch.labels.tolist(),
         estimator=estimator,
+        batch_size=max(1, REPRODUCIBLE_BATCH >> halvings),
         reproducible=True,
     )
 

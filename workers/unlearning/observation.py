@@ -10,6 +10,7 @@ from torch import nn
 
 from workers.unlearning.batches import Batch
 from workers.unlearning.intervals import Estimate, mean, share
+from workers.unlearning.memory import is_out_of_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
     """Look at every sample once. The network must be in evaluation mode."""
     columns: list[list[torch.Tensor]] = [[] for _ in range(5)]
     for batch in batches:
-        outputs = network(batch.inputs).double()
+        outputs = _outputs(network, batch.inputs).double()
         log_shares = nn.functional.log_softmax(outputs, dim=1)
         labels = batch.labels
         seen = (
@@ -91,3 +92,17 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
             for kind, column in zip(kinds, columns, strict=True)
         )
     )
+
+
+def _outputs(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """Of all inputs at once, or of halves of them while the device runs out of memory."""
+    try:
+        outputs: torch.Tensor = network(inputs)
+    except (RuntimeError, MemoryError) as error:
+        if len(inputs) == 1 or not is_out_of_memory(error):
+            raise
+    else:
+        return outputs
+    # Only out here has the failed pass let go of its memory.
+    half = len(inputs) // 2
+    return torch.cat([_outputs(network, inputs[:half]), _outputs(network, inputs[half:])])

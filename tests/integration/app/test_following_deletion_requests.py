@@ -111,17 +111,37 @@ def test_a_settled_request_cannot_be_withdrawn(
     assert row_counts(enrolled) == before
 
 
-def test_a_request_that_a_run_is_working_on_cannot_be_withdrawn(
+def test_a_request_that_a_run_is_working_on_is_withdrawn_by_that_run(
+    client: TestClient, resources: Resources, digits: Digits
+) -> None:
+    posted = post(client, digits.of_label(3))
+    also = post(client, digits.of_label(5))
+    run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
+    assert run is not None
+
+    withdrawn = client.delete(posted.headers["Location"])
+    assert withdrawn.status_code == 202
+    assert withdrawn.json()["status"] == "running"
+    assert withdrawn.json()["cancel_requested_at"]
+    steps.unlearn(run, resources)
+
+    assert client.get(posted.headers["Location"]).json()["status"] == "cancelled"
+    assert client.get(f"/v1/runs/{run.id}").json()["state"] == "cancelled"
+    assert client.get("/v1/models/digits").json()["head_version"] == 0
+    # The other request was not withdrawn; it has lost nothing but a little time.
+    work(resources.settings)
+    assert client.get(also.headers["Location"]).json()["status"] == "settled"
+    assert client.get("/v1/models/digits").json()["head_version"] == 1
+
+
+def test_a_request_whose_run_was_quicker_is_not_withdrawn(
     client: TestClient, resources: Resources, digits: Digits
 ) -> None:
     posted = post(client, digits.of_label(3))
     run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
     assert run is not None
-
-    assert client.get(posted.headers["Location"]).json()["status"] == "running"
-    assert_problem(client.delete(posted.headers["Location"]), 409, "request-not-pending")
     steps.unlearn(run, resources)
-    assert client.get(posted.headers["Location"]).json()["status"] == "settled"
+    assert_problem(client.delete(posted.headers["Location"]), 409, "request-not-pending")
 
 
 def test_somebody_elses_request_is_not_there(pipeline: TestClient, other: TestClient) -> None:

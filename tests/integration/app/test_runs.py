@@ -17,6 +17,9 @@ from tests.integration.app.support import (
     pages,
     post,
 )
+from workers import pipeline as steps
+from workers.claims import claim
+from workers.resources import Resources
 
 
 @pytest.fixture
@@ -43,6 +46,34 @@ def test_a_run_shows_phase_attempt_verdict_and_seconds_per_phase(
     figures = run["verdict"]["figures"]
     for network in ("base", "candidate"):
         assert {"forgotten", "retained", "holdout"} <= set(figures[network])
+
+
+def test_an_admin_stops_a_run_and_its_items_are_taken_up_again(
+    client: TestClient, resources: Resources, digits: Digits
+) -> None:
+    posted = post(client, digits.of_label(3))
+    run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
+    assert run is not None
+
+    stopped = client.post(f"/v1/runs/{run.id}/cancel")
+    assert stopped.status_code == 202
+    assert stopped.json()["cancel_requested_at"]
+    steps.unlearn(run, resources)
+
+    assert client.get(f"/v1/runs/{run.id}").json()["state"] == "cancelled"
+    assert_problem(client.post(f"/v1/runs/{run.id}/cancel"), 409, "run-not-running")
+    work(resources.settings)
+    view = client.get(posted.headers["Location"]).json()
+    assert view["status"] == "settled"
+    assert client.get(view["run"]["href"]).json()["attempt"] == 1
+
+
+def test_only_admins_stop_runs_and_only_such_as_there_are(
+    client: TestClient, pipeline: TestClient
+) -> None:
+    nobody = f"/v1/runs/{uuid.uuid4()}/cancel"
+    assert_problem(client.post(nobody), 404, "unknown-run")
+    assert_problem(pipeline.post(nobody), 403, "not-permitted")
 
 
 def test_waiting_requests_share_one_run(

@@ -11,19 +11,25 @@ from sqlalchemy import func, select, update
 from models.artifacts import Artifact
 from models.errors import LeaseLost
 from models.records import AuditRecord, Lease, Outcome, RunState
+from models.settings import Settings
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
 from workers import pipeline
-from workers.claims import Run, claim, give_up
+from workers.breakdowns import cancel, give_up, lay_down
+from workers.claims import claim
 from workers.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.leases import Heartbeat, give_back
 from workers.publication import publish
+from workers.releases import Cause
 from workers.resources import Resources
+from workers.runs import Run
 from workers.settlement import fail_items, mark_forgotten, settle_items
 from workers.unlearning.importances import Provenance
 from workers.verdicts import Verdict
 from workers.weighing import Weighed
+
+FAILURE = {"kind": "k", "detail": "d"}
 
 
 def claimed(story: Story, resources: Resources) -> Run:
@@ -39,6 +45,11 @@ def expire(story: Story) -> None:
         session.execute(
             update(Lease).values(expires_at=func.clock_timestamp() - timedelta(seconds=1))
         )
+
+
+def quick(story: Story) -> Settings:
+    """Settings with a heartbeat that a test need not wait for."""
+    return story.resources.settings.model_copy(update={"lease_s": 60, "heartbeat_s": 0.02})
 
 
 def lease(story: Story) -> Lease:
@@ -102,7 +113,9 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
         lambda: settle_without_checkpoint(stale, weighed, dict, story.resources),
         lambda: hold_for_review(stale, verdict, {}, dict, story.resources),
         lambda: predict(stale, weighed, verdict, {}, dict, story.resources),
-        lambda: give_up(stale, story.resources, {"kind": "k", "detail": "d"}, {}, hopeless=False),
+        lambda: give_up(stale, story.resources, FAILURE, {}, Cause.ITS_SURROUNDINGS),
+        lambda: lay_down(stale, story.resources, FAILURE, {}),
+        lambda: cancel(stale, story.resources, {}),
     ]
     for attempt in attempts:
         with pytest.raises(LeaseLost):
@@ -127,22 +140,11 @@ def test_a_stale_worker_that_wakes_up_ends_without_a_word(story: Story, digits: 
     assert [row.run_id for row in story.checkpoints()] == [None, taken.id]
 
 
-def test_items_whose_worker_dies_three_times_are_given_up_with_the_reason(
-    story: Story, digits: Digits
-) -> None:
-    request_id = story.post(digits.of_label(3)[:4])
-    for _ in range(3):
-        claimed(story, story.resources)
-        expire(story)
-    assert claim(story.model().id, story.resources) is None
-    assert outcomes(story.database, request_id) == {Outcome.FAILED: 4}
-
-
 def test_a_heartbeat_renews_and_a_lease_given_back_stays_free(story: Story, digits: Digits) -> None:
     story.post(digits.of_label(3)[:4])
     run = claimed(story, story.resources)
     before = lease(story).expires_at
-    heartbeat = Heartbeat(story.database, run.model_id, run.epoch, lease_s=60, every_s=0.02)
+    heartbeat = Heartbeat(story.database, run.model_id, run.epoch, quick(story))
     with heartbeat.beating():
         assert eventually(lambda: lease(story).expires_at > before)
         with story.database.transaction() as session:
@@ -158,7 +160,7 @@ def test_a_heartbeat_notices_a_takeover(story: Story, digits: Digits) -> None:
     run = claimed(story, story.resources)
     expire(story)
     claimed(story, replace(story.resources, worker="another"))
-    heartbeat = Heartbeat(story.database, run.model_id, run.epoch, lease_s=60, every_s=0.02)
+    heartbeat = Heartbeat(story.database, run.model_id, run.epoch, quick(story))
     with heartbeat.beating():
         assert eventually(lambda: heartbeat.lost)
         with pytest.raises(LeaseLost):

@@ -1,21 +1,28 @@
 """Stranded work: what the steward finds, and what it leaves alone."""
 
+import errno
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from redis import Redis
+from sqlalchemy import func, select
 
 from models.doorbell import Doorbell, Job
-from models.records import Outcome, RunState
+from models.records import DeletionRequest, Outcome, RunState
 from models.registry import register_model
 from models.settings import Settings
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
-from tests.integration.workers.queries import outcomes
+from tests.integration.workers.queries import audit_events, outcomes
 from tests.integration.workers.test_claims import claimed, eventually, expire
+from workers import steward
+from workers.duties.deadlines import flag_overdue
+from workers.duties.recovering import end_lost_runs
 from workers.duties.ringing import find_stranded, ring_for_stranded
 from workers.duties.stewardship import Stewardship
-from workers.steward import run_steward
+from workers.steward import make_round, run_steward
 
 
 def forget_queue(settings: Settings) -> None:
@@ -54,7 +61,38 @@ def test_work_that_somebody_is_at_is_left_alone_until_the_lease_expires(
     claimed(story, story.resources)
     assert stranded(story) == []
     expire(story)
+    assert end_lost_runs(stewardship(story)) == 1
     assert stranded(story) == [Job.UNLEARN]
+
+
+def test_a_request_that_misses_its_deadline_is_flagged_once(story: Story, digits: Digits) -> None:
+    late, early = story.post(digits.of_label(3)[:1]), story.post(digits.of_label(3)[1:2])
+    with story.database.transaction() as session:
+        now = session.scalar(select(func.now()))
+        assert now is not None
+        session.get_one(DeletionRequest, late).deadline = now - timedelta(seconds=1)
+        session.get_one(DeletionRequest, early).deadline = now + timedelta(hours=1)
+    assert [flag_overdue(stewardship(story)) for _ in range(2)] == [1, 0]
+    with story.database.reading() as session:
+        assert session.get_one(DeletionRequest, late).overdue_since is not None
+        assert session.get_one(DeletionRequest, early).overdue_since is None
+    assert audit_events(story.database).count("request.overdue") == 1
+
+
+def test_a_duty_that_fails_does_not_keep_the_others_from_being_done(
+    story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_stewardship: Stewardship) -> int:
+        raise OSError(errno.EIO, f"the disk that holds {digits.sample_ids[0]}")
+
+    story.post(digits.of_label(3)[:3])
+    forget_queue(story.resources.settings)
+    monkeypatch.setitem(steward.DUTIES, "end the runs of lost workers", fail)
+    make_round(stewardship(story))
+    with Redis.from_url(story.resources.settings.redis_url) as connection:
+        assert connection.llen("rq:queue:expunge") == 1
+    assert "Could not end the runs of lost workers" in caplog.text
+    assert digits.sample_ids[0] not in caplog.text
 
 
 def test_items_that_wait_for_a_review_are_not_rung_for(story: Story, digits: Digits) -> None:

@@ -1,0 +1,105 @@
+"""Withdrawing a deletion request, and stopping a run.
+
+What a worker is at is not touched: it is asked to stop, and looks between two batches and once more
+before it publishes. Whatever it was asked by then happens.
+"""
+
+import uuid
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models.audit.append import append
+from models.audit.events import Event
+from models.errors import RequestNotPending, RunNotRunning, UnknownRun
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    Outcome,
+    RegisteredModel,
+    RequestState,
+    RunState,
+    UnlearningRun,
+)
+from models.settling import lock_lease
+
+
+def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
+    """Cancel a request of which nothing has been carried out; False if a run will do so.
+
+    Raises `RequestNotPending`.
+    """
+    lock_lease(session, request.model_id)
+    session.refresh(request, with_for_update=True)
+    if request.state is not RequestState.PENDING:
+        raise RequestNotPending(f"The request is {request.state.value}; it cannot be withdrawn.")
+    runs = _holding_runs(session, request.id)
+    if runs:
+        request.cancel_requested_at = session.scalar(select(func.now()))
+        for run in runs:
+            _ask_to_stop(session, run, actor, request.id)
+        return False
+    session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.request_id == request.id, DeletionItem.outcome == Outcome.PENDING)
+        .values(outcome=Outcome.CANCELLED, run_id=None, settled_at=func.now())
+    )
+    request.state = RequestState.CANCELLED
+    request.settled_at = session.scalar(select(func.now()))
+    append(
+        session,
+        Event.REQUEST_CANCELLED,
+        actor=actor,
+        model_id=request.model_id,
+        request_id=request.id,
+    )
+    return True
+
+
+def stop_run(
+    session: Session, run_id: uuid.UUID, actor: str
+) -> tuple[UnlearningRun, RegisteredModel]:
+    """Ask a run to stop. Raises `UnknownRun` and `RunNotRunning`."""
+    run = session.get(UnlearningRun, run_id)
+    if run is None:
+        raise UnknownRun(f"There is no run {run_id}.")
+    lock_lease(session, run.model_id)
+    session.refresh(run, with_for_update=True)
+    if run.state is not RunState.RUNNING:
+        raise RunNotRunning(f"The run is {run.state.value}; there is nothing to stop.")
+    _ask_to_stop(session, run, actor, None)
+    return run, session.get_one(RegisteredModel, run.model_id)
+
+
+def _holding_runs(session: Session, request_id: uuid.UUID) -> list[UnlearningRun]:
+    """The runs that work on it now; raise if some of its samples are forgotten already."""
+    items = session.execute(
+        select(DeletionItem.outcome, DeletionItem.run_id)
+        .where(DeletionItem.request_id == request_id)
+        .with_for_update()
+    ).all()
+    if any(outcome is Outcome.FORGOTTEN for outcome, _ in items):
+        raise RequestNotPending("Some of its samples are forgotten already.")
+    of_items = {run_id for _, run_id in items if run_id is not None}
+    return list(
+        session.scalars(
+            select(UnlearningRun)
+            .where(UnlearningRun.id.in_(of_items), UnlearningRun.state == RunState.RUNNING)
+            .with_for_update()
+        )
+    )
+
+
+def _ask_to_stop(
+    session: Session, run: UnlearningRun, actor: str, request_id: uuid.UUID | None
+) -> None:
+    if run.cancel_requested_at is None:
+        run.cancel_requested_at = session.scalar(select(func.now()))
+    append(
+        session,
+        Event.RUN_CANCEL_REQUESTED,
+        actor=actor,
+        model_id=run.model_id,
+        request_id=request_id,
+        run_id=run.id,
+    )

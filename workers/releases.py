@@ -1,0 +1,143 @@
+"""Giving back the items of a run that settled nothing: when they rest, and which are suspected.
+
+A failure that the samples may have caused (a process that died, an error nobody foresaw, a run that
+took too long) is held against all items of the run. Those that this has happened to too often are
+*suspects*: they are taken in halves, each by a run of its own, until one is left alone, which is
+then quarantined; the halves that come through are settled like any others. Failures that can only
+be the surroundings' (a full disk, a lost database, a damaged file) are never held against an item:
+it rests, longer each time, and is tried again until somebody has mended them.
+
+Every function here works inside the caller's transaction, which holds the lease.
+"""
+
+import uuid
+from enum import Enum
+
+from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy.orm import Session
+
+from models.audit.append import append
+from models.audit.events import Event
+from models.records import DeletionItem, Outcome, UnlearningRun
+from models.settings import Settings
+
+LONGEST_PAUSE_S = 3600.0
+# A worker that is lost says nothing about what it was at, unless it happens again and again: then
+# something takes whole machines down.
+LOSSES_THAT_TELL = 10
+
+
+class Cause(Enum):
+    """What made a run settle nothing."""
+
+    ITS_SAMPLES = "perhaps its samples"
+    ITS_SURROUNDINGS = "its surroundings"
+    ITS_WORKER = "its worker was lost"
+    A_DECISION = "somebody wanted it so"
+
+
+def release_items(
+    session: Session,
+    run: UnlearningRun,
+    cause: Cause,
+    reason: str,
+    settings: Settings,
+    *,
+    actor: str,
+    outdated: bool = False,
+) -> None:
+    """Give the run's pending items back, or quarantine the one that was left alone.
+
+    Those of an approved run stay approved, unless the approval is `outdated` or they are suspected.
+    """
+    if cause is not Cause.A_DECISION:
+        _update_items(
+            session,
+            run,
+            attempts=DeletionItem.attempts + 1,
+            blame=DeletionItem.blame + _blame(cause),
+            retry_at=func.now() + _pause(cause, settings.retry_s),
+        )
+        _suspect(session, run, reason, settings.max_attempts, actor)
+    _update_items(session, run, run_id=None if outdated else run.carries_out)
+
+
+def _blame(cause: Cause) -> ColumnElement[int] | int:
+    if cause is Cause.ITS_WORKER:
+        return case((DeletionItem.attempts >= LOSSES_THAT_TELL, 1), else_=0)
+    return 1 if cause is Cause.ITS_SAMPLES else 0
+
+
+def _pause(cause: Cause, retry_s: float) -> ColumnElement[object]:
+    """Doubling with every attempt; a lost worker costs no pause the first times."""
+    free = LOSSES_THAT_TELL if cause is Cause.ITS_WORKER else 0
+    doubled = retry_s * func.pow(2, func.least(DeletionItem.attempts - free, 30))
+    seconds = case((DeletionItem.attempts < free, 0.0), else_=func.least(doubled, LONGEST_PAUSE_S))
+    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def _suspect(
+    session: Session, run: UnlearningRun, reason: str, max_attempts: int, actor: str
+) -> None:
+    """Divide the suspects of the run in two groups; quarantine the sample that was alone in it."""
+    samples = session.scalar(select(func.count(DeletionItem.sample_id.distinct())).where(*_of(run)))
+    suspected = (*_of(run), DeletionItem.blame >= max_attempts)
+    places = select(
+        DeletionItem.request_id,
+        DeletionItem.position,
+        # Several requests may ask for one sample; its items stand and fall together.
+        func.dense_rank().over(order_by=DeletionItem.sample_id).label("place"),
+    ).where(*suspected)
+    if samples == 1:
+        _quarantine(session, run, suspected, reason, actor)
+        return
+    chosen = places.cte("chosen")
+    most = select(func.max(chosen.c.place)).scalar_subquery()
+    session.execute(
+        update(DeletionItem)
+        .where(
+            DeletionItem.request_id == chosen.c.request_id,
+            DeletionItem.position == chosen.c.position,
+        )
+        .values(
+            suspects=case((chosen.c.place * 2 <= most, uuid.uuid4()), else_=uuid.uuid4()),
+            # There is nothing to wait for: a smaller group is another attempt.
+            retry_at=None,
+        )
+    )
+
+
+def _quarantine(
+    session: Session,
+    run: UnlearningRun,
+    suspected: tuple[ColumnElement[bool], ...],
+    reason: str,
+    actor: str,
+) -> None:
+    quarantined = session.scalars(
+        update(DeletionItem)
+        .where(*suspected)
+        .values(
+            outcome=Outcome.QUARANTINED,
+            reason=f"Every run that took it broke, the last ones with nothing else. {reason}"[:500],
+            settled_at=func.now(),
+        )
+        .returning(DeletionItem.attempts)
+    ).all()
+    if quarantined:
+        append(
+            session,
+            Event.ITEM_QUARANTINED,
+            actor=actor,
+            model_id=run.model_id,
+            run_id=run.id,
+            details={"items": len(quarantined), "attempts": max(quarantined)},
+        )
+
+
+def _of(run: UnlearningRun) -> tuple[ColumnElement[bool], ...]:
+    return (DeletionItem.run_id == run.id, DeletionItem.outcome == Outcome.PENDING)
+
+
+def _update_items(session: Session, run: UnlearningRun, **values: object) -> None:
+    session.execute(update(DeletionItem).where(*_of(run)).values(**values))

@@ -1,0 +1,51 @@
+"""What a worker knows of the run it carries out."""
+
+import uuid
+from dataclasses import dataclass
+
+from models.records import RequestMode, Split
+from models.records.base import Json
+from models.specifications import Enrolment, Policy
+
+
+@dataclass(frozen=True)
+class ForgetSample:
+    """A sample that a run is to forget."""
+
+    sample_id: str
+    position: int
+    label: int
+    split: Split
+    probe_rank: int
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A rung of another run's ladder that a person chose: α and λ by the name of the cohort."""
+
+    by: str
+    rung: int
+    settings: Json
+
+
+@dataclass(frozen=True)
+class Run:
+    """A claimed batch: what a worker knows of it, as of the claim."""
+
+    id: uuid.UUID
+    model_id: uuid.UUID
+    epoch: int
+    parent_version: int
+    mode: RequestMode
+    enrolment: Enrolment
+    policy: Policy
+    policy_version: int
+    # Training and holdout samples per label, before anything was forgotten.
+    trained: dict[int, int]
+    holdout: dict[int, int]
+    # Distinct samples of the batch that are not forgotten yet.
+    samples: tuple[ForgetSample, ...]
+    # If it carries out what a person has decided.
+    approval: Approval | None
+    # Runs just before it that were killed: it takes half the memory for each of them.
+    starved: int = 0
