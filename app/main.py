@@ -51,7 +51,9 @@ def create_app(settings: Settings) -> FastAPI:
         responses=PROBLEM_RESPONSES,
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url, pool_size=THREADS)
+    app.state.database = Database(
+        settings.database_url, pool_size=THREADS, idle_limit_s=settings.lease_s
+    )
     app.state.store = open_store(settings.artifact_store_url)
     app.state.doorbell = open_doorbell(settings)
     install_problem_handlers(app)

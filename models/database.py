@@ -17,12 +17,20 @@ from sqlalchemy.orm import Session
 
 from models.errors import SchemaOutOfDate
 
+# PostgreSQL's setting, in milliseconds.
+IDLE_LIMIT = "idle_in_transaction_session_timeout"
+
 
 class Database:
     """A pool of connections to PostgreSQL; safe to share between threads, not across a fork."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, idle_limit_s: float | None = None) -> None:
+        """With `idle_limit_s` the server ends a transaction in which nothing is asked for so long.
+
+        A process that is stopped, or a machine that is gone, must not keep what it has locked.
+        """
         self.url = with_driver(url)
+        limit = "" if idle_limit_s is None else f"{IDLE_LIMIT}={int(1000 * idle_limit_s)}"
         self.engine: Engine = create_engine(
             self.url,
             pool_size=pool_size,
@@ -30,6 +38,7 @@ class Database:
             pool_pre_ping=True,
             # A driver's error text may hold sample IDs; they must not reach a log.
             hide_parameters=True,
+            connect_args={"options": f"-c {limit}"} if limit else {},
         )
 
     @contextmanager

@@ -58,6 +58,17 @@ SMALL_GATE = {"min_probe": 1, "max_holdout_fall": 0.1}
 SUBSET = 600
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--torture` is what `make torture` runs the fault tests with."""
+    parser.addoption("--torture", action="store_true", help="the long form of the fault tests")
+
+
+@pytest.fixture(scope="session")
+def torture(request: pytest.FixtureRequest) -> bool:
+    """Whether fault tests are to take as long as it takes."""
+    return bool(request.config.getoption("--torture"))
+
+
 @dataclass(frozen=True)
 class Servers:
     """The session's servers."""

@@ -33,7 +33,7 @@ def open_resources(settings: Settings) -> Iterator[Resources]:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     require_determinism()
-    database = Database(settings.database_url, pool_size=3)
+    database = Database(settings.database_url, pool_size=3, idle_limit_s=settings.lease_s)
     try:
         yield Resources(
             settings=settings,

@@ -33,7 +33,7 @@ DUTIES: Mapping[str, Callable[[Stewardship], int]] = {
 def run_steward(settings: Settings, stop: threading.Event) -> None:
     """Make a round every `steward_s` seconds until `stop` is set."""
     settings.require_services()
-    database = Database(settings.database_url, pool_size=1)
+    database = Database(settings.database_url, pool_size=1, idle_limit_s=settings.lease_s)
     stewardship = Stewardship(
         settings, database, open_store(settings.artifact_store_url), open_doorbell(settings)
     )
