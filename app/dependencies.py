@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.grouping import Grouping
 from app.security import Principal, authenticate
 from models.artifacts import ArtifactStore
 from models.database import Database
@@ -15,34 +16,40 @@ from models.settings import Scope, Settings
 _bearer = HTTPBearer(auto_error=False, description="An API key; `expunge key` makes one.")
 
 
-def _settings(request: Request) -> Settings:
+# Asynchronous although they wait for nothing: a plain function would cost a thread's turn.
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _doorbell(request: Request) -> Doorbell:
+async def _doorbell(request: Request) -> Doorbell:
     doorbell: Doorbell = request.app.state.doorbell
     return doorbell
 
 
-def _store(request: Request) -> ArtifactStore:
+async def _store(request: Request) -> ArtifactStore:
     store: ArtifactStore = request.app.state.store
     return store
+
+
+async def _grouping(request: Request) -> Grouping:
+    grouping: Grouping = request.app.state.grouping
+    return grouping
 
 
 SettingsDependency = Annotated[Settings, Depends(_settings)]
 DatabaseDependency = Annotated[Database, Depends(_database)]
 DoorbellDependency = Annotated[Doorbell, Depends(_doorbell)]
+GroupingDependency = Annotated[Grouping, Depends(_grouping)]
 StoreDependency = Annotated[ArtifactStore, Depends(_store)]
 
 
 def _with_scope(scope: Scope) -> Callable[..., Principal]:
-    # Asynchronous although it waits for nothing: a plain function would cost a thread's turn.
     async def principal(
         settings: SettingsDependency,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],

@@ -8,9 +8,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import routes
+from app.grouping import ALONE, Grouping
 from app.guard import Guard
+from app.intake import Intake
 from app.operation_ids import operation_id
-from app.problems import PROBLEM_RESPONSES, describe_problems, install_problem_handlers
+from app.problems import PROBLEM_RESPONSES, describe, install_problem_handlers
+from app.schemas.deletion_requests import NewDeletionRequest
+from app.schemas.problems import Problem
 from app.security import require_keys
 from models.artifacts import open_store
 from models.database import Database
@@ -29,6 +33,8 @@ proof. Send an API key as `Authorization: Bearer KEY`.
 """
 # Handlers are synchronous and run in threads, each with at most one database connection.
 THREADS = 20
+# Nobody who has a thread waits for a connection.
+CONNECTIONS = THREADS + ALONE + 1
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -52,12 +58,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(
-        settings.database_url, pool_size=THREADS, idle_limit_s=settings.lease_s
+        settings.database_url, pool_size=CONNECTIONS, idle_limit_s=settings.lease_s
     )
     app.state.store = open_store(settings.artifact_store_url)
     app.state.doorbell = open_doorbell(settings)
+    app.state.grouping = Grouping(Intake(app.state.database), app.state.doorbell)
     install_problem_handlers(app)
-    describe_problems(app)
+    describe(app, Problem, NewDeletionRequest)
     for router in routes.ROUTERS:
         app.include_router(router)
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)

@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from app.schemas.problems import Problem
 from models.errors import ExpungeError
 
 TABLE: Mapping[str, tuple[int, str]] = {
@@ -36,6 +36,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "run-not-running": (409, "The run has ended"),
     "checkpoint-withdrawn": (410, "The checkpoint carries forgotten samples"),
     "body-too-large": (413, "The body is too large"),
+    "unsupported-media-type": (415, "The body is in no form that is taken here"),
     "range-not-satisfiable": (416, "The range lies outside the file"),
     "idempotency-key-reused": (422, "The Idempotency-Key belongs to another body"),
     "unknown-rung": (422, "The ladder has no such rung"),
@@ -106,18 +107,19 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeout, _no_database)
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Put the shape of a problem into the OpenAPI document, where `PROBLEM_RESPONSES` points."""
+def describe(app: FastAPI, *shapes: type[BaseModel]) -> None:
+    """Put shapes into the OpenAPI document to which it only points, as `PROBLEM_RESPONSES` does."""
     generate = app.openapi
 
-    def with_problem() -> dict[str, Any]:
+    def with_shapes() -> dict[str, Any]:
         document = generate()
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas |= {**schema.pop("$defs"), "Problem": schema}
+        for shape in shapes:
+            schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= {**schema.pop("$defs", {}), shape.__name__: schema}
         return document
 
-    app.openapi = with_problem  # type: ignore[method-assign]
+    app.openapi = with_shapes  # type: ignore[method-assign]
 
 
 async def _domain_error(_request: Request, error: Exception) -> JSONResponse:

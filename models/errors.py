@@ -47,6 +47,10 @@ class BodyTooLarge(ExpungeError):
     """The request's body is over the limit."""
 
 
+class UnsupportedMediaType(ExpungeError):
+    """The request's body is in a form that is not taken here."""
+
+
 class TooManySamples(ExpungeError):
     """More sample IDs in one request than the limit allows."""
 

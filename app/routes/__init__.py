@@ -7,12 +7,14 @@ from app.routes import (
     exclusions,
     health,
     policies,
+    posting,
     registered_models,
     reports,
     runs,
 )
 
 ROUTERS = (
+    posting.router,
     deletion_requests.router,
     runs.router,
     reports.router,

@@ -1,9 +1,8 @@
-"""Deletion requests: post, follow, cancel."""
+"""Deletion requests: follow, cancel."""
 
 import uuid
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -12,22 +11,20 @@ from app.conditional import long_poll
 from app.dependencies import (
     Cursor,
     DatabaseDependency,
-    DoorbellDependency,
     Limit,
     Requester,
     SettingsDependency,
     Wait,
 )
-from app.intake import accept, count_outcomes
 from app.schemas.deletion_requests import (
-    AcceptedRequest,
     CheckpointSummary,
+    Counts,
     DeletionRequestView,
     ItemPage,
     ItemView,
-    NewDeletionRequest,
     RequestStatus,
     RunSummary,
+    counts_from,
 )
 from app.security import Principal
 from app.withdrawals import withdraw
@@ -43,33 +40,6 @@ from models.records import (
 )
 
 router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
-
-# What a client does well to wait before it asks for the first time.
-RETRY_AFTER_S = "2"
-
-
-@router.post("", status_code=202)
-def create_deletion_request(
-    new: NewDeletionRequest,
-    response: Response,
-    principal: Requester,
-    settings: SettingsDependency,
-    database: DatabaseDependency,
-    doorbell: DoorbellDependency,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            description="Your own unique key: a repetition gets the first answer and does nothing.",
-        ),
-    ] = None,
-) -> AcceptedRequest:
-    """Ask that samples be forgotten. 202 means that the service has taken it over, durably."""
-    accepted = accept(new, idempotency_key, principal, settings, database, doorbell)
-    response.headers["Location"] = f"/v1/deletion-requests/{accepted.id}"
-    response.headers["Retry-After"] = RETRY_AFTER_S
-    return accepted
 
 
 @router.get("/{request_id}", response_model=DeletionRequestView)
@@ -145,7 +115,7 @@ def _view(session: Session, row: DeletionRequest) -> DeletionRequestView:
         select(RegisteredModel.name).where(RegisteredModel.id == row.model_id)
     ).one()
     run = _latest_run(session, row.id)
-    counts = count_outcomes(session, row.id)
+    counts = _count_outcomes(session, row.id)
     return DeletionRequestView(
         id=row.id,
         model=name,
@@ -153,6 +123,7 @@ def _view(session: Session, row: DeletionRequest) -> DeletionRequestView:
         status=_status(row, run),
         reference=row.reference,
         deadline=row.deadline,
+        overdue_since=row.overdue_since,
         created_at=row.created_at,
         settled_at=row.settled_at,
         cancel_requested_at=row.cancel_requested_at,
@@ -161,6 +132,16 @@ def _view(session: Session, row: DeletionRequest) -> DeletionRequestView:
         run=run
         and RunSummary(id=run.id, state=run.state, phase=run.phase, href=f"/v1/runs/{run.id}"),
         checkpoint=_checkpoint(session, row, name),
+    )
+
+
+def _count_outcomes(session: Session, request_id: uuid.UUID) -> Counts:
+    return counts_from(
+        session.execute(
+            select(DeletionItem.outcome, func.count())
+            .where(DeletionItem.request_id == request_id)
+            .group_by(DeletionItem.outcome)
+        )
     )
 
 

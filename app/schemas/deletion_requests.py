@@ -115,6 +115,9 @@ class DeletionRequestView(Pollable):
     status: RequestStatus
     reference: str | None
     deadline: datetime | None
+    overdue_since: datetime | None = Field(
+        description="Since when it has been known that the deadline was missed."
+    )
     created_at: datetime
     settled_at: datetime | None
     cancel_requested_at: datetime | None = Field(

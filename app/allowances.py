@@ -1,0 +1,138 @@
+"""What may still be forgotten, without counting it for every request.
+
+Counting all samples that are forgotten or waiting takes as long as there are many, so a process
+keeps an upper bound for each registered model: what it once counted, and everything it has
+accepted since. While a request fits under the bound it is allowed. Only one that does not fit is
+counted for, and so is one in a while, because other gateways accept too. A run checks the truth
+again anyway.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from app.posted import Active
+from models.policies import require_allowed
+from models.records import RegisteredModel
+from models.specifications import Gate, Policy
+
+# Other gateways' acceptances are seen this late at most.
+FRESH_S = 60.0
+
+
+@dataclass
+class Bound:
+    """The upper bound of one registered model, as of one version of its policy."""
+
+    policy_version: int
+    total: int
+    gate: Gate
+    counted: int
+    counted_at: float
+    # What was reserved in all, and how much of that had ended when `counted` was begun.
+    reserved: int = 0
+    ended: int = 0
+    ended_before: int = 0
+
+    def fits(self, more: int) -> bool:
+        """Whether so many more are certainly allowed."""
+        count = self.counted + self.reserved - self.ended_before + more
+        return count < self.total and count <= self.gate.max_forgotten_share * self.total
+
+
+@dataclass
+class Allowances:
+    """The bounds of this process; safe to share between threads."""
+
+    _bounds: dict[uuid.UUID, Bound] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def reserving(self) -> Iterator["Reserved"]:
+        """For one transaction: what is reserved in the block and not kept is given back."""
+        reserved = Reserved(self)
+        try:
+            yield reserved
+        finally:
+            reserved.release()
+
+    def reserve(self, model: Active, count: int) -> bool:
+        """Whether so many more are allowed for certain; if so they count until `release`."""
+        with self._lock:
+            bound = self._bounds.get(model.id)
+            if bound is None or bound.policy_version != model.policy_version:
+                return False
+            now = time.monotonic()
+            if not bound.fits(count) or now - bound.counted_at > FRESH_S:
+                # Of those who come now one counts anew; the others go on meanwhile.
+                bound.counted_at = now
+                return False
+            bound.reserved += count
+            return True
+
+    def release(self, model_id: uuid.UUID, count: int, kept: int) -> None:
+        """A transaction has ended, and `kept` of the reserved samples wait because of it."""
+        with self._lock:
+            bound = self._bounds[model_id]
+            bound.reserved -= count - kept
+            bound.ended += kept
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Of those who must count, one after another: the first may have counted for the next."""
+        with self._counting:
+            yield
+
+    def ended(self, model_id: uuid.UUID) -> int:
+        """What `learn` needs to know of the moment before counting."""
+        with self._lock:
+            bound = self._bounds.get(model_id)
+            return bound.ended if bound is not None else 0
+
+    def learn(self, model: RegisteredModel, count: int, ended_before: int) -> None:
+        """`count` was found; raise `ForgetsTooMuch` or `NothingRetained` if that is too many."""
+        assert model.label_counts is not None
+        gate = Policy.model_validate(model.policy).gate
+        total = sum(model.label_counts["train"].values())
+        with self._lock:
+            before = self._bounds.get(model.id)
+            self._bounds[model.id] = Bound(
+                policy_version=model.policy_version,
+                total=total,
+                gate=gate,
+                counted=count,
+                counted_at=time.monotonic(),
+                reserved=before.reserved if before else 0,
+                ended=before.ended if before else 0,
+                ended_before=ended_before,
+            )
+        require_allowed(count, total, gate)
+
+
+@dataclass
+class Reserved:
+    """What one transaction has reserved, by request."""
+
+    _allowances: Allowances
+    _taken: dict[uuid.UUID, tuple[uuid.UUID, int]] = field(default_factory=dict)
+    _kept: dict[uuid.UUID, int] = field(default_factory=dict)
+
+    def take(self, request_id: uuid.UUID, model: Active, count: int) -> bool:
+        """Whether `count` more samples are allowed for certain."""
+        if not self._allowances.reserve(model, count):
+            return False
+        self._taken[request_id] = model.id, count
+        return True
+
+    def keep(self, request_id: uuid.UUID, count: int) -> None:
+        """The transaction has committed, and so many samples wait because of the request."""
+        self._kept[request_id] = count
+
+    def release(self) -> None:
+        """Give back what is not kept."""
+        for request_id, (model_id, count) in self._taken.items():
+            self._allowances.release(model_id, count, min(count, self._kept.get(request_id, 0)))

@@ -1,0 +1,83 @@
+"""What was posted, checked and ready to be written down."""
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from app.schemas.deletion_requests import NewDeletionRequest
+from app.security import Principal
+from models.errors import TooManySamples
+from models.records import RequestMode
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A deletion request before it is a row; its ID is given here.
+
+    Whoever does not know whether a transaction has committed looks for the ID, and need not guess.
+    """
+
+    id: uuid.UUID
+    model: str
+    mode: RequestMode
+    reference: str | None
+    deadline: datetime | None
+    principal: str
+    idempotency_key: str | None
+    digest: str
+    # Distinct, in the order in which they were posted; of a bulk request they are elsewhere.
+    sample_ids: list[str]
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class Active:
+    """A registered model that takes requests, as one transaction sees it."""
+
+    id: uuid.UUID
+    name: str
+    policy_version: int
+
+
+def read_posted(
+    body: bytes, idempotency_key: str | None, principal: Principal, max_ids: int
+) -> Posted:
+    """The request in a JSON body.
+
+    Raises `RequestValidationError` as the framework would have, and `TooManySamples`.
+    """
+    try:
+        new = NewDeletionRequest.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError(
+            [{**item, "loc": ("body", *item["loc"])} for item in found]
+        ) from None
+    if len(new.sample_ids) > max_ids:
+        raise TooManySamples(
+            f"{len(new.sample_ids)} sample IDs were sent; the limit of one JSON request is "
+            f"{max_ids}. Send them in several requests, or as NDJSON."
+        )
+    distinct = list(dict.fromkeys(new.sample_ids))
+    return Posted(
+        id=uuid.uuid4(),
+        model=new.model,
+        mode=new.mode,
+        reference=new.reference,
+        deadline=new.deadline,
+        principal=principal.name,
+        idempotency_key=idempotency_key,
+        digest=_digest(new),
+        sample_ids=distinct,
+        duplicates=len(new.sample_ids) - len(distinct),
+    )
+
+
+def _digest(new: NewDeletionRequest) -> str:
+    body = new.model_dump(mode="json")
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

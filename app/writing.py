@@ -1,0 +1,171 @@
+"""From what was posted to rows: requests, items, audit records, all in the caller's transaction."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from app import statements
+from app.posted import Active, Posted
+from app.schemas.deletion_requests import AcceptedRequest, Counts, counts_from
+from models.audit.append import append
+from models.audit.events import Event
+from models.errors import ExpungeError, IdempotencyKeyReused, ModelNotActive, UnknownModel
+from models.records import (
+    DeletionRequest,
+    ModelState,
+    Outcome,
+    RegisteredModel,
+    RequestMode,
+)
+from models.registry import find_model
+
+# Somebody with the same Idempotency-Key is waited for no longer than this.
+LOCK_TIMEOUT = "5s"
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The answer, and the registered model that has work now, if there is any."""
+
+    answer: AcceptedRequest
+    ring: uuid.UUID | None
+
+
+def with_models(
+    session: Session, group: Sequence[Posted]
+) -> list[tuple[Posted, Active | ExpungeError]]:
+    """Each request with its registered model, or with what is wrong with that."""
+    names = {posted.model for posted in group}
+    query = select(
+        RegisteredModel.id,
+        RegisteredModel.name,
+        RegisteredModel.state,
+        RegisteredModel.policy_version,
+        # In the same round trip: whoever has the same key is not waited for without end.
+        func.set_config("lock_timeout", LOCK_TIMEOUT, True),
+    ).where(RegisteredModel.name.in_(names))
+    known: dict[str, Active | ExpungeError] = {}
+    for model_id, name, state, policy_version, _ in session.execute(query):
+        known[name] = (
+            Active(model_id, name, policy_version)
+            if state is ModelState.ACTIVE
+            else ModelNotActive(
+                f"The registered model {name!r} is {state.value}; it takes deletion requests once "
+                "it is active."
+            )
+        )
+    for name in names - set(known):
+        known[name] = _unknown(session, name)
+    return [(posted, known[posted.model]) for posted in group]
+
+
+def _unknown(session: Session, name: str) -> UnknownModel:
+    try:
+        find_model(session, name)
+    except UnknownModel as error:
+        return error
+    # It has been registered just now; whoever asks again finds it.
+    return UnknownModel(f"There is no registered model {name!r} yet. Try again.")
+
+
+def write(
+    session: Session, chosen: Sequence[tuple[Posted, Active]]
+) -> dict[uuid.UUID, Acceptance | ExpungeError]:
+    """Insert requests, items and audit records; what became of each request, by its ID."""
+    if not chosen:
+        return {}
+    rows = session.connection().exec_driver_sql(statements.ACCEPT, _parameters(chosen))
+    new = {row.id: row for row in rows}
+    found: dict[uuid.UUID, Acceptance | ExpungeError] = {}
+    for posted, model in chosen:
+        if posted.id not in new:
+            found[posted.id] = repeated(session, posted, model)
+            continue
+        row = new[posted.id]
+        counts = counts_from(row.accepted_counts.items())
+        record(session, posted, model, counts)
+        found[posted.id] = acceptance(posted, model, counts, row.created_at)
+    return found
+
+
+def record(session: Session, posted: Posted, model: Active, counts: Counts) -> None:
+    """Put an accepted request on the audit log."""
+    append(
+        session,
+        Event.REQUEST_ACCEPTED,
+        actor=posted.principal,
+        model_id=model.id,
+        request_id=posted.id,
+        details={
+            "items": sum(counts.values()),
+            "counts": {outcome.value: count for outcome, count in counts.items()},
+        },
+    )
+
+
+def acceptance(posted: Posted, model: Active, counts: Counts, created_at: datetime) -> Acceptance:
+    """What a new request is answered."""
+    pending = bool(counts.get(Outcome.PENDING))
+    answer = AcceptedRequest(
+        id=posted.id,
+        model=model.name,
+        mode=posted.mode,
+        status="pending" if pending else "settled",
+        reference=posted.reference,
+        created_at=created_at,
+        counts=counts,
+        duplicates=posted.duplicates,
+    )
+    return Acceptance(answer, model.id if pending else None)
+
+
+def repeated(session: Session, posted: Posted, model: Active) -> Acceptance | ExpungeError:
+    """The first answer, if this request is there already; or that its key is another's."""
+    same_key = (DeletionRequest.principal == posted.principal) & (
+        DeletionRequest.idempotency_key == posted.idempotency_key
+    )
+    known = session.scalars(
+        select(DeletionRequest).where(or_(DeletionRequest.id == posted.id, same_key))
+    ).one()
+    if known.body_digest != posted.digest:
+        return IdempotencyKeyReused(
+            "This Idempotency-Key was sent before with another body. Use a new key for a new "
+            "request, or repeat the first body."
+        )
+    counts = counts_from(known.accepted_counts.items())
+    first = replace(posted, id=known.id, duplicates=known.duplicate_count)
+    found = acceptance(first, model, counts, known.created_at)
+    # Our own, whose transaction seemed to have failed: nobody has rung for it.
+    return found if known.id == posted.id else replace(found, ring=None)
+
+
+def waiting(posted: Posted, outcome: Acceptance | ExpungeError | None) -> int:
+    """How many samples wait to be forgotten because of this request, which was new."""
+    if not isinstance(outcome, Acceptance) or outcome.answer.id != posted.id:
+        return 0
+    if posted.mode is not RequestMode.DELETE:
+        return 0
+    return outcome.answer.counts.get(Outcome.PENDING, 0)
+
+
+def _parameters(chosen: Sequence[tuple[Posted, Active]]) -> dict[str, list[Any]]:
+    requests = [posted for posted, _ in chosen]
+    return {
+        "ids": [posted.id for posted in requests],
+        "models": [model.id for _, model in chosen],
+        "modes": [posted.mode.value for posted in requests],
+        "principals": [posted.principal for posted in requests],
+        "references": [posted.reference for posted in requests],
+        "deadlines": [posted.deadline for posted in requests],
+        "keys": [posted.idempotency_key for posted in requests],
+        "digests": [posted.digest for posted in requests],
+        "duplicates": [posted.duplicates for posted in requests],
+        "of": [posted.id for posted in requests for _ in posted.sample_ids],
+        "positions": [n for posted in requests for n in range(len(posted.sample_ids))],
+        "sample_ids": [name for posted in requests for name in posted.sample_ids],
+    }
