@@ -19,6 +19,7 @@ from workers.duties.collecting import (
     collect_unfinished,
     collect_unreferenced,
 )
+from workers.duties.journalling import keep_record
 from workers.duties.ringing import ring_for_stranded
 from workers.duties.scrubbing import scrub
 from workers.duties.stewardship import Stewardship
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 # By name, in the order of a round. Each returns how much it found to do.
 DUTIES: Mapping[str, Callable[[Stewardship], int]] = {
     "ring for stranded work": ring_for_stranded,
+    "keep the journal of publications": keep_record,
     "collect unfinished files": collect_unfinished,
     "collect unreferenced artifacts": collect_unreferenced,
     "collect notes of enrolments": collect_shard_logs,

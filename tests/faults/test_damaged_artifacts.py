@@ -154,7 +154,7 @@ def scrubbed(resources: Resources, damaged: list[Artifact]) -> int:
             )
             for label, artifact in enumerate(damaged)
         )
-    found = [each for each in scrub_everything(resources.database, resources.store, "test")]
+    found = list(scrub_everything(resources.database, resources.store, "test"))
     digests = {artifact.sha256 for artifact in damaged}
     assert {each.artifact.sha256 for each in found if each.fault} == digests
     with resources.database.reading() as session:

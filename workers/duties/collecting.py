@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from models.artifacts import SHELVES
 from models.backup_lock import holds_alone
+from models.journal import is_current, open_journal
 from models.records import ArtifactCheck, ModelState, RegisteredModel, RunState, UnlearningRun
 from models.references import find_referenced, is_referenced
 from workers.duties.stewardship import Stewardship
@@ -28,7 +29,9 @@ MOST_AT_ONCE = 100
 
 def collect_unfinished(stewardship: Stewardship) -> int:
     """Remove temporary files that nobody writes to any more; return how many."""
-    return stewardship.store.remove_unfinished(age_s=stewardship.settings.collect_after_s)
+    age_s = stewardship.settings.collect_after_s
+    journal = open_journal(stewardship.settings.artifact_store_url)
+    return stewardship.store.remove_unfinished(age_s=age_s) + journal.remove_unfinished(age_s=age_s)
 
 
 def collect_unreferenced(stewardship: Stewardship) -> int:
@@ -42,7 +45,10 @@ def collect_unreferenced(stewardship: Stewardship) -> int:
 def collect_shelf(shelf: str, stewardship: Stewardship) -> int:
     """Remove what nobody refers to from one shelf; return how many artifacts that were."""
     database, store = stewardship.database, stewardship.store
+    journal = open_journal(stewardship.settings.artifact_store_url)
     with database.reading() as session:
+        if not is_current(session, journal):
+            return 0
         age_s = max(stewardship.settings.collect_after_s, _age_of_work(session) + SLACK_S)
     old = store.old(shelf, age_s=age_s)
     removed = 0
