@@ -177,6 +177,28 @@ def recompute(settings: Settings, name: str) -> None:
 
 
 @main.command()
+@click.pass_obj
+def scrub(settings: Settings) -> None:
+    """Read every stored file and compare its digest; exit code 1 if one is damaged."""
+    from models.artifacts import open_store
+    from models.database import Database
+    from models.scrubbing import scrub_everything
+
+    settings.require_services()
+    database = Database(settings.database_url, pool_size=1)
+    found = list(
+        scrub_everything(database, open_store(settings.artifact_store_url), "expunge scrub")
+    )
+    database.close()
+    damaged = [each for each in found if each.fault]
+    for each in damaged:
+        click.echo(f"{', '.join(each.used_for)}: {each.fault}")
+    click.echo(f"{len(found)} artifacts read, {len(damaged)} damaged or missing")
+    if damaged:
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("run", type=click.UUID)
 @click.option("--html", type=click.File("w", encoding="utf-8"), help="Write the page there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole document.")

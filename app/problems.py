@@ -48,6 +48,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "internal-error": (500, "The service failed"),
     "artifact-missing": (500, "A stored file is missing"),
     "artifact-damaged": (500, "A stored file is damaged"),
+    "model-behind": (503, "The database is older than what has been published"),
     "database-unavailable": (503, "The database cannot be reached"),
 }
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {

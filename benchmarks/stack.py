@@ -4,6 +4,7 @@ The network is enrolled once; every scenario then gets a copy of that database, 
 its own gateway, worker and steward, and talks to them over HTTP.
 """
 
+import shutil
 import socket
 import tempfile
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
 from embedded.addresses import key_file
 from embedded.postgres import EmbeddedPostgres
@@ -92,7 +93,12 @@ class Stack:
         with engine.connect() as connection:
             connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
         engine.dispose()
+        shutil.copytree(self._store(TEMPLATE), self._store(name))
         return self.postgres.url(name)
+
+    def _store(self, database: str) -> Path:
+        """Every database has a store of its own."""
+        return self.folder / "stores" / database
 
     @contextmanager
     def service(
@@ -106,7 +112,7 @@ class Stack:
             DATABASE_URL=database_url,
             REDIS_URL="",
             api_keys=[],
-            ARTIFACT_STORE_URL=(self.folder / "artifacts").as_uri(),
+            ARTIFACT_STORE_URL=self._store(str(make_url(database_url).database)).as_uri(),
             gateway_port=_free_port(),
             log_level="WARNING",
         )

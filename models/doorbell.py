@@ -69,8 +69,14 @@ class Doorbell:
         return True
 
     def answered(self, job: Job, model_id: uuid.UUID) -> None:
-        """A job has started: rings from now on need a job of their own."""
-        self.connection.delete(_mark(job, model_id))
+        """A job has started: rings from now on need a job of their own.
+
+        Should Redis be away at this very moment, the mark runs out by itself.
+        """
+        try:
+            self.connection.delete(_mark(job, model_id))
+        except RedisError as error:
+            log.warning("The queue cannot be reached (%s); its mark will run out.", error)
 
     def ping(self) -> None:
         """Raise `RedisError` if the queue cannot be reached."""

@@ -94,6 +94,10 @@ class CheckpointWithdrawn(ExpungeError):
     """The version still carries a sample that has since been forgotten."""
 
 
+class ModelBehind(ExpungeError):
+    """The database was set back to before something that has been published."""
+
+
 # States ----------------------------------------------------------------------------------------
 
 

@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=12, gt=0, description="A lease lives this long unrenewed.")
     heartbeat_s: float = Field(default=3, gt=0, description="How often a worker renews its lease.")
     steward_s: float = Field(default=2, gt=0, description="How often the steward looks around.")
+    collect_after_s: float = Field(
+        default=3600, gt=0, description="How long a stored file is kept that nothing refers to."
+    )
+    scrub_bytes_per_s: int = Field(
+        default=8_000_000, ge=1, description="How fast a steward re-reads what is stored."
+    )
     run_limit_s: int = Field(default=3600, ge=1, description="Longest a run may take.")
     enrolment_limit_s: int = Field(
         default=7 * 24 * 3600, ge=1, description="Longest an enrolment may take."

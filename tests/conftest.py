@@ -1,10 +1,11 @@
 """Real servers for every test: one PostgreSQL, one Redis, a fresh database each.
 
-A database is copied from a template, which takes a tenth of a second, so no test sees what another
-has left. Artifacts are content-addressed and may be shared.
+A database is copied from a template, which takes a tenth of a second, and so is the artifact store
+beside it: no test sees what another has left.
 """
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -81,7 +82,18 @@ class Servers:
         """The address of a new database, copied from `template`."""
         name = f"test_{uuid.uuid4().hex}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        if self.store(template).is_dir():
+            shutil.copytree(self.store(template), self.store(name))
         return self.postgres.url(name)
+
+    def store(self, database: str) -> Path:
+        """Where the artifacts of a database lie."""
+        return self.folder / "stores" / database
+
+    def drop(self, database: str) -> None:
+        """Remove a database and its artifacts."""
+        self.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+        shutil.rmtree(self.store(database), ignore_errors=True)
 
     def execute(self, statement: str) -> None:
         """Run one statement outside of any transaction."""
@@ -107,11 +119,13 @@ def servers() -> Iterator[Servers]:
 
 def settings_for(servers: Servers, database_url: str) -> Settings:
     """Settings on the session's servers, with intervals short enough for tests."""
+    database = make_url(database_url).database
+    assert database is not None
     return Settings(
         data_dir=servers.folder,
         DATABASE_URL=database_url,
         REDIS_URL=servers.redis.url,
-        ARTIFACT_STORE_URL=(servers.folder / "artifacts").as_uri(),
+        ARTIFACT_STORE_URL=servers.store(database).as_uri(),
         api_keys=KEYS,
         threads=2,
         device="cpu",
@@ -141,7 +155,8 @@ def _isolated(servers: Servers, template: str) -> Iterator[Settings]:
     yield settings
     # Hundreds of databases that are left behind make stopping the server slow.
     name = make_url(settings.database_url).database
-    servers.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    assert name is not None
+    servers.drop(name)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from models.database import Database
@@ -45,7 +45,10 @@ def take_lease(session: Session, model_id: uuid.UUID, holder: str, lease_s: floa
 
 
 def require_lease(session: Session, model_id: uuid.UUID, epoch: int) -> None:
-    """Lock the lease until the transaction ends; raise `LeaseLost` if the epoch has moved on."""
+    """Lock the lease until the transaction ends.
+
+    Raises `LeaseLost` if the epoch has moved on.
+    """
     held = session.scalar(select(Lease.epoch).where(Lease.model_id == model_id).with_for_update())
     if held != epoch:
         raise LeaseLost(
@@ -120,9 +123,9 @@ class Heartbeat:
         while not self._stop.wait(self._settings.heartbeat_s):
             try:
                 renewed = self._renew()
-            except OperationalError as error:
+            except SQLAlchemyError as error:
                 # The lease may run out meanwhile; the epoch still protects what is published.
-                log.warning("The lease could not be renewed: %s", type(error.orig).__name__)
+                log.warning("The lease could not be renewed: %s", type(error).__name__)
                 continue
             if not renewed:
                 self._lost.set()

@@ -1,7 +1,7 @@
 """Publication: the transaction that moves the head.
 
-The files are in the store before it begins. It first locks the lease and compares the epoch: a
-stale worker changes nothing.
+The files are in the store before it begins, and the journal has a record of it before it commits.
+It first locks the lease and compares the epoch: a stale worker changes nothing.
 """
 
 from sqlalchemy import func, update
@@ -12,6 +12,7 @@ from models.artifacts import Artifact
 from models.audit.events import Event
 from models.errors import LeaseLost
 from models.failpoints import Failpoint, failpoint
+from models.journal import Entry, open_journal
 from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
 from models.records.base import Json
 from workers.endings import Timings, end_judged, record, require_wanted, settle
@@ -36,6 +37,7 @@ def publish(
 ) -> None:
     """Move the head, insert checkpoint and sums, settle the items, record it: all or nothing."""
     version = run.parent_version + 1
+    journal, entry = open_journal(resources.settings.artifact_store_url), Entry(version, run.id)
     with resources.database.transaction() as session:
         require_wanted(session, run)
         _move_head(session, run, version, advised=verdict.budget_spent)
@@ -70,8 +72,12 @@ def publish(
             },
         )
         give_back(session, run.model_id, run.epoch)
+        # On disk before anybody can see the version: should the database be set back, it is known.
+        forgets = [sample.sample_id for sample in (*weighed.trained, *weighed.holdout)]
+        journal.prepare(run.enrolment.name, entry, forgets)
         failpoint(Failpoint.PUBLISH_BEFORE_COMMIT)
     failpoint(Failpoint.PUBLISH_AFTER_COMMIT)
+    journal.confirm(run.enrolment.name, entry)
 
 
 def _move_head(session: Session, run: Run, version: int, *, advised: bool) -> None:

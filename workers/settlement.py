@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from models.errors import RunEnded
 from models.records import (
     DeletionItem,
     Outcome,
@@ -42,8 +43,11 @@ def end_run(
     failure: Json | None = None,
     version: int | None = None,
 ) -> UnlearningRun:
-    """Move a run to its final state; `IllegalTransition` if it has one already."""
+    """Move a run to its final state; `RunEnded` if it has one already."""
     run = session.get_one(UnlearningRun, run_id, with_for_update=True)
+    if run.state is not RunState.RUNNING:
+        # Staying in a final state is legal for a record, and no way to end a run.
+        raise RunEnded(f"The run is {run.state.value} already.")
     run.state = state
     run.finished_at = session.scalar(select(func.clock_timestamp()))
     run.progress = None

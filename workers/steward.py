@@ -14,9 +14,16 @@ from models.database import Database
 from models.doorbell import open_doorbell
 from models.failpoints import Failpoint, failpoint
 from models.settings import Settings
+from workers.duties.collecting import (
+    collect_shard_logs,
+    collect_unfinished,
+    collect_unreferenced,
+)
 from workers.duties.deadlines import flag_overdue
+from workers.duties.journalling import keep_record
 from workers.duties.recovering import end_lost_runs
 from workers.duties.ringing import ring_for_stranded
+from workers.duties.scrubbing import scrub
 from workers.duties.stewardship import Stewardship
 from workers.failures import log_unexpected
 
@@ -27,6 +34,11 @@ DUTIES: Mapping[str, Callable[[Stewardship], int]] = {
     "end the runs of lost workers": end_lost_runs,
     "ring for stranded work": ring_for_stranded,
     "flag overdue requests": flag_overdue,
+    "keep the journal of publications": keep_record,
+    "collect unfinished files": collect_unfinished,
+    "collect unreferenced artifacts": collect_unreferenced,
+    "collect notes of enrolments": collect_shard_logs,
+    "scrub artifacts": scrub,
 }
 
 
@@ -50,6 +62,8 @@ def make_round(stewardship: Stewardship) -> None:
             duty(stewardship)
         except OperationalError as error:
             log.warning("Could not %s: the database: %s", name, type(error.orig).__name__)
+        except OSError as error:
+            log.warning("Could not %s: %s.", name, error.strerror)
         except Exception as error:  # noqa: BLE001  (logged; the next round tries again)
             log.warning("Could not %s:", name)
             log_unexpected(log, error)

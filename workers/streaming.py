@@ -81,7 +81,7 @@ class _Stream:
         self._artifact = artifact
         try:
             self.places = Layout.read(reader, artifact.size).places
-        except (ValueError, KeyError, TypeError, EOFError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
             raise ArtifactDamaged(
                 f"Artifact {artifact.sha256} is damaged: it does not begin as a file of tensors. "
                 "Restore it from a backup; it is not used until then."

@@ -3,21 +3,36 @@
 import base64
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.conditional import matches, quoted, represent
-from app.dependencies import DatabaseDependency, Downloader, StoreDependency
+from app.dependencies import DatabaseDependency, Downloader, SettingsDependency, StoreDependency
 from app.downloads import Download
 from app.schemas.registered_models import CheckpointList, CheckpointView
 from models.artifacts import Artifact
 from models.errors import CheckpointWithdrawn, ModelNotActive, UnknownCheckpoint
+from models.journal import open_journal, require_current
 from models.records import Checkpoint
 from models.registry import find_model
 
-router = APIRouter(prefix="/v1/models/{model}/checkpoints", tags=["checkpoints"])
+
+def _require_current(
+    model: str, _principal: Downloader, settings: SettingsDependency, database: DatabaseDependency
+) -> None:
+    """Nothing is served that carries samples which a version that is lost had forgotten."""
+    with database.reading() as session:
+        known = find_model(session, model)
+        require_current(session, open_journal(settings.artifact_store_url), known.name)
+
+
+router = APIRouter(
+    prefix="/v1/models/{model}/checkpoints",
+    tags=["checkpoints"],
+    dependencies=[Depends(_require_current)],
+)
 
 Version = Annotated[int, Path(ge=0, le=2**62, description="0 is the base, as it was trained.")]
 

@@ -16,6 +16,7 @@ from app.dependencies import (
     SettingsDependency,
     Wait,
 )
+from app.problems import RETRY_AFTER_S
 from app.schemas.deletion_requests import (
     CheckpointSummary,
     Counts,

@@ -9,13 +9,12 @@ from fastapi.exceptions import RequestValidationError
 
 from app.dependencies import GroupingDependency, Requester, SettingsDependency
 from app.posted import read_posted
+from app.problems import RETRY_AFTER_S
 from app.schemas.deletion_requests import AcceptedRequest, NewDeletionRequest
 from models.errors import UnsupportedMediaType
 
 router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
 
-# What a client does well to wait before it asks for the first time.
-RETRY_AFTER_S = "2"
 JSON = "application/json"
 # Parsing more than this takes so long that the event loop must not do it.
 LARGE_BODY = 1 << 16

@@ -8,17 +8,25 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from models.artifacts.filesystem import FilesystemStore
-from models.artifacts.store import Artifact, ArtifactStore, Writer
+from models.artifacts.store import SHELVES, Artifact, ArtifactStore, KeptStore, Writer
 from models.errors import NotConfigured
 
-__all__ = ["STORES", "Artifact", "ArtifactStore", "Writer", "open_store"]
+__all__ = [
+    "SHELVES",
+    "STORES",
+    "Artifact",
+    "ArtifactStore",
+    "KeptStore",
+    "Writer",
+    "open_store",
+]
 
-STORES: Mapping[str, Callable[[str], ArtifactStore]] = {
+STORES: Mapping[str, Callable[[str], KeptStore]] = {
     "file": FilesystemStore.from_url,
 }
 
 
-def open_store(url: str) -> ArtifactStore:
+def open_store(url: str) -> KeptStore:
     """The store at `url`; its scheme chooses the kind."""
     scheme = urlsplit(url).scheme
     if scheme not in STORES:

@@ -1,17 +1,25 @@
-"""Artifacts in a local folder: `sha256/ab/abcdef…`, written by temp file, fsync, rename, fsync."""
+"""Artifacts in a local folder: `sha256/ab/abcdef…`, written by temp file, fsync, rename, fsync.
 
+Whoever removes an artifact holds the store's lock alone while it looks at the file's age for the
+last time; whoever renames a new one into place holds it together with others. So what has just been
+put, be it once more, is never taken for old.
+"""
+
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from models.artifacts.hashing import HashedWriter, hashing, read_hashed
 from models.artifacts.store import Artifact, Writer, require_digest
+from models.durable import PRIVATE, sync_folder
 from models.errors import ArtifactDamaged, ArtifactMissing
-
-PRIVATE = 0o700
+from models.failpoints import Failpoint, failpoint
 
 
 class FilesystemStore:
@@ -25,7 +33,7 @@ class FilesystemStore:
     @classmethod
     def from_url(cls, url: str) -> "FilesystemStore":
         """`file:///absolute/folder`."""
-        return cls(Path(unquote(urlsplit(url).path)))
+        return cls(folder_of(url))
 
     def put(self, write: Callable[[Writer], None]) -> Artifact:
         """Store what `write` writes. A failed write leaves nothing behind but a clean folder."""
@@ -35,15 +43,21 @@ class FilesystemStore:
             with open(descriptor, "wb", buffering=0) as file, hashing() as digest:
                 writer = HashedWriter(file, digest)
                 write(writer)
+                failpoint(Failpoint.WRITE)
                 os.fsync(descriptor)
                 artifact = Artifact(sha256=digest.hexdigest(), size=writer.size)
+            failpoint(Failpoint.WRITE_BEFORE_RENAME)
             final = self._path(artifact.sha256)
             final.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-            temporary.replace(final)
+            with self._locked(fcntl.LOCK_SH):
+                temporary.replace(final)
         finally:
-            temporary.unlink(missing_ok=True)
+            # On a disk that fails, what is to be said is why writing did.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         for folder in (final.parent, final.parent.parent, self._root):
-            _sync_folder(folder)
+            sync_folder(folder)
+        failpoint(Failpoint.WRITE_AFTER_RENAME)
         return artifact
 
     def open(self, sha256: str) -> BufferedReader:
@@ -78,16 +92,64 @@ class FilesystemStore:
         with tempfile.NamedTemporaryFile(dir=self._temporary):
             pass
 
+    def old(self, shelf: str, *, age_s: float) -> list[str]:
+        """The digests on one of the `SHELVES` of what was put longer than `age_s` ago."""
+        before = self._now() - age_s
+        digests = []
+        with suppress(FileNotFoundError), os.scandir(self._root / "sha256" / shelf) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.stat().st_mtime < before:
+                        digests.append(entry.name)
+        return sorted(digests)
+
+    def refresh(self, sha256: str) -> None:
+        """Let an artifact, if it is there, count as put just now."""
+        with suppress(FileNotFoundError):
+            os.utime(self._path(sha256), (time.time(), self._now()))
+
+    def remove(self, sha256: str, *, age_s: float) -> bool:
+        """Remove an artifact, unless it is gone or was put less than `age_s` ago by now."""
+        path = self._path(sha256)
+        before = self._now() - age_s
+        with self._locked(fcntl.LOCK_EX), suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
+                return True
+        return False
+
+    def remove_unfinished(self, *, age_s: float) -> int:
+        """Remove what was begun and not written to for `age_s`; return how many there were."""
+        before = self._now() - age_s
+        removed = 0
+        for path in self._temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _now(self) -> float:
+        """The time in which the store's file system tells ages, which may be another machine's."""
+        with tempfile.NamedTemporaryFile(dir=self._temporary) as file:
+            return os.fstat(file.fileno()).st_mtime
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        descriptor = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
+
     def _path(self, sha256: str) -> Path:
         return self._root / "sha256" / sha256[:2] / sha256
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def folder_of(url: str) -> Path:
+    """The folder that `file:///absolute/folder` names."""
+    return Path(unquote(urlsplit(url).path))
 
 
 def _missing(sha256: str) -> ArtifactMissing:

@@ -34,6 +34,10 @@ def require_digest(artifact: Artifact, found: str) -> None:
         )
 
 
+# An artifact lies on the shelf that its digest begins with.
+SHELVES = tuple(f"{number:02x}" for number in range(256))
+
+
 class ArtifactStore(Protocol):
     """Write once, read by digest."""
 
@@ -61,4 +65,27 @@ class ArtifactStore(Protocol):
 
     def check(self) -> None:
         """Raise `OSError` if the store cannot be written to."""
+        ...
+
+
+class KeptStore(ArtifactStore, Protocol):
+    """A store whose artifacts stay, until nothing refers to them any more."""
+
+    def old(self, shelf: str, *, age_s: float) -> list[str]:
+        """The digests on one of the `SHELVES` of what was put longer than `age_s` ago."""
+        ...
+
+    def refresh(self, sha256: str) -> None:
+        """Let an artifact, if it is there, count as put just now."""
+        ...
+
+    def remove(self, sha256: str, *, age_s: float) -> bool:
+        """Remove an artifact; False if it is gone, or was put less than `age_s` ago by now.
+
+        An artifact that is put again at the same moment is not removed.
+        """
+        ...
+
+    def remove_unfinished(self, *, age_s: float) -> int:
+        """Remove what was begun and not written to for `age_s`; return how many there were."""
         ...

@@ -26,3 +26,7 @@ class Event(StrEnum):
     EXCLUSIONS_READ = "exclusions.read"
     RUN_FOUND_NOTHING_TO_DO = "run.nothing_to_do"
     CHECKPOINT_PUBLISHED = "checkpoint.published"
+    ARTIFACT_DAMAGED = "artifact.damaged"
+    ARTIFACT_WHOLE_AGAIN = "artifact.whole_again"
+    DATABASE_RESTORED = "database.restored"
+    PUBLICATION_REPLAYED = "publication.replayed"

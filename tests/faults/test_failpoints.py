@@ -62,9 +62,8 @@ def test_every_step_survives_every_fault(
     assert head == _undisturbed(servers, digits_template, batches)
     missed = set(Failpoint) - set(site.reached)
     assert not missed, f"never come to: {missed}"
-    print(
-        f"\n{len(settled)} faults at {len(set(Failpoint))} steps; {dict(counts)}; head as undisturbed"
-    )
+    told = f"{len(settled)} faults at {len(Failpoint)} steps: {dict(counts)}, head undisturbed"
+    print(f"\n{told}")
 
 
 def _batches(digits: Digits, count: int) -> list[list[str]]:

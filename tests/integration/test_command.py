@@ -33,6 +33,7 @@ COMMANDS = (
     "key",
     "enrol",
     "recompute",
+    "scrub",
     "report",
     "up",
     "demo",

@@ -1,11 +1,26 @@
 """What duties work with."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
 
-from models.artifacts import ArtifactStore
+from models.artifacts import Artifact, KeptStore
 from models.database import Database
 from models.doorbell import Doorbell
 from models.settings import Settings
+
+
+@dataclass
+class Memory:
+    """What a steward remembers from round to round; only when things are done depends on it."""
+
+    # Collecting: how many shelves have been looked through.
+    shelves_done: int = 0
+    # Scrubbing: what is being read, how many bytes may be read now, and since when that holds.
+    artifact: Artifact | None = None
+    reading: Generator[int, None, str | None] | None = None
+    allowance: float = 0
+    earned_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -14,5 +29,6 @@ class Stewardship:
 
     settings: Settings
     database: Database
-    store: ArtifactStore
+    store: KeptStore
     doorbell: Doorbell
+    memory: Memory = field(default_factory=Memory)

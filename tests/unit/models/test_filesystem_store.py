@@ -25,7 +25,7 @@ def store(root: Path) -> FilesystemStore:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file())
+    return sorted(path for path in root.rglob("*") if path.is_file() and path.name != "lock")
 
 
 def _put(store: FilesystemStore, content: bytes = CONTENT) -> Artifact:

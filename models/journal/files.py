@@ -1,0 +1,146 @@
+"""The journal's files. They hold sample IDs: only their owner can read them."""
+
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.artifacts.filesystem import folder_of
+from models.durable import make_folder_durably, sync_folder, write_durably
+
+log = logging.getLogger(__name__)
+
+PREPARED = ".prepared"
+PUBLISHED = ".published"
+EARLIER = "earlier"
+REPLAYED = "replayed"
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One publication: the version, and the run that made it; of a base, the model itself."""
+
+    version: int
+    by: uuid.UUID
+
+    @classmethod
+    def named(cls, stem: str) -> "Entry":
+        """The entry that a file's name stands for."""
+        version, _, by = stem.partition("-")
+        return cls(int(version), uuid.UUID(by))
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return f"{self.version:010d}-{self.by}"
+
+
+class Journal:
+    """The records of all registered models, in a folder for each name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def models(self) -> list[str]:
+        """The names of the models that anything is recorded of."""
+        with suppress(FileNotFoundError):
+            return sorted(path.name for path in self._root.iterdir())
+        return []
+
+    def prepare(self, model: str, entry: Entry, samples: Iterable[str]) -> None:
+        """Record a publication that is about to be committed; on disk when this returns."""
+        self._write(model, entry, samples, PREPARED)
+
+    def confirm(self, model: str, entry: Entry) -> None:
+        """The publication has been committed.
+
+        A failure is logged and not raised, since that cannot be undone: the steward will confirm.
+        """
+        folder = self._root / model
+        try:
+            # If it is not there, a steward was quicker.
+            with suppress(FileNotFoundError):
+                (folder / f"{entry.stem}{PREPARED}").replace(folder / f"{entry.stem}{PUBLISHED}")
+            sync_folder(folder)
+        except OSError as error:
+            log.warning("The journal of %s cannot be written: %s.", model, error.strerror)
+
+    def write_published(self, model: str, entry: Entry, samples: Iterable[str]) -> None:
+        """Record a publication that the database has, and the journal has not."""
+        self._write(model, entry, samples, PUBLISHED)
+
+    def discard(self, model: str, entry: Entry) -> None:
+        """What was prepared will never be committed."""
+        (self._root / model / f"{entry.stem}{PREPARED}").unlink(missing_ok=True)
+
+    def prepared(self, model: str) -> list[Entry]:
+        """Publications of which it is not recorded whether they were committed."""
+        return _entries(self._root / model, PREPARED)
+
+    def published(self, model: str) -> list[Entry]:
+        """The last publication, and those that have not been laid aside yet."""
+        return _entries(self._root / model, PUBLISHED)
+
+    def earlier(self, model: str) -> list[Entry]:
+        """Publications that were followed by others."""
+        return _entries(self._root / model / EARLIER, PUBLISHED)
+
+    def lay_aside(self, model: str, entry: Entry, where: str) -> None:
+        """Move a publication to `EARLIER` or `REPLAYED`."""
+        folder = self._root / model / where
+        make_folder_durably(folder)
+        # If it is not there, another steward was quicker.
+        with suppress(FileNotFoundError):
+            self._find(model, entry).replace(folder / f"{entry.stem}{PUBLISHED}")
+        sync_folder(folder)
+
+    def samples(self, model: str, entry: Entry) -> list[str]:
+        """The IDs of the samples that a publication was the first not to carry."""
+        found: list[str] = json.loads(self._find(model, entry).read_bytes())["samples"]
+        return found
+
+    def remove_unfinished(self, *, age_s: float) -> int:
+        """Remove files that a dead process has left half written; return how many there were."""
+        before = time.time() - age_s
+        removed = 0
+        for path in self._root.glob("*/.*.tmp"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _find(self, model: str, entry: Entry) -> Path:
+        name = f"{entry.stem}{PUBLISHED}"
+        above = self._root / model / name
+        return above if above.exists() else self._root / model / EARLIER / name
+
+    def _write(self, model: str, entry: Entry, samples: Iterable[str], ending: str) -> None:
+        folder = self._root / model
+        make_folder_durably(folder)
+        record = {
+            "model": model,
+            "version": entry.version,
+            "by": str(entry.by),
+            "recorded_at": datetime.now(UTC).isoformat(),
+            "samples": list(samples),
+        }
+        write_durably(folder / f"{entry.stem}{ending}", json.dumps(record).encode())
+
+
+def open_journal(url: str) -> Journal:
+    """The journal beside the artifacts of the store at `url`."""
+    return Journal(folder_of(url) / "journal")
+
+
+def _entries(folder: Path, ending: str) -> list[Entry]:
+    with suppress(FileNotFoundError):
+        names = [name for name in os.listdir(folder) if name.endswith(ending)]
+        return sorted(Entry.named(name.removesuffix(ending)) for name in names)
+    return []

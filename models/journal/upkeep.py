@@ -1,0 +1,125 @@
+"""Keeping the journal and the database in step; any number may do it at once, and again.
+
+Nothing is decided here that does not follow from what the database says in one statement, and
+everything can be cut short at any point: the next time finds what is left.
+"""
+
+import uuid
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.database import Database
+from models.journal.files import EARLIER, REPLAYED, Entry, Journal
+from models.journal.replay import ask_again, is_made_up_for
+from models.journal.standing import missing
+from models.records import Checkpoint, ModelState, RegisteredModel, RunState, Sample, UnlearningRun
+
+
+def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
+    """Bring the journal up to the database, and have replayed what the database has lost.
+
+    Returns the registered models that now have something to do.
+    """
+    with database.reading() as session:
+        models = session.execute(
+            select(RegisteredModel.id, RegisteredModel.name)
+            .where(RegisteredModel.state == ModelState.ACTIVE)
+            .order_by(RegisteredModel.name)
+        ).all()
+    asked = []
+    for model_id, name in models:
+        _settle_prepared(database, journal, name)
+        if _replay_missing(database, journal, name):
+            asked.append(model_id)
+        _write_missing(database, journal, name)
+        _lay_aside(database, journal, name)
+    return asked
+
+
+def _settle_prepared(database: Database, journal: Journal, name: str) -> None:
+    """Find out which of the prepared publications have been committed."""
+    prepared = journal.prepared(name)
+    if not prepared:
+        return
+    with database.reading() as session:
+        # One statement, so that a commit is seen whole or not at all.
+        rows = session.execute(
+            select(UnlearningRun.id, UnlearningRun.state, Checkpoint.id)
+            .outerjoin(Checkpoint, Checkpoint.run_id == UnlearningRun.id)
+            .where(UnlearningRun.id.in_([entry.by for entry in prepared]))
+        )
+        found = {run_id: (state, checkpoint) for run_id, state, checkpoint in rows}
+    for entry in prepared:
+        # A database that does not know the run is older; it may well have been committed.
+        state, checkpoint = found.get(entry.by, (None, None))
+        if state is None or checkpoint is not None:
+            journal.confirm(name, entry)
+        elif state is not RunState.RUNNING:
+            journal.discard(name, entry)
+
+
+def _replay_missing(database: Database, journal: Journal, name: str) -> bool:
+    """Ask for what the database has lost, and lay aside what has been made up for."""
+    above = journal.published(name)
+    with database.reading() as session:
+        if not missing(session, name, above):
+            return False
+        # Those that lie above go last: as long as one lies there, the model is behind.
+        lost = missing(session, name, journal.earlier(name)) + missing(session, name, above)
+    asked = False
+    for entry in lost:
+        samples = journal.samples(name, entry)
+        with database.transaction() as session:
+            asked |= bool(samples) and ask_again(session, name, entry, samples)
+    for entry in lost:
+        with database.reading() as session:
+            if not is_made_up_for(session, name, entry, journal.samples(name, entry)):
+                break
+        journal.lay_aside(name, entry, REPLAYED)
+    return asked
+
+
+def _write_missing(database: Database, journal: Journal, name: str) -> None:
+    """Record what the database has and the journal has not: it is new, or was restored."""
+    above = set(journal.published(name))
+    with database.reading() as session:
+        head, *before = _lineage(session, name)
+        if head in above:
+            return
+        # The head last: it stands for all the others.
+        for entry in (*set(before).difference(above, journal.earlier(name)), head):
+            journal.write_published(name, entry, _forgotten_by(session, name, entry))
+
+
+def _lay_aside(database: Database, journal: Journal, name: str) -> None:
+    """Leave the last publication, and those that the database does not know."""
+    above = journal.published(name)
+    if len(above) < 2:
+        return
+    with database.reading() as session:
+        head, *before = _lineage(session, name)
+    if head in above:
+        for entry in set(above).intersection(before):
+            journal.lay_aside(name, entry, EARLIER)
+
+
+def _lineage(session: Session, name: str) -> list[Entry]:
+    """All publications that the database knows, the head first."""
+    rows = session.execute(
+        select(Checkpoint.version, Checkpoint.run_id, Checkpoint.model_id)
+        .join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id)
+        .where(RegisteredModel.name == name)
+        .order_by(Checkpoint.version.desc())
+    )
+    return [Entry(version, run_id or model_id) for version, run_id, model_id in rows]
+
+
+def _forgotten_by(session: Session, name: str, entry: Entry) -> Iterable[str]:
+    return session.scalars(
+        select(Sample.sample_id)
+        .join(RegisteredModel, RegisteredModel.id == Sample.model_id)
+        .where(RegisteredModel.name == name, Sample.forgotten_version == entry.version)
+        .order_by(Sample.position)
+    )

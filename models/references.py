@@ -1,0 +1,51 @@
+"""What rows refer to: the artifacts that are needed, and what for."""
+
+from collections import defaultdict
+
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, exists, or_, select
+from sqlalchemy.orm import Session
+
+from models.artifacts import Artifact
+from models.records import Checkpoint, FisherSums, RegisteredModel
+
+
+def referenced() -> Select[str, int]:
+    """The digest and size of every artifact that a row refers to, each once."""
+    both = (
+        select(Checkpoint.sha256, Checkpoint.size)
+        .union(select(FisherSums.sha256, FisherSums.size))
+        .subquery()
+    )
+    return select(both.c.sha256, both.c.size)
+
+
+def is_referenced(sha256: SQLColumnExpression[str] | str) -> ColumnElement[bool]:
+    """For queries: whether any row refers to an artifact."""
+    return or_(
+        exists().where(Checkpoint.sha256 == sha256), exists().where(FisherSums.sha256 == sha256)
+    )
+
+
+def find_referenced(session: Session, shelf: str = "") -> list[Artifact]:
+    """Every artifact that a row refers to, or those on one shelf of the store; in a fixed order."""
+    query = referenced()
+    sha256 = query.selected_columns.sha256
+    rows = session.execute(query.where(sha256.startswith(shelf)).order_by(sha256))
+    return [Artifact(*row) for row in rows]
+
+
+def find_uses(session: Session) -> dict[str, list[str]]:
+    """What each artifact is for, in words."""
+    uses: defaultdict[str, list[str]] = defaultdict(list)
+    checkpoints = select(Checkpoint.sha256, RegisteredModel.name, Checkpoint.version)
+    for sha256, name, version in session.execute(
+        checkpoints.join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id)
+    ):
+        uses[sha256].append(f"version {version} of {name!r}")
+    sums = select(FisherSums.sha256, RegisteredModel.name, FisherSums.label)
+    for sha256, name, label in session.execute(
+        sums.join(RegisteredModel, RegisteredModel.id == FisherSums.model_id)
+    ):
+        over = "all samples" if label is None else f"the forgotten samples of label {label}"
+        uses[sha256].append(f"Fisher sums of {name!r} over {over}")
+    return dict(uses)
