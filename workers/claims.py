@@ -108,15 +108,20 @@ def _approval(batch: Batch) -> Approval | None:
 
 
 def _starved(session: Session, model_id: uuid.UUID) -> int:
-    """How many of the latest runs were killed one after another: for lack of memory, probably."""
+    """How many of the latest runs were killed one after another, but for the first.
+
+    Once may be an accident. Twice is for lack of memory, probably, and smaller passes are worth
+    the last bits in which their sums differ.
+    """
     ended = (UnlearningRun.model_id == model_id, UnlearningRun.state != RunState.RUNNING)
     signals = session.scalars(
         select(UnlearningRun.death["signal"].as_integer())
         .where(*ended)
         .order_by(UnlearningRun.epoch.desc())
-        .limit(MOST_HALVINGS)
+        .limit(MOST_HALVINGS + 1)
     )
-    return len(list(takewhile(lambda found: found == signal.SIGKILL, signals)))
+    killed = len(list(takewhile(lambda found: found == signal.SIGKILL, signals)))
+    return max(0, killed - 1)
 
 
 def _samples(session: Session, run_id: uuid.UUID) -> tuple[ForgetSample, ...]:

@@ -47,5 +47,5 @@ class Run:
     samples: tuple[ForgetSample, ...]
     # If it carries out what a person has decided.
     approval: Approval | None
-    # Runs just before it that were killed: it takes half the memory for each of them.
+    # How often it is to take half the memory, because runs just before it were killed.
     starved: int = 0

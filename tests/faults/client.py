@@ -63,6 +63,10 @@ class Client:
             self._stop.wait(PAUSE_S)
         return None
 
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
     def _note(self, accepted: Accepted) -> None:
         line = {"id": str(accepted.request_id), "sample_ids": accepted.sample_ids}
         with self._journal.open("a") as journal:

@@ -1,5 +1,6 @@
 """Posting and working off deletion requests, for tests of what workers do."""
 
+import json
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.intake import accept
-from app.schemas.deletion_requests import NewDeletionRequest
+from app.intake import Intake
+from app.posted import read_posted
 from app.security import Principal
 from models.artifacts import Artifact
+from models.doorbell import Job
 from models.records import (
     Checkpoint,
     DeletionRequest,
     RegisteredModel,
-    RequestMode,
     UnlearningRun,
 )
 from models.registry import find_model
@@ -54,15 +55,12 @@ class Story:
         self, sample_ids: Sequence[str], mode: str = "delete", model: str = "digits"
     ) -> uuid.UUID:
         """Post a deletion request, as the gateway does."""
-        new = NewDeletionRequest(model=model, sample_ids=list(sample_ids), mode=RequestMode(mode))
-        return accept(
-            new,
-            None,
-            PIPELINE,
-            self.resources.settings,
-            self.database,
-            self.resources.doorbell,
-        ).id
+        body = json.dumps({"model": model, "sample_ids": list(sample_ids), "mode": mode})
+        limit = self.resources.settings.max_inline_ids
+        accepted = Intake(self.database).alone(read_posted(body.encode(), None, PIPELINE, limit))
+        if accepted.ring is not None:
+            self.resources.doorbell.ring(Job.UNLEARN, accepted.ring)
+        return accepted.answer.id
 
     def forget(self, sample_ids: Sequence[str]) -> DeletionRequest:
         """Post and work off."""
