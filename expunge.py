@@ -97,9 +97,12 @@ def ready(settings: Settings) -> None:
     """Check database, queue and store; exit code 1 if one is not ready."""
     from models.readiness import check_readiness
 
-    states = check_readiness(settings)
+    states, damaged = check_readiness(settings)
     for name, state in states.items():
         click.echo(f"{name}: {state or 'ok'}")
+    if damaged:
+        # The others are served all the same.
+        click.echo(f"artifacts: {damaged} damaged or missing; `expunge scrub` says which")
     if any(states.values()):
         sys.exit(1)
 

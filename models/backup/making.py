@@ -63,6 +63,7 @@ def make_backup(database: Database, store: KeptStore, backup: Path) -> Made:
         sync_folder(folder)
         kept = FilesystemStore(backup / ARTIFACTS)
         copied = [is_copied(artifact, store, kept) for artifact in referenced]
+        backup_lock.require_shared(waiting)
         artifacts = [
             ArtifactFile(sha256=artifact.sha256, size=artifact.size, damaged=was_copied is None)
             for artifact, was_copied in zip(referenced, copied, strict=True)

@@ -370,6 +370,8 @@ def test_damaged_artifacts_are_listed_by_what_they_are_for_and_put_back_from_a_b
     assert found.returncode == 1
     assert "version 0 of 'digits': Artifact" in found.stdout
     assert "2 artifacts read, 2 damaged or missing" in found.stdout
+    ready = expunge("ready", environment=environment)
+    assert (ready.returncode, "artifacts: 2 damaged" in ready.stdout) == (0, True)
     assert expunge("backup", backup, environment=environment).returncode == 0
 
     back = expunge("restore", backup, "--files-only", environment=environment)
