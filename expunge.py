@@ -97,9 +97,12 @@ def ready(settings: Settings) -> None:
     """Check database, queue and store; exit code 1 if one is not ready."""
     from models.readiness import check_readiness
 
-    states = check_readiness(settings)
+    states, damaged = check_readiness(settings)
     for name, state in states.items():
         click.echo(f"{name}: {state or 'ok'}")
+    if damaged:
+        # The others are served all the same.
+        click.echo(f"artifacts: {damaged} damaged or missing; `expunge scrub` says which")
     if any(states.values()):
         sys.exit(1)
 
@@ -196,6 +199,65 @@ def scrub(settings: Settings) -> None:
     click.echo(f"{len(found)} artifacts read, {len(damaged)} damaged or missing")
     if damaged:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def backup(settings: Settings, folder: Path) -> None:
+    """Copy database and artifacts to FOLDER while the service runs; exit code 1 if one is damaged.
+
+    What an earlier backup in FOLDER has of the artifacts is not copied again.
+    """
+    from models.artifacts import open_store
+    from models.backup import make_backup
+    from models.database import Database
+
+    settings.require_services()
+    database = Database(settings.database_url, pool_size=2)
+    made = make_backup(database, open_store(settings.artifact_store_url), folder.absolute())
+    database.close()
+    rows = sum(table.rows for table in made.manifest.tables)
+    click.echo(
+        f"{rows} rows and {len(made.manifest.artifacts)} artifacts, {made.copied} of them copied, "
+        f"as of {made.manifest.made_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    for sha256 in made.damaged:
+        click.echo(f"damaged or missing, and not in the backup: {sha256}")
+    if made.damaged:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--files-only", is_flag=True, help="Put back damaged artifacts, and leave the database alone."
+)
+@click.pass_obj
+def restore(settings: Settings, folder: Path, *, files_only: bool) -> None:
+    """Restore the backup in FOLDER into an empty database, and the artifacts beside it."""
+    from models.artifacts import open_store
+    from models.backup import restore_backup, restore_files
+    from models.database import Database
+    from models.journal import open_journal
+
+    settings.require_services()
+    store = open_store(settings.artifact_store_url)
+    if files_only:
+        click.echo(f"{restore_files(store, folder.absolute())} artifacts put back")
+        return
+    database = Database(settings.database_url, pool_size=2)
+    journal = open_journal(settings.artifact_store_url)
+    restored = restore_backup(database, store, journal, folder.absolute())
+    database.close()
+    click.echo(
+        f"restored as of {restored.manifest.made_at:%Y-%m-%d %H:%M:%S} UTC, "
+        f"{restored.copied} artifacts copied"
+    )
+    for name in restored.replayed:
+        click.echo(f"{name}: published deletions are asked for again; not served until then")
+    for name in restored.lost:
+        click.echo(f"{name}: was enrolled after the backup; enrol it again")
 
 
 @main.command()

@@ -215,6 +215,21 @@ class ArtifactDamaged(ExpungeError):
     """A stored file's bytes are not those that were written."""
 
 
+# Backups ---------------------------------------------------------------------------------------
+
+
+class BackupUnusable(ExpungeError):
+    """A backup is not there, not complete, damaged, or of a schema that this program lacks."""
+
+
+class BackupUnderWay(ExpungeError):
+    """Somebody else is writing to the same backup."""
+
+
+class DatabaseNotEmpty(ExpungeError):
+    """A backup is restored into an empty database only."""
+
+
 # Numerics --------------------------------------------------------------------------------------
 
 

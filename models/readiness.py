@@ -9,18 +9,24 @@ from models.artifacts import ArtifactStore, open_store
 from models.database import Database, check_schema
 from models.doorbell import Doorbell, open_doorbell
 from models.errors import SchemaOutOfDate
+from models.scrubbing import count_faults
 from models.settings import Settings
 
 # What is wrong with each dependency; None is nothing.
 States = dict[str, str | None]
 
 
-def check_readiness(settings: Settings) -> States:
-    """Connect anew and check everything once."""
+def check_readiness(settings: Settings) -> tuple[States, int]:
+    """Connect anew and check everything once; and how many artifacts were found damaged lately."""
     settings.require_services()
     database = Database(settings.database_url, pool_size=1)
     try:
-        return readiness(database, open_doorbell(settings), open_store(settings.artifact_store_url))
+        store = open_store(settings.artifact_store_url)
+        states = readiness(database, open_doorbell(settings), store)
+        if states["database"] is not None:
+            return states, 0
+        with database.reading() as session:
+            return states, count_faults(session)
     finally:
         database.close()
 

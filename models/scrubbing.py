@@ -43,6 +43,13 @@ def note_new(session: Session) -> None:
     )
 
 
+def count_faults(session: Session) -> int:
+    """How many of the artifacts that are needed were found damaged or missing."""
+    query = select(func.count()).select_from(ArtifactCheck)
+    faulty = query.where(ArtifactCheck.fault.is_not(None), is_referenced(ArtifactCheck.sha256))
+    return session.scalar(faulty) or 0
+
+
 def claim_next(session: Session) -> Artifact | None:
     """The artifact that nobody has looked at for longest; None if all have been, lately."""
     rested = or_(

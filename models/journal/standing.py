@@ -1,7 +1,7 @@
 """Whether the database knows everything that has been published."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -26,21 +26,28 @@ def require_current(session: Session, journal: Journal, name: str) -> None:
 
 def is_current(session: Session, journal: Journal) -> bool:
     """Whether the database knows everything that has been published of all registered models."""
-    return not any(missing(session, name, journal.published(name)) for name in journal.models())
+    published = {(name, entry.by) for name in journal.models() for entry in journal.published(name)}
+    return published <= _known(session, published)
 
 
 def missing(session: Session, name: str, entries: Iterable[Entry]) -> list[Entry]:
     """Those of the entries of a registered model that the database does not know, in order."""
-    by_id = {entry.by: entry for entry in entries}
-    return sorted(by_id[each] for each in by_id.keys() - _known(session, name, by_id.keys()))
+    asked = {(name, entry.by): entry for entry in entries}
+    return sorted(asked[each] for each in asked.keys() - _known(session, asked.keys()))
 
 
-def _known(session: Session, name: str, identities: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    checkpoints = (
-        select(Checkpoint.run_id)
-        .join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id)
-        .where(RegisteredModel.name == name, Checkpoint.run_id.in_(identities))
+def _known(
+    session: Session, published: Collection[tuple[str, uuid.UUID]]
+) -> set[tuple[str, uuid.UUID]]:
+    """The names of models with what made a version of them, a run or the enrolment."""
+    makers = [by for _, by in published]
+    by_runs = (
+        select(RegisteredModel.name, Checkpoint.run_id)
+        .join(Checkpoint, Checkpoint.model_id == RegisteredModel.id)
+        .where(Checkpoint.run_id.in_(makers))
     )
-    # A base is known by the registered model itself.
-    itself = select(RegisteredModel.id).where(RegisteredModel.name == name)
-    return {each for each in session.scalars(checkpoints.union_all(itself)) if each is not None}
+    by_enrolment = select(RegisteredModel.name, RegisteredModel.id).where(
+        RegisteredModel.id.in_(makers)
+    )
+    rows = session.execute(by_runs.union_all(by_enrolment))
+    return {(name, by) for name, by in rows if by is not None}

@@ -7,7 +7,7 @@ everything can be cut short at any point: the next time finds what is left.
 import uuid
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.database import Database
@@ -23,13 +23,25 @@ def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
     Returns the registered models that now have something to do.
     """
     with database.reading() as session:
-        models = session.execute(
-            select(RegisteredModel.id, RegisteredModel.name)
-            .where(RegisteredModel.state == ModelState.ACTIVE)
+        heads = session.execute(
+            select(
+                RegisteredModel.id,
+                RegisteredModel.name,
+                Checkpoint.version,
+                func.coalesce(Checkpoint.run_id, Checkpoint.model_id),
+            )
+            .join(Checkpoint, Checkpoint.model_id == RegisteredModel.id)
+            .where(
+                RegisteredModel.state == ModelState.ACTIVE,
+                RegisteredModel.head_version == Checkpoint.version,
+            )
             .order_by(RegisteredModel.name)
         ).all()
     asked = []
-    for model_id, name in models:
+    for model_id, name, version, by in heads:
+        if journal.published(name) == [Entry(version, by)] and not journal.prepared(name):
+            # As it nearly always is.
+            continue
         _settle_prepared(database, journal, name)
         if _replay_missing(database, journal, name):
             asked.append(model_id)

@@ -34,6 +34,8 @@ COMMANDS = (
     "enrol",
     "recompute",
     "scrub",
+    "backup",
+    "restore",
     "report",
     "up",
     "demo",
@@ -348,3 +350,47 @@ def test_an_enrolment_shows_its_progress_and_ends_active(
     with database.reading() as session:
         assert find_model(session, "few").state.value == "active"
     database.close()
+
+
+def test_damaged_artifacts_are_listed_by_what_they_are_for_and_put_back_from_a_backup(
+    enrolled: Settings, tmp_path: Path
+) -> None:
+    environment = environment_of(enrolled)
+    whole = expunge("scrub", environment=environment)
+    assert (whole.returncode, whole.stdout) == (0, "2 artifacts read, 0 damaged or missing\n")
+    backup = str(tmp_path / "backup")
+    made = expunge("backup", backup, environment=environment)
+    assert made.returncode == 0, made.stderr
+    assert "2 artifacts, 2 of them copied" in made.stdout
+
+    store = Path(enrolled.artifact_store_url.removeprefix("file://"))
+    for path in store.glob("sha256/*/*"):
+        path.write_bytes(b"damaged")
+    found = expunge("scrub", environment=environment)
+    assert found.returncode == 1
+    assert "version 0 of 'digits': Artifact" in found.stdout
+    assert "2 artifacts read, 2 damaged or missing" in found.stdout
+    ready = expunge("ready", environment=environment)
+    assert (ready.returncode, "artifacts: 2 damaged" in ready.stdout) == (0, True)
+    assert expunge("backup", backup, environment=environment).returncode == 0
+
+    back = expunge("restore", backup, "--files-only", environment=environment)
+    assert (back.returncode, back.stdout) == (0, "2 artifacts put back\n")
+    assert expunge("scrub", environment=environment).returncode == 0
+
+
+def test_a_backup_is_restored_into_an_empty_database_and_no_other(
+    enrolled: Settings, servers: Servers, tmp_path: Path
+) -> None:
+    environment = environment_of(enrolled)
+    backup = str(tmp_path / "backup")
+    _require_a_sentence(
+        expunge("restore", backup, environment=environment), 1, "no complete backup"
+    )
+    assert expunge("backup", backup, environment=environment).returncode == 0
+    _require_a_sentence(expunge("restore", backup, environment=environment), 1, "is not empty")
+    environment["DATABASE_URL"] = servers.database("template0")
+    restored = expunge("restore", backup, environment=environment)
+    assert restored.returncode == 0, restored.stderr
+    assert "restored as of" in restored.stdout
+    assert expunge("ready", environment=environment).returncode == 0

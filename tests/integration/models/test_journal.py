@@ -62,8 +62,8 @@ def test_every_publication_is_recorded_with_its_samples_for_its_owner_alone(
     story.forget(digits.of_label(3))
     story.forget(digits.of_label(4)[:5])
     one, two = (Entry(row.version, row.run_id) for row in story.checkpoints()[1:])
-    assert journal.samples("digits", one) == digits.of_label(3)
-    assert journal.samples("digits", two) == digits.of_label(4)[:5]
+    assert sorted(journal.samples("digits", one)) == sorted(digits.of_label(3))
+    assert sorted(journal.samples("digits", two)) == sorted(digits.of_label(4)[:5])
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder(story).rglob("*"))
     assert folder(story).parent.stat().st_mode & 0o077 == 0
 
@@ -73,7 +73,7 @@ def test_every_publication_is_recorded_with_its_samples_for_its_owner_alone(
         "earlier/0000000000.published",
         "earlier/0000000001.published",
     ]
-    assert journal.samples("digits", one) == digits.of_label(3)
+    assert sorted(journal.samples("digits", one)) == sorted(digits.of_label(3))
     assert not behind(story, journal)
     assert replays(story) == []
 

@@ -1,0 +1,38 @@
+"""Artifacts from one store to another, none of them twice."""
+
+from models.artifacts import Artifact, ArtifactStore, KeptStore, Writer
+from models.artifacts.hashing import PIECE
+from models.errors import ArtifactDamaged, ArtifactMissing
+from models.scrubbing import fault_of
+
+
+def copy_artifact(artifact: Artifact, source: ArtifactStore, target: KeptStore) -> bool:
+    """Have an artifact in `target`, whole; whether it had to be copied.
+
+    Raises `ArtifactMissing` or `ArtifactDamaged` if `source` has not got it whole either.
+    """
+    if fault_of(artifact, target) is None:
+        # As if it had been copied now: rows that refer to it may come later.
+        target.refresh(artifact.sha256)
+        return False
+
+    def write(writer: Writer) -> None:
+        with source.sized_path(artifact).open("rb", buffering=0) as file:
+            while piece := file.read(PIECE):
+                writer.write(piece)
+
+    copied = target.put(write)
+    if copied != artifact:
+        target.remove(copied.sha256, age_s=-1)
+        raise ArtifactDamaged(
+            f"Artifact {artifact.sha256} is damaged: its bytes hash to {copied.sha256}."
+        )
+    return True
+
+
+def is_copied(artifact: Artifact, source: ArtifactStore, target: KeptStore) -> bool | None:
+    """The same; None instead of an error if `source` has not got it whole."""
+    try:
+        return copy_artifact(artifact, source, target)
+    except (ArtifactMissing, ArtifactDamaged):
+        return None
