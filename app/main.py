@@ -33,8 +33,6 @@ proof. Send an API key as `Authorization: Bearer KEY`.
 """
 # Handlers are synchronous and run in threads, each with at most one database connection.
 THREADS = 20
-# Nobody who has a thread waits for a connection.
-CONNECTIONS = THREADS + ALONE + 1
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,15 +55,19 @@ def create_app(settings: Settings) -> FastAPI:
         responses=PROBLEM_RESPONSES,
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url, pool_size=CONNECTIONS)
+    # Nobody who has a thread waits for a connection.
+    connections = THREADS + ALONE + 1 + settings.max_large_bodies
+    app.state.database = Database(settings.database_url, pool_size=connections)
     app.state.store = open_store(settings.artifact_store_url)
     app.state.doorbell = open_doorbell(settings)
-    app.state.grouping = Grouping(Intake(app.state.database), app.state.doorbell)
+    app.state.grouping = Grouping(
+        Intake(app.state.database), app.state.doorbell, settings.max_large_bodies
+    )
     install_problem_handlers(app)
     describe(app, Problem, NewDeletionRequest)
     for router in routes.ROUTERS:
         app.include_router(router)
-    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Guard, settings=settings)
     return app
 
 
