@@ -11,6 +11,8 @@ from models.settings import Settings
 
 # A body over this size takes one of the few places for large ones.
 LARGE = 1 << 20
+# An NDJSON body takes one before any of it has come.
+NOTHING = -1
 # The rest of a body that was answered early is taken for so long, and with no longer a pause.
 LINGER_S = 10.0
 LINGER_PAUSE_S = 2.0
@@ -37,7 +39,7 @@ class BodyLimits:
             limit=self.settings.max_bulk_bytes if bulk else self.settings.max_body_bytes,
             declared=int(length) if length.isdigit() else None,
             chunked=b"transfer-encoding" in headers,
-            small=0 if bulk else LARGE,
+            small=NOTHING if bulk else LARGE,
             pause_s=self.settings.body_timeout_s,
             until=asyncio.get_running_loop().time() + timeout,
         )
@@ -77,8 +79,7 @@ class Body:
 
     def check_declared(self) -> None:
         """Raise if by what its header says it cannot be taken."""
-        if self._declared is not None:
-            self._require(self._declared)
+        self._require(self._declared or 0)
 
     async def receive(self) -> Message:
         """The next part; raises, and remembers, why it is not taken."""

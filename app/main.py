@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import routes
+from app.conditional import LOOKERS, Polls
 from app.grouping import ALONE, Grouping
 from app.guard import Guard
 from app.intake import Intake
@@ -16,6 +17,8 @@ from app.problems import PROBLEM_RESPONSES, describe, install_problem_handlers
 from app.schemas.deletion_requests import NewDeletionRequest
 from app.schemas.problems import Problem
 from app.security import require_keys
+from app.slots import Slots
+from app.verified import VerifiedFiles
 from models.artifacts import open_store
 from models.database import Database
 from models.doorbell import open_doorbell
@@ -56,9 +59,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     # Nobody who has a thread waits for a connection.
-    connections = THREADS + ALONE + 1 + settings.max_large_bodies
+    connections = THREADS + LOOKERS + ALONE + 1 + settings.max_large_bodies
     app.state.database = Database(settings.database_url, pool_size=connections)
     app.state.store = open_store(settings.artifact_store_url)
+    app.state.files = VerifiedFiles(app.state.store)
+    app.state.downloads = Slots(settings.max_downloads, "downloads")
+    app.state.polls = Polls()
     app.state.doorbell = open_doorbell(settings)
     app.state.grouping = Grouping(
         Intake(app.state.database), app.state.doorbell, settings.max_large_bodies
