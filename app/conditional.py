@@ -3,8 +3,10 @@
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import anyio
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +14,23 @@ from starlette.concurrency import run_in_threadpool
 from app.schemas.polling import Pollable
 
 LOOK_EVERY_S = 0.25
+# All long polls together look so often, in so many threads of their own: however many wait, others
+# find a thread and a connection.
+LOOKS_PER_S = 50
+LOOKERS = 2
+
+
+@dataclass
+class Polls:
+    """The long polls of this process; lives on the event loop."""
+
+    waiting: int = 0
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(LOOKERS))
+
+    @property
+    def pause_s(self) -> float:
+        """How long one waits before it looks again: longer if there are many."""
+        return max(LOOK_EVERY_S, self.waiting / LOOKS_PER_S)
 
 
 def quoted(opaque: str) -> str:
@@ -44,10 +63,16 @@ async def long_poll(request: Request, look: Callable[[], Pollable], wait: float)
     """
     deadline = time.monotonic() + wait
     conditional = "if-none-match" in request.headers
-    while True:
-        body = await run_in_threadpool(look)
-        response = represent(request, body)
-        news = response.status_code == 200 if conditional else body.ended
-        if news or time.monotonic() >= deadline or await request.is_disconnected():
-            return response
-        await anyio.sleep(min(LOOK_EVERY_S, max(0.0, deadline - time.monotonic())))
+    polls: Polls = request.app.state.polls
+    body = await run_in_threadpool(look)
+    polls.waiting += 1
+    try:
+        while True:
+            response = represent(request, body)
+            news = response.status_code == 200 if conditional else body.ended
+            if news or time.monotonic() >= deadline or await request.is_disconnected():
+                return response
+            await anyio.sleep(min(polls.pause_s, max(0.0, deadline - time.monotonic())))
+            body = await to_thread.run_sync(look, limiter=polls.threads)
+    finally:
+        polls.waiting -= 1

@@ -8,6 +8,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.grouping import Grouping
 from app.security import Principal, authenticate
+from app.slots import Slots
+from app.verified import VerifiedFiles
 from models.artifacts import ArtifactStore
 from models.database import Database
 from models.doorbell import Doorbell
@@ -42,10 +44,22 @@ async def _grouping(request: Request) -> Grouping:
     return grouping
 
 
+async def _files(request: Request) -> VerifiedFiles:
+    files: VerifiedFiles = request.app.state.files
+    return files
+
+
+async def _downloads(request: Request) -> Slots:
+    downloads: Slots = request.app.state.downloads
+    return downloads
+
+
 SettingsDependency = Annotated[Settings, Depends(_settings)]
 DatabaseDependency = Annotated[Database, Depends(_database)]
 DoorbellDependency = Annotated[Doorbell, Depends(_doorbell)]
 GroupingDependency = Annotated[Grouping, Depends(_grouping)]
+FilesDependency = Annotated[VerifiedFiles, Depends(_files)]
+DownloadSlots = Annotated[Slots, Depends(_downloads)]
 StoreDependency = Annotated[ArtifactStore, Depends(_store)]
 
 

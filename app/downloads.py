@@ -1,9 +1,20 @@
-"""Sending a file: Starlette's response, with its refusals made problems."""
+"""Sending a file: Starlette's response, with its refusals made problems, and so many at once.
+
+A slow client holds a place and a few pieces of the file, and no thread.
+"""
+
+import asyncio
+import logging
+from typing import Any
 
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.problems import problem
+from app.problems import problem, problem_response
+from app.slots import Slots
+from models.errors import TooBusy
+
+log = logging.getLogger(__name__)
 
 UNSATISFIABLE = 416
 MALFORMED = 400
@@ -12,8 +23,27 @@ MALFORMED = 400
 class Download(FileResponse):
     """A file with ranges; a range that cannot be served is a problem of the table."""
 
+    def __init__(self, *given: Any, slots: Slots, timeout_s: float, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._slots = slots
+        self._timeout_s = timeout_s
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, or the problem."""
+        if scope["method"] == "HEAD":
+            await self._send(scope, receive, send)
+            return
+        try:
+            with self._slots.slot():
+                async with asyncio.timeout(self._timeout_s):
+                    await self._send(scope, receive, send)
+        except TooBusy as error:
+            await problem_response(error)(scope, receive, send)
+        except TimeoutError:
+            # The answer is left unfinished, so the server closes the connection.
+            log.info("A download took over %g s and was cut off.", self._timeout_s)
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = False
 
         async def watched_send(message: Message) -> None:

@@ -8,7 +8,7 @@ threads of their own, so that the others need not wait for them.
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -39,12 +39,17 @@ class Grouping:
 
     intake: Intake
     doorbell: Doorbell
+    bulk_threads: int
     _waiting: list[Waiting] = field(default_factory=list)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     _busy: bool = False
     _alone: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(ALONE))
     _together: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    _bulk: CapacityLimiter = field(init=False)
     _ringing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+
+    def __post_init__(self) -> None:
+        self._bulk = CapacityLimiter(self.bulk_threads)
 
     async def accept(self, posted: Posted) -> AcceptedRequest:
         """Take responsibility for a request; raises what `Intake.alone` raises."""
@@ -56,6 +61,12 @@ class Grouping:
             self._busy = True
             self._start(self._write())
         return (await future).answer
+
+    async def accept_with(self, accept: Callable[[], Acceptance]) -> AcceptedRequest:
+        """The same for a request that takes its time, in a thread that is there for such."""
+        acceptance = await to_thread.run_sync(accept, limiter=self._bulk)
+        await self.ring([acceptance.ring])
+        return acceptance.answer
 
     async def ring(self, models: Iterable[uuid.UUID | None]) -> None:
         """Ring for those that have work, and wait for Redis for a moment at most."""

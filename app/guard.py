@@ -1,4 +1,4 @@
-"""What surrounds every request: a limit on the body, an access log, a last resort for errors.
+"""What surrounds every request: limits, an access log, a last resort for errors.
 
 The log holds the route's template and never the path, because paths hold sample IDs; and an
 unexpected error's trace without its message, because a driver's message quotes data.
@@ -7,13 +7,22 @@ unexpected error's trace without its message, because a driver's message quotes 
 import logging
 import time
 import traceback
+from contextlib import ExitStack
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.incoming import LARGE, Body, BodyLimits
 from app.problems import problem_response
-from models.errors import BodyTooLarge, ExpungeError
+from app.slots import Slots
+from models.errors import ExpungeError
+from models.settings import Settings
 
 log = logging.getLogger("expunge.access")
+
+BODY_METHODS = ("POST", "PUT", "PATCH")
+# Nobody is there to read it; it is only logged.
+CLIENT_CLOSED_REQUEST = 499
 
 
 class InternalError(ExpungeError):
@@ -23,9 +32,13 @@ class InternalError(ExpungeError):
 class Guard:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
+        self._limits = BodyLimits(settings)
+        self._bodies = Slots(settings.max_bodies, "requests with a body")
+        self._large = Slots(
+            settings.max_large_bodies, f"requests with NDJSON or a body of over {LARGE} bytes"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, watched."""
@@ -33,88 +46,71 @@ class Guard:
             await self._app(scope, receive, send)
             return
         start = time.monotonic()
-        exchange = Exchange(scope, Body(receive, self._max_body_bytes), send)
+        with ExitStack() as held:
+            body = self._limits.body(scope, receive, lambda: held.enter_context(self._large.slot()))
+            exchange = Exchange(scope, body, send)
+            await self._run(scope, exchange, held)
+        milliseconds = 1000 * (time.monotonic() - start)
+        template = getattr(scope.get("route"), "path", "-")
+        log.info("%s %s %d %.1f ms", scope["method"], template, exchange.status, milliseconds)
+        await exchange.finish()
+
+    async def _run(self, scope: Scope, exchange: "Exchange", held: ExitStack) -> None:
         try:
+            if scope["method"] in BODY_METHODS:
+                held.enter_context(self._bodies.slot())
             await exchange.run(self._app)
-        except BodyTooLarge as error:
+        except ExpungeError as error:
             await exchange.answer(error)
+        except ClientDisconnect:
+            exchange.status = exchange.status or CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001  (logged, and answered as a 500)
             frames = "".join(traceback.format_tb(error.__traceback__))
             log.error("%s (message withheld)\n%s", type(error).__name__, frames)
             await exchange.answer(
                 InternalError("This is a fault of the service; its log has the trace.")
             )
-        finally:
-            milliseconds = 1000 * (time.monotonic() - start)
-            template = getattr(scope.get("route"), "path", "-")
-            log.info("%s %s %d %.1f ms", scope["method"], template, exchange.status, milliseconds)
 
 
 class Exchange:
     """One request and its answer, of which `status` is 0 until it has begun."""
 
-    def __init__(self, scope: Scope, body: "Body", send: Send) -> None:
+    def __init__(self, scope: Scope, body: Body, send: Send) -> None:
         self._scope = scope
         self._body = body
         self._send = send
+        self._open = False
         self.status = 0
 
     async def run(self, app: ASGIApp) -> None:
-        """Let the application answer; `BodyTooLarge` if it must not."""
-        declared = _declared_length(self._scope)
-        if declared is not None and declared > self._body.limit:
-            raise self._body.error()
+        """Let the application answer; raises what is wrong with the body, if something is."""
+        self._body.check_declared()
         await app(self._scope, self._body.receive, self._watched_send)
-        if self._body.too_large:
-            raise self._body.error()
+        if self._body.refusal is not None:
+            raise self._body.refusal
 
     async def answer(self, error: ExpungeError) -> None:
         """Answer with a problem, unless an answer has begun: then the connection just ends."""
         if not self.status:
             response = problem_response(error)
-            self.status = response.status_code
-            await response(self._scope, self._body.receive, self._send)
+            self._body.refusal = None
+            await response(self._scope, self._body.receive, self._watched_send)
+
+    async def finish(self) -> None:
+        """Take the rest of a body that was answered early, and only then end the answer.
+
+        A client that is still sending would not read an answer on a connection that is closed.
+        """
+        if self._open and await self._body.discard():
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _watched_send(self, message: Message) -> None:
-        if self._body.too_large and not self.status:
+        if self._body.refusal is not None and not self.status:
             # The framework makes an answer of its own of what `receive` raises; ours follows.
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
+        elif self.status >= 400 and not message.get("more_body") and self._body.unread:
+            self._open = True
+            message = {**message, "more_body": True}
         await self._send(message)
-
-
-class Body:
-    """A request's body as it comes in, up to a limit."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self.limit = limit
-        self._received = 0
-
-    @property
-    def too_large(self) -> bool:
-        """Whether more than the limit has come."""
-        return self._received > self.limit
-
-    async def receive(self) -> Message:
-        """The next part; `BodyTooLarge` once the limit is passed."""
-        message = await self._receive()
-        self._received += len(message.get("body", b""))
-        if self.too_large:
-            raise self.error()
-        return message
-
-    def error(self) -> BodyTooLarge:
-        """What to tell the client."""
-        return BodyTooLarge(
-            f"The body is larger than the limit of {self.limit} bytes. "
-            "Send the sample IDs in several requests."
-        )
-
-
-def _declared_length(scope: Scope) -> int | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return None

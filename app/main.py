@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import routes
+from app.conditional import LOOKERS, Polls
 from app.grouping import ALONE, Grouping
 from app.guard import Guard
 from app.intake import Intake
@@ -16,6 +17,8 @@ from app.problems import PROBLEM_RESPONSES, describe, install_problem_handlers
 from app.schemas.deletion_requests import NewDeletionRequest
 from app.schemas.problems import Problem
 from app.security import require_keys
+from app.slots import Slots
+from app.verified import VerifiedFiles
 from models.artifacts import open_store
 from models.database import Database
 from models.doorbell import open_doorbell
@@ -33,8 +36,6 @@ proof. Send an API key as `Authorization: Bearer KEY`.
 """
 # Handlers are synchronous and run in threads, each with at most one database connection.
 THREADS = 20
-# Nobody who has a thread waits for a connection.
-CONNECTIONS = THREADS + ALONE + 1
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,17 +58,24 @@ def create_app(settings: Settings) -> FastAPI:
         responses=PROBLEM_RESPONSES,
     )
     app.state.settings = settings
+    # Nobody who has a thread waits for a connection.
+    connections = THREADS + LOOKERS + ALONE + 1 + settings.max_large_bodies
     app.state.database = Database(
-        settings.database_url, pool_size=CONNECTIONS, idle_limit_s=settings.lease_s
+        settings.database_url, pool_size=connections, idle_limit_s=settings.lease_s
     )
     app.state.store = open_store(settings.artifact_store_url)
+    app.state.files = VerifiedFiles(app.state.store)
+    app.state.downloads = Slots(settings.max_downloads, "downloads")
+    app.state.polls = Polls()
     app.state.doorbell = open_doorbell(settings)
-    app.state.grouping = Grouping(Intake(app.state.database), app.state.doorbell)
+    app.state.grouping = Grouping(
+        Intake(app.state.database), app.state.doorbell, settings.max_large_bodies
+    )
     install_problem_handlers(app)
     describe(app, Problem, NewDeletionRequest)
     for router in routes.ROUTERS:
         app.include_router(router)
-    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Guard, settings=settings)
     return app
 
 

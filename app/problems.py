@@ -29,6 +29,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "unknown-report": (404, "The run has no report"),
     "not-found": (404, "No such resource"),
     "method-not-allowed": (405, "The resource does not have this method"),
+    "body-timeout": (408, "The body did not come in time"),
     "model-exists": (409, "The name is taken"),
     "model-not-active": (409, "The registered model is not enrolled"),
     "request-not-pending": (409, "The deletion request is no longer pending"),
@@ -36,6 +37,8 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "run-not-running": (409, "The run has ended"),
     "checkpoint-withdrawn": (410, "The checkpoint carries forgotten samples"),
     "body-too-large": (413, "The body is too large"),
+    "expands-too-much": (413, "The body expands to more than is taken"),
+    "unsupported-encoding": (415, "The body is encoded in a way that is not taken"),
     "unsupported-media-type": (415, "The body is in no form that is taken here"),
     "range-not-satisfiable": (416, "The range lies outside the file"),
     "idempotency-key-reused": (422, "The Idempotency-Key belongs to another body"),
@@ -43,12 +46,15 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "invalid-policy": (422, "Not a policy that this registered model can have"),
     "forgets-too-much": (422, "More than the policy allows to forget"),
     "nothing-retained": (422, "Nothing would be retained"),
+    "malformed-encoding": (422, "The body is not encoded as it says"),
+    "malformed-line": (422, "A line holds no sample ID"),
     "too-many-samples": (422, "Too many sample IDs in one request"),
     "invalid-request": (422, "The request does not have the form it must have"),
     "internal-error": (500, "The service failed"),
     "artifact-missing": (500, "A stored file is missing"),
     "artifact-damaged": (500, "A stored file is damaged"),
     "model-behind": (503, "The database is older than what has been published"),
+    "too-busy": (503, "Too many requests at once"),
     "database-unavailable": (503, "The database cannot be reached"),
 }
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -89,6 +95,8 @@ def problem(
     extra = dict(headers or {})
     if status == 401:
         extra["WWW-Authenticate"] = "Bearer"
+    if status == 408:
+        extra["Connection"] = "close"
     if status == 503:
         extra["Retry-After"] = RETRY_AFTER_S
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=extra)

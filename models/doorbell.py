@@ -5,14 +5,20 @@ is lost costs a delay, since the steward rings again; a ring too many finds noth
 is waiting in the queue, further rings for the same model are folded into it: the mark is taken away
 when the job starts, *before* it looks for work, so nothing that was committed before a ring is
 overlooked.
+
+While Redis does not answer it is not asked again and again: after a failure rings are dropped for a
+moment, and while somebody waits for an answer nobody else does for long.
 """
 
 import logging
+import threading
+import time
 import uuid
 from enum import StrEnum
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
@@ -26,6 +32,10 @@ QUEUE = "expunge"
 MARK_S = 10
 # Redis must never hold up a client: accepting goes on without it.
 TIMEOUT_S = 2.0
+# After a failure Redis is left alone for this long.
+QUIET_S = 1.0
+# Rings of one process go one after another; this long is one waited for.
+TURN_S = 0.1
 
 
 class Job(StrEnum):
@@ -43,30 +53,41 @@ class Doorbell:
             url,
             socket_connect_timeout=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
+            # A connection that was closed meanwhile is opened again; silence is waited for once.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
+        self._turn = threading.Lock()
+        self._quiet_until = 0.0
         self._queue = Queue(QUEUE, connection=self.connection, serializer="json")
         self._limits = {Job.UNLEARN: run_limit_s, Job.ENROL: enrolment_limit_s}
 
     def ring(self, job: Job, model_id: uuid.UUID) -> bool:
-        """Ask for `job` on a registered model; False if Redis could not be reached.
+        """Ask for `job` on a registered model; False if Redis could not be reached just now.
 
         Call it after the transaction that made the work has committed. A failure is logged and
         not raised: the work is in PostgreSQL, and the steward will ring for it.
         """
+        if time.monotonic() < self._quiet_until or not self._turn.acquire(timeout=TURN_S):
+            return False
         try:
-            if self.connection.set(_mark(job, model_id), "1", nx=True, ex=MARK_S):
-                self._queue.enqueue_call(
-                    func=job.value,
-                    args=(str(model_id),),
-                    timeout=self._limits[job],
-                    result_ttl=0,
-                    failure_ttl=0,
-                )
+            self._enqueue(job, model_id)
         except RedisError as error:
+            self._quiet_until = time.monotonic() + QUIET_S
             log.warning("The queue cannot be reached (%s); the steward will ring again.", error)
             return False
+        finally:
+            self._turn.release()
         return True
+
+    def _enqueue(self, job: Job, model_id: uuid.UUID) -> None:
+        if self.connection.set(_mark(job, model_id), "1", nx=True, ex=MARK_S):
+            self._queue.enqueue_call(
+                func=job.value,
+                args=(str(model_id),),
+                timeout=self._limits[job],
+                result_ttl=0,
+                failure_ttl=0,
+            )
 
     def answered(self, job: Job, model_id: uuid.UUID) -> None:
         """A job has started: rings from now on need a job of their own.

@@ -47,6 +47,30 @@ class BodyTooLarge(ExpungeError):
     """The request's body is over the limit."""
 
 
+class BodyTimeout(ExpungeError):
+    """The request's body did not come, or not fast enough."""
+
+
+class TooBusy(ExpungeError):
+    """As many requests of this kind are being handled as the gateway takes at once."""
+
+
+class ExpandsTooMuch(ExpungeError):
+    """A compressed body is more than it looks like, or more than is taken."""
+
+
+class MalformedEncoding(ExpungeError):
+    """A body is not what its Content-Encoding says."""
+
+
+class UnsupportedEncoding(ExpungeError):
+    """A body is encoded in a way that is not taken here."""
+
+
+class MalformedLine(ExpungeError):
+    """A line of an NDJSON body holds no sample ID."""
+
+
 class UnsupportedMediaType(ExpungeError):
     """The request's body is in a form that is not taken here."""
 

@@ -69,6 +69,35 @@ class Settings(BaseSettings):
     max_inline_ids: int = Field(
         default=100_000, ge=1, description="Most sample IDs in one JSON request."
     )
+    max_bulk_ids: int = Field(
+        default=10_000_000, ge=1, description="Most sample IDs in one NDJSON request."
+    )
+    max_bulk_bytes: int = Field(
+        default=1024**3,
+        ge=1024,
+        description="Largest NDJSON body accepted, as it is sent and once it is expanded.",
+    )
+    max_expansion: int = Field(
+        default=100, ge=2, description="How many times larger a gzip body may become."
+    )
+    max_bodies: int = Field(
+        default=256, ge=1, description="Requests with a body that are handled at once."
+    )
+    max_large_bodies: int = Field(
+        default=4, ge=1, description="Of these, NDJSON bodies and others over 1 MiB."
+    )
+    max_downloads: int = Field(default=200, ge=1, description="Downloads at once.")
+    body_timeout_s: float = Field(
+        default=30,
+        gt=0,
+        description="Longest a JSON body takes to come, and longest pause within an NDJSON body.",
+    )
+    bulk_timeout_s: float = Field(
+        default=900, gt=0, description="Longest an NDJSON body takes to come."
+    )
+    download_timeout_s: float = Field(
+        default=4 * 3600, gt=0, description="Longest a download takes; it can go on with a Range."
+    )
     max_items_per_run: int = Field(
         default=100_000, ge=1, description="Most pending items that one run takes."
     )

@@ -7,15 +7,22 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from app.conditional import matches, quoted, represent
-from app.dependencies import DatabaseDependency, Downloader, SettingsDependency, StoreDependency
+from app.dependencies import (
+    DatabaseDependency,
+    Downloader,
+    DownloadSlots,
+    FilesDependency,
+    SettingsDependency,
+)
 from app.downloads import Download
 from app.schemas.registered_models import CheckpointList, CheckpointView
 from models.artifacts import Artifact
-from models.errors import CheckpointWithdrawn, ModelNotActive, UnknownCheckpoint
+from models.errors import ArtifactDamaged, CheckpointWithdrawn, ModelNotActive, UnknownCheckpoint
 from models.journal import open_journal, require_current
-from models.records import Checkpoint
+from models.records import ArtifactCheck, Checkpoint
 from models.registry import find_model
 
 
@@ -88,34 +95,52 @@ def get_checkpoint(
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
 @router.head("/{version}/file", response_class=Download)
-def get_checkpoint_file(
+async def get_checkpoint_file(
     model: str,
     version: Version,
     request: Request,
     _principal: Downloader,
+    settings: SettingsDependency,
     database: DatabaseDependency,
-    store: StoreDependency,
+    files: FilesDependency,
+    slots: DownloadSlots,
 ) -> Response:
     """The weights as a safetensors file; its ETag is their SHA-256. Ranges are honoured.
 
-    410 once a later version has forgotten samples that this one still carries.
+    410 once a later version has forgotten samples that this one still carries. A file that is
+    damaged is not sent.
     """
+    row = await run_in_threadpool(_servable, model, version, database)
+    headers = _file_headers(row)
+    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    path, found = await files.path(Artifact(row.sha256, row.size))
+    return Download(
+        path,
+        stat_result=found,
+        slots=slots,
+        timeout_s=settings.download_timeout_s,
+        media_type="application/octet-stream",
+        filename=f"{model}-v{version}.safetensors",
+        headers=headers,
+    )
+
+
+def _servable(model: str, version: int, database: DatabaseDependency) -> Checkpoint:
     with database.reading() as session:
         row = _find(session, model, version)
+        check = session.get(ArtifactCheck, row.sha256)
     if row.withdrawn_at is not None:
         raise CheckpointWithdrawn(
             f"Version {version} still carries samples that have been forgotten since. "
             f"Take {_path(model, 'latest')}/file instead."
         )
-    headers = _file_headers(row)
-    if matches(request.headers.get("if-none-match"), headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Download(
-        store.sized_path(Artifact(row.sha256, row.size)),
-        media_type="application/octet-stream",
-        filename=f"{model}-v{version}.safetensors",
-        headers=headers,
-    )
+    if check is not None and check.fault is not None:
+        raise ArtifactDamaged(
+            f"Artifact {row.sha256} was found damaged when it was last checked. Restore it from a "
+            "backup; it is not served until it has been checked again."
+        )
+    return row
 
 
 def _file_headers(row: Checkpoint) -> dict[str, str]:

@@ -1,27 +1,40 @@
-"""Posting deletion requests."""
+"""Posting deletion requests: a JSON body, or very many sample IDs as NDJSON."""
 
-from email.message import Message
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import Field
 
+from app.bodies import JSON, NDJSON, media_type, streamed
+from app.bulk import Header as BulkHeader
+from app.bulk import accept_bulk
 from app.dependencies import GroupingDependency, Requester, SettingsDependency
 from app.posted import read_posted
 from app.problems import RETRY_AFTER_S
-from app.schemas.deletion_requests import AcceptedRequest, NewDeletionRequest
-from models.errors import UnsupportedMediaType
+from app.schemas.deletion_requests import AcceptedRequest, Deadline, NewDeletionRequest
+from models.errors import UnsupportedEncoding, UnsupportedMediaType
+from models.records import RequestMode
+from models.records.sample import SAMPLE_ID
+from models.specifications import MODEL_NAME
 
 router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
 
-JSON = "application/json"
 # Parsing more than this takes so long that the event loop must not do it.
 LARGE_BODY = 1 << 16
 BODIES: dict[str, Any] = {
     "required": True,
     "content": {
         JSON: {"schema": {"$ref": f"#/components/schemas/{NewDeletionRequest.__name__}"}},
+        NDJSON: {
+            "schema": {
+                "type": "string",
+                "description": 'One sample ID a line: a JSON string, or `{"sample_id": "…"}`. '
+                "`Content-Encoding: gzip` is taken. The model and the rest are query parameters.",
+            },
+            "example": '"digit-12"\n{"sample_id": "digit-340"}\n',
+        },
     },
 }
 
@@ -35,6 +48,41 @@ IdempotencyKey = Annotated[
 ]
 
 
+class BulkQuery:
+    """What an NDJSON body has no place for; a JSON body holds it itself."""
+
+    def __init__(
+        self,
+        model: Annotated[str | None, Query(pattern=MODEL_NAME)] = None,
+        mode: RequestMode | None = None,
+        reference: Annotated[str | None, Query(max_length=255, pattern=SAMPLE_ID)] = None,
+        deadline: Annotated[Deadline | None, Field()] = None,
+    ) -> None:
+        self.model = model
+        self.mode = mode
+        self.reference = reference
+        self.deadline = deadline
+
+    def require_absent(self) -> None:
+        """Raise if anything is given: it would be ignored, and `mode` must not be."""
+        for name, value in vars(self).items():
+            if value is not None:
+                raise _invalid("query", name, "belongs into the body, since that is JSON")
+
+    def header(self, principal: str, idempotency_key: str | None) -> BulkHeader:
+        """All of it; raises if there is no model."""
+        if self.model is None:
+            raise _invalid("query", "model", "is needed with an NDJSON body")
+        return BulkHeader(
+            model=self.model,
+            mode=self.mode or RequestMode.DELETE,
+            reference=self.reference,
+            deadline=self.deadline,
+            principal=principal,
+            idempotency_key=idempotency_key,
+        )
+
+
 @router.post(
     "",
     status_code=202,
@@ -46,19 +94,42 @@ async def create_deletion_request(
     principal: Requester,
     settings: SettingsDependency,
     grouping: GroupingDependency,
+    query: Annotated[BulkQuery, Depends(BulkQuery)],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Ask that samples be forgotten. 202 means that the service has taken it over, durably."""
+    """Ask that samples be forgotten. 202 means that the service has taken it over, durably.
+
+    Up to some ten thousand sample IDs are best sent as JSON; up to ten million can be sent as
+    NDJSON, with the other members as query parameters. All of them are accepted, or none.
+    """
+    kind = media_type(request)
+    if kind == NDJSON:
+        header = query.header(principal.name, idempotency_key)
+
+        def accept() -> Any:
+            return accept_bulk(grouping.intake, header, batches, settings.max_bulk_ids)
+
+        batches = streamed(request, settings)
+        return _answer(await grouping.accept_with(accept))
+    query.require_absent()
     body = await request.body()
     if not body:
-        raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "It is empty"}])
-    _require_json(request.headers.get("content-type"))
+        raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "is empty"}])
+    if kind != JSON:
+        raise UnsupportedMediaType(
+            f"Deletion requests are posted as {JSON} or {NDJSON}. Say in Content-Type which it is."
+        )
+    if "content-encoding" in request.headers:
+        raise UnsupportedEncoding(f"Only {NDJSON} bodies may have a Content-Encoding.")
     given = (body, idempotency_key, principal, settings.max_inline_ids)
     if len(body) > LARGE_BODY:
         posted = await to_thread.run_sync(read_posted, *given)
     else:
         posted = read_posted(*given)
-    accepted = await grouping.accept(posted)
+    return _answer(await grouping.accept(posted))
+
+
+def _answer(accepted: AcceptedRequest) -> Response:
     return Response(
         accepted.model_dump_json(),
         status_code=202,
@@ -70,12 +141,5 @@ async def create_deletion_request(
     )
 
 
-def _require_json(content_type: str | None) -> None:
-    message = Message()
-    message["content-type"] = content_type or ""
-    kind = message.get_content_type()
-    if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise UnsupportedMediaType(
-            "Deletion requests are posted as application/json or application/x-ndjson. "
-            "Say in Content-Type which it is."
-        )
+def _invalid(where: str, name: str, what: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "value_error", "loc": (where, name), "msg": what}])

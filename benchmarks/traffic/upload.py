@@ -65,5 +65,7 @@ def _parts(target: Target, count: int) -> Iterator[bytes]:
 def _compressed(parts: Iterator[bytes]) -> Iterator[bytes]:
     packing = zlib.compressobj(wbits=31)
     for part in parts:
-        yield packing.compress(part)
+        # An empty chunk would end the body.
+        if packed := packing.compress(part):
+            yield packed
     yield packing.flush()

@@ -2,13 +2,16 @@
 
 import logging
 import socket
+import tempfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from rq import Queue
 
-from models.doorbell import MARK_S, QUEUE, Doorbell, Job, open_doorbell
+from models.doorbell import MARK_S, QUEUE, QUIET_S, TIMEOUT_S, Doorbell, Job, open_doorbell
 from models.settings import Settings
 
 MODEL = uuid.UUID(int=1)
@@ -83,6 +86,44 @@ def test_a_redis_that_never_answers_does_not_hold_up_the_client(
         assert doorbell.ring(Job.UNLEARN, MODEL) is False
         assert time.monotonic() - begun < 10
     assert SECRET not in caplog.text
+
+
+def test_after_a_failure_redis_is_left_alone_for_a_moment(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        doorbell = _doorbell_on(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        assert doorbell.ring(Job.UNLEARN, MODEL) is False
+        begun = time.monotonic()
+        assert not any(doorbell.ring(Job.UNLEARN, MODEL) for _ in range(1000))
+        assert time.monotonic() - begun < QUIET_S
+    assert caplog.text.count("steward") == 1
+
+
+def test_nobody_waits_long_while_somebody_else_waits_for_redis() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        doorbell = _doorbell_on(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        first = pool.submit(doorbell.ring, Job.UNLEARN, MODEL)
+        # It has connected, so it has its turn.
+        with silent.accept()[0] as accepted:
+            accepted.recv(1)
+            begun = time.monotonic()
+            assert doorbell.ring(Job.UNLEARN, OTHER) is False
+            assert time.monotonic() - begun < TIMEOUT_S / 2
+            assert first.result() is False
+
+
+def test_redis_is_asked_again_once_it_is_back(doorbell: Doorbell, settings: Settings) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        address = Path(folder) / "redis.sock"
+        waiting = _doorbell_on(f"unix://{address}")
+        assert waiting.ring(Job.UNLEARN, MODEL) is False
+        address.symlink_to(settings.redis_url.removeprefix("unix://"))
+        deadline = time.monotonic() + 10 * QUIET_S
+        while not waiting.ring(Job.UNLEARN, MODEL):
+            assert time.monotonic() < deadline
+        assert len(_queue(doorbell)) == 1
+        waiting.connection.close()
 
 
 def _doorbell_on(url: str) -> Doorbell:
