@@ -10,6 +10,8 @@ import pytest
 from models.settings import Settings
 from tests.conftest import Servers
 from tests.faults.site import Site
+from tests.integration.workers.conftest import Story
+from workers.resources import Resources
 
 
 def free_port() -> int:
@@ -43,6 +45,12 @@ def hurried(enrolled: Settings, tmp_path: Path) -> Settings:
             "log_level": "WARNING",
         }
     )
+
+
+@pytest.fixture
+def story(resources: Resources) -> Story:
+    """A fresh start with `digits` enrolled, in this process."""
+    return Story(resources)
 
 
 StartSite = Callable[..., Site]

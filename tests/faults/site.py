@@ -90,7 +90,8 @@ class Site:
     def kill_any(self, chance: random.Random) -> bool:
         """Kill something: a process of a slot, the process of a run, a server."""
         names = [slot.name for slot in self.slots]
-        names += ["run"] * 2
+        # A worker takes seconds to come back; without this, few runs would be under way.
+        names += ["run"] * 4
         if self._redis is not None:
             names.append("redis")
         if self._postgres is not None:

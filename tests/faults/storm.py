@@ -1,0 +1,162 @@
+"""A storm: clients post, something keeps being killed, and at the end all must be as promised."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedded.postgres import EmbeddedPostgres
+from embedded.redis import EmbeddedRedis
+from models.database import migrate
+from models.settings import Settings
+from models.specifications import Enrolment
+from tests.conftest import ADMIN_KEY, KEYS, Digits, enrol_model
+from tests.faults.checker import check, pending
+from tests.faults.client import Client, read_journal
+from tests.faults.site import Site
+from workers.resources import open_resources
+
+NAME = "storm"
+# Sample IDs that no request names, so that something is left to be retained.
+KEPT = 200
+CLIENTS = 4
+CALM_S = 600.0
+
+
+@dataclass
+class Told:
+    """What a storm was, in numbers."""
+
+    requests: int = 0
+    repeated: int = 0
+    seconds: float = 0.0
+    kills: Counter[str] = field(default_factory=Counter)
+    checked: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """One line."""
+        kills = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
+        return (
+            f"{self.requests} requests acknowledged, {self.repeated} answers lost or refused and "
+            f"repeated, {self.kills.total()} kills ({kills}) in {self.seconds:.0f} s; "
+            f"checked: {dict(self.checked)}; 0 lost, 0 published twice, 0 forks, 0 gaps"
+        )
+
+
+Trouble = Callable[[Site], None]
+
+
+class Storm:
+    """A site with servers of its own, on which a tiny network with many samples is enrolled."""
+
+    def __init__(self, folder: Path, settings: Settings, samples: int, stack: ExitStack) -> None:
+        self.settings = settings
+        self.samples = samples
+        self._journal = folder / "journal"
+        self._redis = EmbeddedRedis(folder / "redis")
+        self._postgres = EmbeddedPostgres(folder / "postgres")
+        self.site = Site(settings, folder, postgres=self._postgres, redis=self._redis)
+        self._stack = stack
+        self._stop = threading.Event()
+
+    def rage(self, trouble: Trouble, *, every_s: float, until: Callable[["Storm"], bool]) -> Told:
+        """Post and make trouble until enough has happened; let it calm down; check everything."""
+        begun = time.monotonic()
+        posting = [threading.Thread(target=self._post, args=(n,)) for n in range(CLIENTS)]
+        self._told = Told()
+        with self.site.running():
+            for thread in posting:
+                thread.start()
+            while not until(self):
+                time.sleep(every_s)
+                trouble(self.site)
+            self._stop.set()
+            for thread in posting:
+                thread.join()
+            self._told.seconds = time.monotonic() - begun
+            with open_resources(self.settings) as resources:
+                deadline = time.monotonic() + CALM_S
+                while pending(resources):
+                    assert time.monotonic() < deadline, f"not settled\n{self.site.logs()}"
+                    time.sleep(0.5)
+                journal = read_journal(self._journal)
+                self._told.checked = check(resources, NAME, journal)
+        self._told.requests = len(journal)
+        self._told.kills = self.site.kills
+        return self._told
+
+    @property
+    def acknowledged(self) -> int:
+        """Requests so far."""
+        return len(read_journal(self._journal))
+
+    def _post(self, number: int) -> None:
+        chance = random.Random(number)
+        client = Client(self.settings, ADMIN_KEY, self._journal, self._stop)
+        while not self._stop.is_set():
+            some = chance.sample(range(self.samples - KEPT), chance.randint(1, 3))
+            client.post(NAME, [f"s-{position}" for position in some])
+        self._told.repeated += client.refused
+        client.close()
+
+
+@contextmanager
+def storm(folder: Path, digits: Digits, port: int, samples: int) -> Iterator[Storm]:
+    """Set one up; its servers are stopped at the end."""
+    with ExitStack() as stack:
+        settings = Settings(
+            data_dir=folder,
+            DATABASE_URL="",
+            REDIS_URL="",
+            ARTIFACT_STORE_URL=(folder / "artifacts").as_uri(),
+            api_keys=KEYS,
+            threads=1,
+            device="cpu",
+            lease_s=3,
+            heartbeat_s=0.75,
+            steward_s=0.5,
+            retry_s=0.2,
+            gateway_port=port,
+            log_level="WARNING",
+        )
+        found = Storm(folder, settings, samples, stack)
+        found._redis.start()
+        stack.callback(found._redis.stop)
+        url = found._postgres.create_database()
+        stack.callback(found._postgres.stop)
+        migrate(url)
+        found.settings = found.site.settings = settings.model_copy(
+            update={"database_url": url, "redis_url": found._redis.url}
+        )
+        with open_resources(found.settings) as resources:
+            enrol_model(resources, _enrolment(folder, digits, samples))
+        yield found
+
+
+def _enrolment(folder: Path, digits: Digits, samples: int) -> Enrolment:
+    """The digits' network, on so many noisy copies of digits."""
+    with np.load(digits.enrolment.dataset.path) as arrays:  # type: ignore[union-attr]
+        images: NDArray[np.float32] = arrays["images"]
+        labels: NDArray[np.int64] = arrays["labels"]
+    chance = np.random.default_rng(0)
+    chosen = chance.integers(0, len(images), samples)
+    noise = chance.normal(0, 0.1, (samples, *images.shape[1:])).astype(np.float32)
+    splits = np.where(np.arange(samples) >= samples - KEPT // 2, "holdout", "train")
+    np.savez(
+        folder / "storm.npz",
+        ids=np.array([f"s-{position}" for position in range(samples)]),
+        images=np.clip(images[chosen] + noise, 0, 1),
+        labels=labels[chosen],
+        splits=splits,
+    )
+    changed = {"kind": "arrays", "path": str(folder / "storm.npz")}
+    return Enrolment.model_validate(
+        {**digits.enrolment.model_dump(by_alias=True), "name": NAME, "dataset": changed}
+    )
