@@ -5,11 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import create_engine, inspect, make_url, select, text
 
 from models.backup import make_backup, restore_backup, restore_files
 from models.backup.manifest import NAME, read_manifest, write_manifest
-from models.database import Database
+from models.backup.tables import _write_table
+from models.database import Database, alembic_config, check_schema
 from models.errors import BackupUnderWay, BackupUnusable, DatabaseNotEmpty
 from models.journal import keep_journal, open_journal
 from models.records import AuditRecord, Base, Lease, Outcome
@@ -308,3 +310,39 @@ def test_a_model_that_was_enrolled_after_the_backup_is_named(
     new = story.resources.settings.model_copy(update={"database_url": empty.database_url})
     found = restored(new, folder)
     assert (found.replayed, found.lost) == ([], ["second"])
+
+
+def test_a_backup_of_an_older_schema_is_restored_as_it_was_and_brought_up_to_date(
+    story: Story, servers: Servers, folder: Path, empty: Settings
+) -> None:
+    back_up(story, folder)
+    older = servers.database("template0")
+    command.upgrade(alembic_config(older), "0002")
+    manifest = read_manifest(folder)
+    engine = create_engine(older)
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO audit_record (event, actor, details) VALUES ('a', 'b', '{}')")
+        )
+        columns = {
+            name: [column["name"] for column in inspect(connection).get_columns(name)]
+            for name in inspect(connection).get_table_names()
+        }
+        (folder / "tables-older").mkdir()
+        written = [
+            _write_table(connection, table.name, columns[table.name], folder / "tables-older")
+            for table in manifest.tables
+            if table.name in columns
+        ]
+    engine.dispose()
+    changed = {"revision": "0002", "folder": "tables-older", "tables": written, "artifacts": []}
+    write_manifest(manifest.model_copy(update=changed), folder)
+
+    migrated = empty.model_copy(update={"database_url": servers.database("migrated")})
+    with pytest.raises(DatabaseNotEmpty, match="0002"):
+        restored(migrated, folder)
+    restored(empty, folder)
+    database = Database(empty.database_url)
+    check_schema(database)
+    assert audit_events(database) == ["a", "database.restored"]
+    database.close()
