@@ -49,6 +49,7 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.dampening
 	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/python -m benchmarks.request
+	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.forgetting
 	$(BIN)/python -m benchmarks.paper
 	$(BIN)/python -m benchmarks.calibration

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from app.grouping import Grouping
 from app.security import Principal, authenticate
 from app.slots import Slots
 from app.verified import VerifiedFiles
@@ -39,11 +38,6 @@ async def _store(request: Request) -> ArtifactStore:
     return store
 
 
-async def _grouping(request: Request) -> Grouping:
-    grouping: Grouping = request.app.state.grouping
-    return grouping
-
-
 async def _files(request: Request) -> VerifiedFiles:
     files: VerifiedFiles = request.app.state.files
     return files
@@ -57,7 +51,6 @@ async def _downloads(request: Request) -> Slots:
 SettingsDependency = Annotated[Settings, Depends(_settings)]
 DatabaseDependency = Annotated[Database, Depends(_database)]
 DoorbellDependency = Annotated[Doorbell, Depends(_doorbell)]
-GroupingDependency = Annotated[Grouping, Depends(_grouping)]
 FilesDependency = Annotated[VerifiedFiles, Depends(_files)]
 DownloadSlots = Annotated[Slots, Depends(_downloads)]
 StoreDependency = Annotated[ArtifactStore, Depends(_store)]

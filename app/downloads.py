@@ -5,6 +5,7 @@ A slow client holds a place and a few pieces of the file, and no thread.
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 from fastapi.responses import FileResponse
@@ -23,8 +24,17 @@ MALFORMED = 400
 class Download(FileResponse):
     """A file with ranges; a range that cannot be served is a problem of the table."""
 
-    def __init__(self, *given: Any, slots: Slots, timeout_s: float, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(
+        self,
+        path: str | Path,
+        # The framework looks for it here to describe the answer.
+        status_code: int = 200,
+        *,
+        slots: Slots,
+        timeout_s: float,
+        **named: Any,
+    ) -> None:
+        super().__init__(path, status_code, **named)
         self._slots = slots
         self._timeout_s = timeout_s
 

@@ -94,6 +94,8 @@ class Body:
             self._ended = not message.get("more_body", False)
             self._require(self._received)
         except TimeoutError:
+            # The rest is not waited for: the connection is closed.
+            self._ended = True
             self.refusal = BodyTimeout(
                 "The body did not come, or too slowly. Nothing was changed. Send it again, in "
                 "several requests if it is large."

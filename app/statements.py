@@ -3,6 +3,13 @@
 They are put together of constants; values are always parameters.
 """
 
+# In the same round trip: whoever has the same Idempotency-Key is not waited for without end.
+MODELS = """
+SELECT id, name, state, policy_version, set_config('lock_timeout', %(lock_timeout)s, true)
+FROM registered_model
+WHERE name = ANY(%(names)s)
+"""
+
 # An item's first outcome, by what is known of its sample.
 OUTCOME = """
     CASE WHEN sample.sample_id IS NULL THEN 'unknown'

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app import statements
@@ -19,7 +19,6 @@ from models.records import (
     DeletionRequest,
     ModelState,
     Outcome,
-    RegisteredModel,
     RequestMode,
 )
 from models.registry import find_model
@@ -41,22 +40,17 @@ def with_models(
 ) -> list[tuple[Posted, Active | ExpungeError]]:
     """Each request with its registered model, or with what is wrong with that."""
     names = {posted.model for posted in group}
-    query = select(
-        RegisteredModel.id,
-        RegisteredModel.name,
-        RegisteredModel.state,
-        RegisteredModel.policy_version,
-        # In the same round trip: whoever has the same key is not waited for without end.
-        func.set_config("lock_timeout", LOCK_TIMEOUT, True),
-    ).where(RegisteredModel.name.in_(names))
+    rows = session.connection().exec_driver_sql(
+        statements.MODELS, {"names": list(names), "lock_timeout": LOCK_TIMEOUT}
+    )
     known: dict[str, Active | ExpungeError] = {}
-    for model_id, name, state, policy_version, _ in session.execute(query):
+    for model_id, name, state, policy_version, _ in rows:
         known[name] = (
             Active(model_id, name, policy_version)
-            if state is ModelState.ACTIVE
+            if state == ModelState.ACTIVE
             else ModelNotActive(
-                f"The registered model {name!r} is {state.value}; it takes deletion requests once "
-                "it is active."
+                f"The registered model {name!r} is {state}; it takes deletion requests once it is "
+                "active."
             )
         )
     for name in names - set(known):

@@ -10,13 +10,15 @@ from pydantic import Field
 from app.bodies import JSON, NDJSON, media_type, streamed
 from app.bulk import Header as BulkHeader
 from app.bulk import accept_bulk
-from app.dependencies import GroupingDependency, Requester, SettingsDependency
+from app.dependencies import Requester
+from app.grouping import Grouping
 from app.posted import read_posted
 from app.problems import RETRY_AFTER_S
 from app.schemas.deletion_requests import AcceptedRequest, Deadline, NewDeletionRequest
 from models.errors import UnsupportedEncoding, UnsupportedMediaType
 from models.records import RequestMode
 from models.records.sample import SAMPLE_ID
+from models.settings import Settings
 from models.specifications import MODEL_NAME
 
 router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
@@ -92,8 +94,6 @@ class BulkQuery:
 async def create_deletion_request(
     request: Request,
     principal: Requester,
-    settings: SettingsDependency,
-    grouping: GroupingDependency,
     query: Annotated[BulkQuery, Depends(BulkQuery)],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -102,6 +102,9 @@ async def create_deletion_request(
     Up to some ten thousand sample IDs are best sent as JSON; up to ten million can be sent as
     NDJSON, with the other members as query parameters. All of them are accepted, or none.
     """
+    # Not as dependencies: the framework takes longer to find them than we to write the request.
+    settings: Settings = request.app.state.settings
+    grouping: Grouping = request.app.state.grouping
     kind = media_type(request)
     if kind == NDJSON:
         header = query.header(principal.name, idempotency_key)

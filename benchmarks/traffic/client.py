@@ -5,8 +5,11 @@ are kept and used again; if none is free, another one is opened.
 """
 
 import asyncio
+import time
 from typing import cast
 
+# The gateway closes a connection that nobody has used for 5 s, perhaps just when we would.
+FRESH_S = 3.0
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 
@@ -16,13 +19,15 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
+        self._used = time.monotonic()
         self._received = b""
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
 
     @property
     def usable(self) -> bool:
         """Whether another exchange can begin."""
-        return self.transport is not None and not self.transport.is_closing()
+        fresh = time.monotonic() - self._used < FRESH_S
+        return fresh and self.transport is not None and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there."""
@@ -52,6 +57,7 @@ class Connection(asyncio.Protocol):
         stop = head.find(b"\r\n", start)
         length = int(head[start + len(LENGTH) : stop if stop > 0 else end]) if start > 0 else 0
         if len(self._received) >= end + len(HEAD_END) + length:
+            self._used = time.monotonic()
             self._answer.set_result((int(head[9:12]), self._received))
 
 
@@ -79,6 +85,8 @@ class Client:
             connection = self._idle.pop()
             if connection.usable:
                 return connection
+            if connection.transport is not None:
+                connection.transport.close()
         self.opened += 1
         _, made = await asyncio.get_running_loop().create_connection(Connection, *self._address)
         return made

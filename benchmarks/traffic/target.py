@@ -28,7 +28,7 @@ from models.keys import make_key
 from models.records import Checkpoint, RegisteredModel, Sample
 from models.records.states import ModelState, Split
 from models.settings import Scope, Settings
-from models.specifications import Policy
+from models.specifications import ArchitectureSpec, ArraysSpec, Enrolment, Preprocessing
 
 MODEL = "faces"
 LABELS = 10
@@ -126,15 +126,25 @@ def _register(settings: Settings, samples: int, file_bytes: int) -> None:
         writer.write(content)
 
     artifact = open_store(settings.artifact_store_url).put(write)
+    enrolment = Enrolment(
+        name=MODEL,
+        architecture=ArchitectureSpec(name="resnet18", num_classes=LABELS),
+        weights="base.safetensors",
+        dataset=ArraysSpec(path="faces.npz"),
+        preprocessing=Preprocessing(size=32, channels=3, mean=[0.5], std=[0.25]),
+    )
     database = Database(settings.database_url)
     with database.transaction() as session:
         model = RegisteredModel(
             name=MODEL,
             state=ModelState.ACTIVE,
-            specification={},
-            policy=Policy().model_dump(mode="json", by_alias=True),
+            specification=enrolment.model_dump(mode="json"),
+            policy=enrolment.policy.model_dump(mode="json", by_alias=True),
             head_version=0,
-            label_counts={"train": {str(n): samples // LABELS for n in range(LABELS)}},
+            label_counts={
+                "train": {str(n): samples // LABELS for n in range(LABELS)},
+                "holdout": {},
+            },
         )
         session.add(model)
         session.flush()
