@@ -10,7 +10,7 @@ RESOLVE := uv pip compile pyproject.toml --universal --generate-hashes --python-
 	--no-emit-index-url --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench data lock clean
+.PHONY: help setup demo test torture check format bench data lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: $(STAMP) ## Train a network, enrol it, delete samples over HTTP, show the 
 
 test: $(STAMP) ## Run the tests, against real servers that they start themselves.
 	$(BIN)/python -m pytest --quiet
+
+torture: $(STAMP) ## Run the fault tests in their long form, about an hour; each prints its counts.
+	$(BIN)/python -m pytest tests/faults --torture --capture=no --timeout=7200
 
 check: $(STAMP) ## Lint, formatting, types, import contracts.
 	$(BIN)/ruff check .
