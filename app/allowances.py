@@ -10,7 +10,7 @@ again anyway.
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,10 @@ from models.specifications import Gate, Policy
 
 # Other gateways' acceptances are seen this late at most.
 FRESH_S = 60.0
+# When this part of what was left is used up, one request counts anew, at most so often: those that
+# come meanwhile would otherwise all have to.
+SCARCE = 0.5
+SOON_S = 2.0
 
 
 @dataclass
@@ -32,21 +36,35 @@ class Bound:
     gate: Gate
     counted: int
     counted_at: float
+    # When somebody was sent to count anew.
+    asked_at: float = 0.0
     # What was reserved in all, and how much of that had ended when `counted` was begun.
     reserved: int = 0
     ended: int = 0
     ended_before: int = 0
 
+    @property
+    def used(self) -> int:
+        """What was reserved since it was counted, or may have been overlooked."""
+        return self.reserved - self.ended_before
+
     def fits(self, more: int) -> bool:
         """Whether so many more are certainly allowed."""
-        count = self.counted + self.reserved - self.ended_before + more
+        count = self.counted + self.used + more
         return count < self.total and count <= self.gate.max_forgotten_share * self.total
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to count anew."""
+        age = now - self.counted_at
+        left = self.gate.max_forgotten_share * self.total - self.counted
+        return age > (SOON_S if self.used > SCARCE * left else FRESH_S)
 
 
 @dataclass
 class Allowances:
     """The bounds of this process; safe to share between threads."""
 
+    clock: Callable[[], float] = time.monotonic
     _bounds: dict[uuid.UUID, Bound] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _counting: threading.Lock = field(default_factory=threading.Lock)
@@ -60,16 +78,21 @@ class Allowances:
         finally:
             reserved.release()
 
-    def reserve(self, model: Active, count: int) -> bool:
-        """Whether so many more are allowed for certain; if so they count until `release`."""
+    def reserve(self, model: Active, count: int, *, counting: bool = False) -> bool:
+        """Whether so many more are allowed for certain; if so they count until `release`.
+
+        Who is `counting` is told False whenever it is time to count.
+        """
         with self._lock:
             bound = self._bounds.get(model.id)
             if bound is None or bound.policy_version != model.policy_version:
                 return False
-            now = time.monotonic()
-            if not bound.fits(count) or now - bound.counted_at > FRESH_S:
-                # Of those who come now one counts anew; the others go on meanwhile.
-                bound.counted_at = now
+            if not bound.fits(count):
+                return False
+            now = self.clock()
+            if bound.due(now) and (counting or now - bound.asked_at > SOON_S):
+                # Of those who come now one is to count anew; the others go on meanwhile.
+                bound.asked_at = now
                 return False
             bound.reserved += count
             return True
@@ -105,7 +128,7 @@ class Allowances:
                 total=total,
                 gate=gate,
                 counted=count,
-                counted_at=time.monotonic(),
+                counted_at=self.clock(),
                 reserved=before.reserved if before else 0,
                 ended=before.ended if before else 0,
                 ended_before=ended_before,
@@ -121,9 +144,11 @@ class Reserved:
     _taken: dict[uuid.UUID, tuple[uuid.UUID, int]] = field(default_factory=dict)
     _kept: dict[uuid.UUID, int] = field(default_factory=dict)
 
-    def take(self, request_id: uuid.UUID, model: Active, count: int) -> bool:
+    def take(
+        self, request_id: uuid.UUID, model: Active, count: int, *, counting: bool = False
+    ) -> bool:
         """Whether `count` more samples are allowed for certain."""
-        if not self._allowances.reserve(model, count):
+        if not self._allowances.reserve(model, count, counting=counting):
             return False
         self._taken[request_id] = model.id, count
         return True

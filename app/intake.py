@@ -90,7 +90,7 @@ class Intake:
         """
         with self.allowances.counting():
             # Somebody may have counted while we waited for our turn.
-            if reserved.take(request_id, model, count):
+            if reserved.take(request_id, model, count, counting=True):
                 return
             ended = self.allowances.ended(model.id)
             total = session.connection().exec_driver_sql(

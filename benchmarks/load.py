@@ -27,7 +27,7 @@ from benchmarks.traffic.target import MODEL, Target, running_target
 
 SAMPLES = 200_000
 # Requests name samples of this part, so that no policy forbids them all.
-PART = 80_000
+PART = 40_000
 IDS = 10
 FILE_BYTES = 32 << 20
 PATH = "/v1/deletion-requests"

@@ -1,10 +1,11 @@
 """The upper bound of what may still be forgotten: never too low, seldom counted."""
 
+import time
 import uuid
 
 import pytest
 
-from app.allowances import Allowances
+from app.allowances import SOON_S, Allowances
 from app.posted import Active
 from models.errors import ForgetsTooMuch, NothingRetained
 from models.records import RegisteredModel
@@ -81,6 +82,22 @@ def test_what_is_under_way_while_somebody_counts_is_still_counted(
         reserved.keep(name, 300)
     assert not request(allowances, 51, kept=0)
     assert request(allowances, 50, kept=50)
+
+
+def test_one_request_counts_before_all_would_have_to(
+    allowances: Allowances, model: RegisteredModel
+) -> None:
+    now = time.monotonic()
+    allowances.clock = lambda: now
+    assert request(allowances, 300, kept=300)
+    assert request(allowances, 1, kept=1)
+    now += SOON_S + 1
+    assert [request(allowances, 1, kept=1) for _ in range(5)] == [False, True, True, True, True]
+    with allowances.reserving() as reserved:
+        assert not reserved.take(uuid.uuid4(), ACTIVE, 1, counting=True)
+        allowances.learn(model, 150, allowances.ended(MODEL_ID))
+        assert reserved.take(uuid.uuid4(), ACTIVE, 1, counting=True)
+    assert request(allowances, 1, kept=1)
 
 
 def test_another_policy_is_counted_for_anew(allowances: Allowances) -> None:
