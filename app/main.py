@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from app import routes
 from app.conditional import LOOKERS, Polls
-from app.grouping import ALONE, Grouping
 from app.guard import Guard
-from app.intake import Intake
+from app.intake.accepting import Intake
+from app.intake.grouping import ALONE, Grouping
 from app.operation_ids import operation_id
 from app.problems import PROBLEM_RESPONSES, describe, install_problem_handlers
 from app.schemas.deletion_requests import NewDeletionRequest

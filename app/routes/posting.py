@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
-from app.bodies import JSON, NDJSON, media_type, streamed
-from app.bulk import Header as BulkHeader
-from app.bulk import accept_bulk
 from app.dependencies import Requester
-from app.grouping import Grouping
-from app.posted import read_posted
+from app.intake.bodies import JSON, NDJSON, media_type, streamed
+from app.intake.bulk import Header as BulkHeader
+from app.intake.bulk import accept_bulk
+from app.intake.grouping import Grouping
+from app.intake.posted import read_posted
 from app.problems import RETRY_AFTER_S
 from app.schemas.deletion_requests import AcceptedRequest, Deadline, NewDeletionRequest
 from models.errors import UnsupportedEncoding, UnsupportedMediaType

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from app.ndjson import MAX_LINE
+from app.intake.ndjson import MAX_LINE
 from models.settings import Settings
 from tests.conftest import Digits, client_for, work
 from tests.integration.app.support import REQUESTS, assert_problem, pages, post, row_counts

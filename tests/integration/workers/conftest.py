@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.intake import Intake
-from app.posted import read_posted
+from app.intake.accepting import Intake
+from app.intake.posted import read_posted
 from app.security import Principal
 from models.artifacts import Artifact
 from models.doorbell import Job

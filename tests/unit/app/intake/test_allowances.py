@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from app.allowances import SOON_S, Allowances
-from app.posted import Active
+from app.intake.allowances import SOON_S, Allowances
+from app.intake.posted import Active
 from models.errors import ForgetsTooMuch, NothingRetained
 from models.records import RegisteredModel
 from models.specifications import Policy

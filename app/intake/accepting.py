@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from app import statements
-from app.allowances import Allowances, Reserved
-from app.posted import Active, Posted
-from app.writing import Acceptance, waiting, with_models, write
+from app.intake import statements
+from app.intake.allowances import Allowances, Reserved
+from app.intake.posted import Active, Posted
+from app.intake.writing import Acceptance, waiting, with_models, write
 from models.database import Database
 from models.errors import ExpungeError
 from models.failpoints import Failpoint, failpoint

@@ -7,8 +7,8 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from app.inflation import inflated
-from app.ndjson import read_lines
+from app.intake.inflation import inflated
+from app.intake.ndjson import read_lines
 from models.errors import UnsupportedEncoding
 from models.settings import Settings
 

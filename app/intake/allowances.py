@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from app.posted import Active
+from app.intake.posted import Active
 from models.policies import require_allowed
 from models.records import RegisteredModel
 from models.specifications import Gate, Policy

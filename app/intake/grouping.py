@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from app.intake import Intake, Result
-from app.posted import Posted
+from app.intake.accepting import Intake, Result
+from app.intake.posted import Posted
+from app.intake.writing import Acceptance
 from app.schemas.deletion_requests import AcceptedRequest
-from app.writing import Acceptance
 from models.doorbell import Doorbell, Job
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from app import statements
-from app.posted import Active, Posted
+from app.intake import statements
+from app.intake.posted import Active, Posted
 from app.schemas.deletion_requests import AcceptedRequest, Counts, counts_from
 from models.audit.append import append
 from models.audit.events import Event

@@ -16,11 +16,11 @@ from psycopg import Cursor
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app import statements
-from app.intake import Intake
-from app.posted import Active, Posted
+from app.intake import statements
+from app.intake.accepting import Intake
+from app.intake.posted import Active, Posted
+from app.intake.writing import Acceptance, acceptance, record, repeated, waiting, with_models
 from app.schemas.deletion_requests import counts_from
-from app.writing import Acceptance, acceptance, record, repeated, waiting, with_models
 from models.errors import ExpungeError, MalformedLine, TooManySamples
 from models.failpoints import Failpoint, failpoint
 from models.records import Outcome, RequestMode

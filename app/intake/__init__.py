@@ -1,0 +1,1 @@
+"""Taking deletion requests over: from a body, however large, to rows that are committed."""
