@@ -136,6 +136,25 @@ def test_a_worker_that_is_asked_to_stop_gives_its_run_up_cleanly_within_its_grac
         assert settled.attempt == 1
 
 
+def test_a_run_that_takes_too_long_is_ended_and_tried_again(
+    hurried: Settings, start_site: StartSite, digits: Digits, tmp_path: Path
+) -> None:
+    hasty = hurried.model_copy(update={"run_limit_s": 8, "lease_s": 600, "heartbeat_s": 1})
+    site = start_site(hasty)
+    site.arm(Failpoint.WEIGH, "stall 9")
+    client = Client(hasty, ADMIN_KEY, tmp_path / "journal", threading.Event())
+    client.post("digits", training(digits)[:2])
+    client.close()
+    with open_resources(hasty) as resources:
+        until(lambda: bool(runs(resources)), site)
+        until(lambda: not pending(resources), site)
+        late, settled = runs(resources)
+        assert late.state is RunState.FAILED
+        assert late.failure is not None
+        assert late.failure["kind"] == "run-timed-out"
+        assert settled.attempt == 2
+
+
 def _alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -107,3 +107,27 @@ def test_a_label_that_is_ruled_out_costs_infinitely_much() -> None:
     assert observed.loss.tolist() == [math.inf]
     assert observed.right.tolist() == [False]
     assert observed.entropy[0] == pytest.approx(math.log(2))
+
+
+class Narrow(torch.nn.Module):
+    """A network on a device that has memory for two samples at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes: list[int] = []
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if len(inputs) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        self.passes.append(len(inputs))
+        return inputs
+
+
+def test_a_device_without_memory_gets_smaller_passes_and_the_same_figures() -> None:
+    outputs = torch.eye(5)
+    batch = Batch(outputs, torch.arange(5), torch.arange(5))
+    narrow = Narrow()
+    seen, expected = observe(narrow, [batch]), observe(torch.nn.Identity(), [batch])
+    assert narrow.passes == [2, 1, 2]
+    assert seen.loss.tolist() == expected.loss.tolist()
+    assert seen.positions.tolist() == [0, 1, 2, 3, 4]
