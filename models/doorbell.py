@@ -2,9 +2,9 @@
 
 A ring says that a registered model has work, and nothing else: PostgreSQL knows which. A ring that
 is lost costs a delay, since the steward rings again; a ring too many finds nothing to do. While one
-is waiting in the queue, further rings for the same model are folded into it: the mark is taken away
-when the job starts, *before* it looks for work, so nothing that was committed before a ring is
-overlooked.
+is waiting in the queue, further rings for the same model are folded into it: a mark says which job
+that is, and it is taken away when the job starts, *before* it looks for work, so nothing that was
+committed before a ring is overlooked.
 
 While Redis does not answer it is not asked again and again: after a failure rings are dropped for a
 moment, and while somebody waits for an answer nobody else does for long.
@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from enum import StrEnum
+from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -28,8 +29,8 @@ from models.settings import Settings
 log = logging.getLogger(__name__)
 
 QUEUE = "expunge"
-# A mark whose job was lost with its worker blocks rings for this long at most.
-MARK_S = 10
+# Marks are looked behind, so that they last only keeps Redis tidy.
+MARK_S = 24 * 3600
 # Redis must never hold up a client: accepting goes on without it.
 TIMEOUT_S = 2.0
 # After a failure Redis is left alone for this long.
@@ -80,24 +81,32 @@ class Doorbell:
         return True
 
     def _enqueue(self, job: Job, model_id: uuid.UUID) -> None:
-        if self.connection.set(_mark(job, model_id), "1", nx=True, ex=MARK_S):
-            self._queue.enqueue_call(
-                func=job.value,
-                args=(str(model_id),),
-                timeout=self._limits[job],
-                result_ttl=0,
-                failure_ttl=0,
-            )
+        mark = _mark(job, model_id)
+        waiting: Any = self.connection.get(mark)
+        # A job that is not in the queue any more has started, or was lost with its worker.
+        if waiting is not None and self._is_queued(str(waiting, "ascii")):
+            return
+        queued = self._queue.enqueue_call(
+            func=job.value,
+            args=(str(model_id),),
+            timeout=self._limits[job],
+            result_ttl=0,
+            failure_ttl=0,
+        )
+        self.connection.set(mark, queued.id, ex=MARK_S)
+
+    def _is_queued(self, job_id: str) -> bool:
+        return self.connection.lpos(self._queue.key, job_id) is not None
 
     def answered(self, job: Job, model_id: uuid.UUID) -> None:
         """A job has started: rings from now on need a job of their own.
 
-        Should Redis be away at this very moment, the mark runs out by itself.
+        Should Redis be away at this very moment, the mark stays, and names a job that is gone.
         """
         try:
             self.connection.delete(_mark(job, model_id))
         except RedisError as error:
-            log.warning("The queue cannot be reached (%s); its mark will run out.", error)
+            log.warning("The queue cannot be reached (%s); the job's mark stays.", error)
 
     def ping(self) -> None:
         """Raise `RedisError` if the queue cannot be reached."""

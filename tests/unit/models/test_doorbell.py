@@ -60,7 +60,17 @@ def test_models_and_jobs_do_not_fold_into_one_another(doorbell: Doorbell) -> Non
     assert len(_queue(doorbell)) == 4
 
 
-def test_the_mark_of_a_lost_job_does_not_stay(doorbell: Doorbell) -> None:
+def test_the_mark_of_a_lost_job_stops_nobody(doorbell: Doorbell) -> None:
+    doorbell.ring(Job.UNLEARN, MODEL)
+    [lost] = _queue(doorbell).job_ids
+    # A worker has taken it out of the queue, and died before it began.
+    doorbell.connection.lrem(_queue(doorbell).key, 1, lost)
+    assert doorbell.ring(Job.UNLEARN, MODEL)
+    [found] = _queue(doorbell).job_ids
+    assert found != lost
+
+
+def test_marks_do_not_stay_for_ever(doorbell: Doorbell) -> None:
     doorbell.ring(Job.UNLEARN, MODEL)
     lifetimes = [doorbell.connection.ttl(key) for key in doorbell.connection.keys("expunge:*")]
     assert len(lifetimes) == 1
