@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.exc import OperationalError
 
 from embedded.postgres import EmbeddedPostgres
 from embedded.redis import EmbeddedRedis
@@ -21,7 +22,7 @@ from tests.conftest import ADMIN_KEY, KEYS, Digits, enrol_model
 from tests.faults.checker import check, pending
 from tests.faults.client import Client, read_journal
 from tests.faults.site import Site
-from workers.resources import open_resources
+from workers.resources import Resources, open_resources
 
 NAME = "storm"
 # Sample IDs that no request names, so that something is left to be retained.
@@ -83,7 +84,7 @@ class Storm:
             self._told.seconds = time.monotonic() - begun
             with open_resources(self.settings) as resources:
                 deadline = time.monotonic() + CALM_S
-                while pending(resources):
+                while not _is_settled(resources):
                     assert time.monotonic() < deadline, f"not settled\n{self.site.logs()}"
                     time.sleep(0.5)
                 journal = read_journal(self._journal)
@@ -105,6 +106,14 @@ class Storm:
             client.post(NAME, [f"s-{position}" for position in some])
         self._told.repeated += client.refused
         client.close()
+
+
+def _is_settled(resources: Resources) -> bool:
+    """Whether nothing is pending; the database itself may be down for another moment."""
+    try:
+        return not pending(resources)
+    except OperationalError:
+        return False
 
 
 @contextmanager
