@@ -14,6 +14,15 @@ from tests.integration.workers.conftest import Story
 from workers.resources import Resources
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked as torture is for `make torture`."""
+    if config.getoption("--torture"):
+        return
+    spared = [item for item in items if item.get_closest_marker("torture")]
+    config.hook.pytest_deselected(items=spared)
+    items[:] = [item for item in items if item not in spared]
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as listener:

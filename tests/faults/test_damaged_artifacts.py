@@ -1,4 +1,7 @@
-"""Two thousand damaged artifacts, in every way that files come to harm: all of them are refused."""
+"""Artifacts damaged in every way that files come to harm: all of them are refused.
+
+There are two thousand of them in the long form.
+"""
 
 import hashlib
 import io
@@ -27,7 +30,7 @@ from workers.tensors import write_tensors
 from workers.unlearning.dampening import Population
 from workers.unlearning.tuning import Setting
 
-NUMBER = 2000
+SHORT, LONG = 300, 2000
 SUMS = {"a": torch.ones(40).double(), "b": torch.ones(2, 3).double()}
 WEIGHTS = {"a": torch.ones(40), "b": torch.ones(2, 3), "count": torch.ones((), dtype=torch.int64)}
 Damage = Callable[[bytes, bytes, random.Random], bytes]
@@ -103,14 +106,17 @@ class Whole:
         dampen_stored(base, full, [cohort], {}, self._store, io.BytesIO())
 
 
-def test_they_are_refused_by_everything_that_reads_them(resources: Resources) -> None:
+def test_they_are_refused_by_everything_that_reads_them(
+    resources: Resources, torture: bool
+) -> None:
+    count = LONG if torture else SHORT
     draw = random.Random(5)
     whole = Whole(resources)
     whole.dampen_with(whole._artifacts[0], 0)
     kinds: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     damaged: list[Artifact] = []
-    for number in range(NUMBER):
+    for number in range(count):
         damage = DAMAGES[number % len(DAMAGES)]
         content = file_of(number)
         found = damage(content, file_of(number + 3), draw)
@@ -132,8 +138,8 @@ def test_they_are_refused_by_everything_that_reads_them(resources: Resources) ->
                 continue
             refused[reader] += 1
     refused["scrub"] = scrubbed(resources, damaged)
-    print(f"{NUMBER} damaged artifacts {dict(kinds)}; refused by {dict(refused)}")
-    assert set(refused.values()) == {NUMBER}
+    print(f"{count} damaged artifacts {dict(kinds)}; refused by {dict(refused)}")
+    assert set(refused.values()) == {count}
 
 
 def scrubbed(resources: Resources, damaged: list[Artifact]) -> int:

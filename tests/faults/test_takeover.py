@@ -40,7 +40,7 @@ def test_the_work_of_a_killed_worker_is_taken_over_within_fifteen_seconds(
             for name in ("lease_s", "heartbeat_s", "steward_s")
         }
     )
-    count = 100 if torture else 4
+    count = 100 if torture else 2
     chance = random.Random(0)
     with open_resources(settings) as resources:
         models = [_copy_model(Story(resources), f"digits-{n}") for n in range(count)]
