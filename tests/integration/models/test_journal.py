@@ -185,7 +185,7 @@ def test_a_publication_that_was_never_committed_is_discarded_when_its_run_has_en
     assert "0000000001.prepared" in files(story)
     from workers.claims import give_up
 
-    give_up(run, story.resources, {"kind": "io-error", "detail": "x"}, {}, hopeless=True)
+    give_up(run, story.resources, {"kind": "io-error", "detail": "x"}, {}, None)
     keep_journal(story.database, journal)
     assert files(story) == ["0000000000.published"]
     assert not behind(story, journal)
