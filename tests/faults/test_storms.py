@@ -6,7 +6,9 @@ are in the long form only; the first has all their troubles.
 
 import random
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,13 @@ from tests.faults.site import Site
 from tests.faults.storm import Storm, storm
 
 pytestmark = pytest.mark.timeout(7200)
+
+
+@pytest.fixture
+def ground() -> Iterator[Path]:
+    """A folder that is not pytest's own, which another session may close to PostgreSQL's user."""
+    with tempfile.TemporaryDirectory(prefix="expunge-storm-") as name:
+        yield Path(name)
 
 
 def flush(site: Site) -> bool:
@@ -40,7 +49,7 @@ def strike(site: Site, chance: random.Random) -> None:
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_published_twice_whatever_is_killed(
-    digits: Digits, tmp_path: Path, torture: bool
+    digits: Digits, ground: Path, torture: bool
 ) -> None:
     requests, kills = (10_000, 500) if torture else (50, 12)
     chance = random.Random(0)
@@ -48,7 +57,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_published_twice_whatever_is_ki
     def enough(raging: Storm) -> bool:
         return raging.site.kills.total() >= kills and raging.acknowledged >= requests
 
-    with storm(tmp_path, digits, free_port(), 25_000 if torture else 1500) as raging:
+    with storm(ground, digits, free_port(), 25_000 if torture else 1500) as raging:
         told = raging.rage(lambda site: strike(site, chance), every_s=1.0, until=enough)
     print(f"\n{told}")
     assert told.requests >= requests
@@ -58,7 +67,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_published_twice_whatever_is_ki
 
 @pytest.mark.torture
 def test_a_queue_that_forgets_everything_every_two_seconds_loses_nothing(
-    digits: Digits, tmp_path: Path
+    digits: Digits, ground: Path
 ) -> None:
     seconds = 120
     flushed: list[float] = []
@@ -67,7 +76,7 @@ def test_a_queue_that_forgets_everything_every_two_seconds_loses_nothing(
         if flush(site):
             flushed.append(time.monotonic())
 
-    with storm(tmp_path, digits, free_port(), 5000) as raging:
+    with storm(ground, digits, free_port(), 5000) as raging:
         begun = time.monotonic()
         told = raging.rage(forget, every_s=2.0, until=lambda _: time.monotonic() - begun > seconds)
     print(f"\n{len(flushed)} times FLUSHALL; {told}")
@@ -77,14 +86,14 @@ def test_a_queue_that_forgets_everything_every_two_seconds_loses_nothing(
 
 @pytest.mark.torture
 def test_a_database_that_is_stopped_without_a_farewell_loses_nothing(
-    digits: Digits, tmp_path: Path
+    digits: Digits, ground: Path
 ) -> None:
     stops = 20
 
     def fall(site: Site) -> None:
         site.kill("postgres", signal.SIGQUIT)
 
-    with storm(tmp_path, digits, free_port(), 5000) as raging:
+    with storm(ground, digits, free_port(), 5000) as raging:
         told = raging.rage(
             fall, every_s=3.0, until=lambda raging: raging.site.kills["postgres"] >= stops
         )
