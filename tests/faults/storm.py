@@ -138,7 +138,7 @@ def storm(folder: Path, digits: Digits, port: int, samples: int) -> Iterator[Sto
             gateway_port=port,
             log_level="WARNING",
             # Else runs grow with what has piled up, until none is short enough to be spared.
-            max_items_per_run=200,
+            max_items_per_run=400,
         )
         found = Storm(folder, settings, samples, stack)
         found._redis.start()
