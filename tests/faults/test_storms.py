@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(7200)
 
 @pytest.fixture
 def ground() -> Iterator[Path]:
-    """A folder that is not pytest's own, which another session may close to PostgreSQL's user."""
+    """A folder that is not pytest's own, which another test process may close to PostgreSQL's user."""
     with tempfile.TemporaryDirectory(prefix="expunge-storm-") as name:
         yield Path(name)
 
