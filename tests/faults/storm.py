@@ -29,7 +29,7 @@ NAME = "storm"
 KEPT = 200
 CLIENTS = 4
 # Between two requests of a client.
-PAUSE_S = 0.1
+PAUSE_S = 0.02
 CALM_S = 1200.0
 
 

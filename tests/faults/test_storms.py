@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(7200)
 
 @pytest.fixture
 def ground() -> Iterator[Path]:
-    """A folder that is not pytest's own, which another test process may close to PostgreSQL's user."""
+    """A folder that is not pytest's own, which other tests may close to PostgreSQL's user."""
     with tempfile.TemporaryDirectory(prefix="expunge-storm-") as name:
         yield Path(name)
 
@@ -58,7 +58,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_published_twice_whatever_is_ki
         return raging.site.kills.total() >= kills and raging.acknowledged >= requests
 
     with storm(ground, digits, free_port(), 25_000 if torture else 1500) as raging:
-        told = raging.rage(lambda site: strike(site, chance), every_s=0.4, until=enough)
+        told = raging.rage(lambda site: strike(site, chance), every_s=0.8, until=enough)
     print(f"\n{told}")
     assert told.requests >= requests
     assert told.kills.total() >= kills
