@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from sqlalchemy import select
 
@@ -24,6 +25,8 @@ from tests.integration.workers.conftest import Story
 from workers.claims import claim
 from workers.pipeline import unlearn
 from workers.resources import open_resources
+
+pytestmark = pytest.mark.timeout(1800)
 
 # Longer than a lease of these tests lives.
 ACTIONS = ("kill", "raise", "stall 4", "full")

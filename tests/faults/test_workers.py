@@ -24,6 +24,8 @@ from tests.faults.site import Site
 from tests.integration.workers.conftest import Story
 from workers.resources import Resources, open_resources
 
+pytestmark = pytest.mark.timeout(900)
+
 SETTLE_S = 120.0
 
 
