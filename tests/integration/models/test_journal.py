@@ -25,6 +25,7 @@ from tests.integration.workers.conftest import Story
 from tests.integration.workers.duties.test_collecting import collect, make_old, path_of, put
 from tests.integration.workers.queries import audit_events
 from tests.integration.workers.test_claims import claimed
+from workers.breakdowns import give_up
 
 PATHS = ("", "/latest", "/latest/file", "/0", "/0/file", "/1", "/1/file")
 
@@ -183,8 +184,6 @@ def test_a_publication_that_was_never_committed_is_discarded_when_its_run_has_en
     journal.prepare("digits", Entry(1, run.id), digits.of_label(3))
     keep_journal(story.database, journal)
     assert "0000000001.prepared" in files(story)
-    from workers.claims import give_up
-
     give_up(run, story.resources, {"kind": "io-error", "detail": "x"}, {}, None)
     keep_journal(story.database, journal)
     assert files(story) == ["0000000000.published"]
