@@ -1,6 +1,7 @@
 """Stranded work: what the steward finds, and what it leaves alone."""
 
 import errno
+import os
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -83,7 +84,7 @@ def test_a_duty_that_fails_does_not_keep_the_others_from_being_done(
     story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_stewardship: Stewardship) -> int:
-        raise OSError(errno.EIO, f"the disk that holds {digits.sample_ids[0]}")
+        raise OSError(errno.EIO, os.strerror(errno.EIO), f"/images/{digits.sample_ids[0]}.png")
 
     story.post(digits.of_label(3)[:3])
     forget_queue(story.resources.settings)
