@@ -27,6 +27,7 @@ from models.processes import die_with_parent
 from models.settings import Settings
 from workers import grace, jobs
 from workers.recovery import Death, bury
+from workers.releases import Cause
 from workers.resources import worker_name
 from workers.unlearning.compiled import load_compiler
 
@@ -117,9 +118,11 @@ class Worker(rq.Worker):
             peak_bytes=used.ru_maxrss * MAXRSS_BYTES,
         )
         log.error("A run has died. %s", death.sentence())
+        # Whoever stops the worker a second time kills the run; that says nothing of its samples.
+        cause = Cause.A_DECISION if self.asked_to_stop else Cause.ITS_SAMPLES
         database = Database(self.settings.database_url, pool_size=1)
         try:
-            for model_id in bury(database, worker_name(pid), death, self.settings):
+            for model_id in bury(database, worker_name(pid), death, cause, self.settings):
                 open_doorbell(self.settings).ring(doorbell.Job.UNLEARN, model_id)
         except OperationalError as error:
             # Its lease runs out by itself.

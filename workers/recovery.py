@@ -55,6 +55,7 @@ def end_lost_runs(
     *,
     actor: str,
     death: Death | None = None,
+    cause: Cause = Cause.ITS_WORKER,
 ) -> int:
     """End what is still `running`; return how many runs were. The caller has taken the lease."""
     lost = session.scalars(
@@ -72,7 +73,7 @@ def end_lost_runs(
         release_items(
             session,
             run,
-            Cause.ITS_WORKER if death is None else Cause.ITS_SAMPLES,
+            cause,
             failure["detail"],
             settings,
             actor=actor,
@@ -90,11 +91,14 @@ def end_lost_runs(
     return len(lost)
 
 
-def bury(database: Database, holder: str, death: Death, settings: Settings) -> list[uuid.UUID]:
+def bury(
+    database: Database, holder: str, death: Death, cause: Cause, settings: Settings
+) -> list[uuid.UUID]:
     """End the runs of a process whose death was seen; return the registered models it worked on.
 
     Nobody has to wait for its leases to run out.
     """
+    actor = f"worker:{holder}"
     with database.transaction() as session:
         leases = session.scalars(
             select(Lease).where(Lease.holder == holder).with_for_update()
@@ -102,7 +106,7 @@ def bury(database: Database, holder: str, death: Death, settings: Settings) -> l
         for lease in leases:
             lease.epoch += 1
             session.flush()
-            end_lost_runs(session, lease.model_id, settings, actor=f"worker:{holder}", death=death)
+            end_lost_runs(session, lease.model_id, settings, actor=actor, death=death, cause=cause)
             give_back(session, lease.model_id, lease.epoch)
         return [lease.model_id for lease in leases]
 

@@ -13,7 +13,7 @@ Every function here works inside the caller's transaction, which holds the lease
 import uuid
 from enum import Enum
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, and_, case, false, func, select, true, update
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -55,17 +55,21 @@ def release_items(
             session,
             run,
             attempts=DeletionItem.attempts + 1,
-            blame=DeletionItem.blame + _blame(cause),
             retry_at=func.now() + _pause(cause, settings.retry_s),
         )
-        _suspect(session, run, reason, settings.max_attempts, actor)
+        told = and_(*_of(run), _tells(cause))
+        session.execute(update(DeletionItem).where(told).values(blame=DeletionItem.blame + 1))
+        # Whom this very failure says nothing about is not suspected more than before.
+        suspected = and_(told, DeletionItem.blame >= settings.max_attempts)
+        _suspect(session, run, suspected, reason, actor)
     _update_items(session, run, run_id=None if outdated else run.carries_out)
 
 
-def _blame(cause: Cause) -> ColumnElement[int] | int:
+def _tells(cause: Cause) -> ColumnElement[bool]:
+    """Of which items the failure says that they may be what breaks their runs."""
     if cause is Cause.ITS_WORKER:
-        return case((DeletionItem.attempts >= LOSSES_THAT_TELL, 1), else_=0)
-    return 1 if cause is Cause.ITS_SAMPLES else 0
+        return DeletionItem.attempts > LOSSES_THAT_TELL
+    return true() if cause is Cause.ITS_SAMPLES else false()
 
 
 def _pause(cause: Cause, retry_s: float) -> ColumnElement[object]:
@@ -77,20 +81,23 @@ def _pause(cause: Cause, retry_s: float) -> ColumnElement[object]:
 
 
 def _suspect(
-    session: Session, run: UnlearningRun, reason: str, max_attempts: int, actor: str
+    session: Session,
+    run: UnlearningRun,
+    suspected: ColumnElement[bool],
+    reason: str,
+    actor: str,
 ) -> None:
     """Divide the suspects of the run in two groups; quarantine the sample that was alone in it."""
     samples = session.scalar(select(func.count(DeletionItem.sample_id.distinct())).where(*_of(run)))
-    suspected = (*_of(run), DeletionItem.blame >= max_attempts)
+    if samples == 1:
+        _quarantine(session, run, suspected, reason, actor)
+        return
     places = select(
         DeletionItem.request_id,
         DeletionItem.position,
         # Several requests may ask for one sample; its items stand and fall together.
         func.dense_rank().over(order_by=DeletionItem.sample_id).label("place"),
-    ).where(*suspected)
-    if samples == 1:
-        _quarantine(session, run, suspected, reason, actor)
-        return
+    ).where(suspected)
     chosen = places.cte("chosen")
     most = select(func.max(chosen.c.place)).scalar_subquery()
     session.execute(
@@ -101,8 +108,10 @@ def _suspect(
         )
         .values(
             suspects=case((chosen.c.place * 2 <= most, uuid.uuid4()), else_=uuid.uuid4()),
-            # There is nothing to wait for: a smaller group is another attempt.
+            # There is nothing to wait for: a smaller group is another attempt. What a person may
+            # have approved was for all of them.
             retry_at=None,
+            run_id=None,
         )
     )
 
@@ -110,16 +119,16 @@ def _suspect(
 def _quarantine(
     session: Session,
     run: UnlearningRun,
-    suspected: tuple[ColumnElement[bool], ...],
+    suspected: ColumnElement[bool],
     reason: str,
     actor: str,
 ) -> None:
     quarantined = session.scalars(
         update(DeletionItem)
-        .where(*suspected)
+        .where(suspected)
         .values(
             outcome=Outcome.QUARANTINED,
-            reason=f"Every run that took it broke, the last ones with nothing else. {reason}"[:500],
+            reason=f"Every run that took it broke, the last one with nothing else. {reason}"[:500],
             settled_at=func.now(),
         )
         .returning(DeletionItem.attempts)

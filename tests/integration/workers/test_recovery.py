@@ -19,6 +19,7 @@ from workers.claims import MOST_HALVINGS
 from workers.recovery import Death, bury, take_over_expired
 from workers.releases import Cause
 
+SAMPLES = Cause.ITS_SAMPLES
 KILLED = Death(signal=signal.SIGKILL, exit_status=None, peak_bytes=3 << 30)
 CRASHED = Death(signal=signal.SIGSEGV, exit_status=None, peak_bytes=1 << 20)
 
@@ -29,7 +30,7 @@ def test_a_death_that_is_seen_frees_the_items_at_once_and_stands_on_record(
     request_id = story.post(digits.of_label(3)[:4])
     resources = replace(story.resources, worker="host:1")
     run = claimed(story, resources)
-    assert bury(story.database, "host:1", KILLED, resources.settings) == [run.model_id]
+    assert bury(story.database, "host:1", KILLED, SAMPLES, resources.settings) == [run.model_id]
     (ended,) = story.runs()
     assert ended.state is RunState.ABANDONED
     assert ended.death == {"signal": 9, "exit_status": None, "peak_bytes": 3 << 30}
@@ -49,11 +50,21 @@ def test_a_death_is_held_against_the_items_and_another_process_is_left_alone(
 ) -> None:
     story.post(digits.of_label(3)[:4])
     run = claimed(story, replace(story.resources, worker="host:1"))
-    assert bury(story.database, "host:2", CRASHED, story.resources.settings) == []
+    assert bury(story.database, "host:2", CRASHED, SAMPLES, story.resources.settings) == []
     assert story.runs()[0].state is RunState.RUNNING
-    bury(story.database, "host:1", CRASHED, story.resources.settings)
+    bury(story.database, "host:1", CRASHED, SAMPLES, story.resources.settings)
     assert {item.blame for item in items(story).values()} == {1}
     assert claimed(story, story.resources).samples == run.samples
+
+
+def test_a_run_that_was_killed_because_its_worker_had_to_stop_is_held_against_nobody(
+    story: Story, digits: Digits
+) -> None:
+    story.post(digits.of_label(3)[:4])
+    claimed(story, replace(story.resources, worker="host:1"))
+    bury(story.database, "host:1", KILLED, Cause.A_DECISION, story.resources.settings)
+    assert {(item.attempts, item.blame) for item in items(story).values()} == {(0, 0)}
+    assert story.runs()[0].death is not None
 
 
 def test_after_killed_runs_the_next_takes_less_memory_until_one_comes_through(
@@ -64,7 +75,7 @@ def test_after_killed_runs_the_next_takes_less_memory_until_one_comes_through(
     for _ in range(MOST_HALVINGS + 2):
         run = claimed(story, replace(story.resources, worker="host:1"))
         starved.append(run.starved)
-        bury(story.database, "host:1", KILLED, story.resources.settings)
+        bury(story.database, "host:1", KILLED, SAMPLES, story.resources.settings)
     assert starved == [0, 0, 1, 2, 3, 4]
     pipeline.unlearn(claimed(story, story.resources), story.resources)
     story.post(digits.of_label(5)[:1])

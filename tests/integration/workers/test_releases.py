@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from app.reviews import approve
 from models.records import DeletionItem, Outcome, RunState
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
@@ -103,6 +104,57 @@ def test_failures_of_the_surroundings_are_never_held_against_an_item(
         give_up(run, story.resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 4}
     assert {(item.attempts, item.blame) for item in items(story).values()} == {(12, 0)}
+
+
+def test_suspects_whose_disk_fails_or_whose_worker_is_lost_are_not_divided_for_that(
+    story: Story, digits: Digits
+) -> None:
+    samples = digits.of_label(3)[1:5]
+    request_id = story.post(samples)
+    for _ in range(3):
+        give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    groups = {item.suspects for item in items(story).values()}
+    assert len(groups) == 2
+    for _ in range(3):
+        run = claimed(story, story.resources)
+        give_up(run, story.resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
+        claimed(story, story.resources)
+        expire(story)
+    assert claimed(story, story.resources)
+    assert {item.suspects for item in items(story).values()} == groups
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 4}
+
+
+def test_one_sample_alone_is_not_quarantined_for_a_full_disk(story: Story, digits: Digits) -> None:
+    request_id = story.post(digits.of_label(3)[1:2])
+    causes = [Cause.ITS_SAMPLES] * 2 + [Cause.ITS_SURROUNDINGS] * 3
+    for cause in causes:
+        give_up(claimed(story, story.resources), story.resources, FAILURE, {}, cause)
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 1}
+    set_items(story, blame=3)
+    give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 1}
+    give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    assert outcomes(story.database, request_id) == {Outcome.QUARANTINED: 1}
+
+
+def test_suspects_of_an_approved_run_are_approved_no_more(story: Story, digits: Digits) -> None:
+    story.set_policy(method={"method": "adaptive"}, gate={"max_retained_fall": 0.0})
+    samples = [name for name in digits.of_label(3) if int(name.split("-")[1]) % 10][:-10]
+    story.post(samples)
+    pipeline.unlearn(claimed(story, story.resources), story.resources)
+    held = story.runs()[0]
+    assert held.state is RunState.NEEDS_REVIEW
+    with story.database.transaction() as session:
+        approve(session, held.id, 0, "admin")
+    for _ in range(2):
+        run = claimed(story, story.resources)
+        assert run.approval is not None
+        give_up(run, story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    run = claimed(story, story.resources)
+    assert run.approval is None
+    assert len(run.samples) == (len(samples) + 1) // 2
 
 
 def test_items_rest_longer_with_every_failure_and_an_hour_at_most(
