@@ -59,7 +59,7 @@ def give_up(
         else:
             _release(session, row, cause, failure, resources)
         settle_requests(session, run.model_id)
-        _record(session, Event.RUN_FAILED, row, resources, {"kind": failure["kind"]})
+        record(session, Event.RUN_FAILED, run, resources, {"kind": failure["kind"]})
         give_back(session, run.model_id, run.epoch)
 
 
@@ -69,7 +69,7 @@ def lay_down(run: Run, resources: Resources, failure: Json, timings: Json) -> No
         row = require_running(session, run.model_id, run.epoch, run.id)
         end_run(session, run.id, RunState.ABANDONED, failure=failure, timings=timings)
         _release(session, row, Cause.A_DECISION, failure, resources)
-        _record(session, Event.RUN_ABANDONED, row, resources, {"kind": failure["kind"]})
+        record(session, Event.RUN_ABANDONED, run, resources, {"kind": failure["kind"]})
         give_back(session, run.model_id, run.epoch)
 
 
@@ -79,24 +79,11 @@ def cancel(run: Run, resources: Resources, timings: Json) -> None:
         row = require_running(session, run.model_id, run.epoch, run.id)
         end_run(session, run.id, RunState.CANCELLED, timings=timings)
         withdrawn = _withdraw(session, row)
-        if not withdrawn:
-            # An admin has stopped it and withdrawn nothing: it begins again, though not at once.
-            pause = func.make_interval(0, 0, 0, 0, 0, 0, resources.settings.retry_s)
-            session.execute(
-                update(DeletionItem)
-                .where(DeletionItem.run_id == run.id, DeletionItem.outcome == Outcome.PENDING)
-                .values(retry_at=func.now() + pause)
-            )
-        release_items(
-            session,
-            row,
-            Cause.A_DECISION,
-            "",
-            resources.settings,
-            actor=f"worker:{resources.worker}",
-        )
+        # If an admin has stopped it and nothing was withdrawn, it begins again, though not at once.
+        cause = Cause.A_DECISION if withdrawn else Cause.A_DECISION_TO_WAIT
+        _release(session, row, cause, {"kind": "", "detail": ""}, resources)
         settle_requests(session, run.model_id)
-        _record(session, Event.RUN_CANCELLED, row, resources, {"withdrawn": withdrawn})
+        record(session, Event.RUN_CANCELLED, run, resources, {"withdrawn": withdrawn})
         give_back(session, run.model_id, run.epoch)
 
 
@@ -147,14 +134,13 @@ def _release(
     )
 
 
-def _record(
-    session: Session, event: Event, row: UnlearningRun, resources: Resources, details: Json
-) -> None:
+def record(session: Session, event: Event, run: Run, resources: Resources, details: Json) -> None:
+    """Put on the audit log what a worker has done with a run."""
     append(
         session,
         event,
         actor=f"worker:{resources.worker}",
-        model_id=row.model_id,
-        run_id=row.id,
+        model_id=run.model_id,
+        run_id=run.id,
         details=details,
     )

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from models.audit.append import append
 from models.audit.events import Event
 from models.errors import RunCancelled
 from models.records import Outcome, RegisteredModel, RequestMode, RunReport, RunState
 from models.records.base import Json
 from models.settling import settle_requests
+from workers.breakdowns import record
 from workers.leases import give_back, require_running
 from workers.resources import Resources
 from workers.runs import Run
@@ -142,15 +142,3 @@ def _settle_prediction(session: Session, run: Run, weighed: Weighed) -> dict[str
 def _fail_unreadable(session: Session, run: Run, weighed: Weighed) -> None:
     for sample_id, reason in weighed.unreadable.items():
         fail_items(session, run.id, [sample_id], reason)
-
-
-def record(session: Session, event: Event, run: Run, resources: Resources, details: Json) -> None:
-    """Put on the audit log what a worker has done with a run."""
-    append(
-        session,
-        event,
-        actor=f"worker:{resources.worker}",
-        model_id=run.model_id,
-        run_id=run.id,
-        details=details,
-    )

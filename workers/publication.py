@@ -15,7 +15,8 @@ from models.failpoints import Failpoint, failpoint
 from models.journal import Entry, open_journal
 from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
 from models.records.base import Json
-from workers.endings import Timings, end_judged, record, require_wanted, settle
+from workers.breakdowns import record
+from workers.endings import Timings, end_judged, require_wanted, settle
 from workers.leases import give_back
 from workers.resources import Resources
 from workers.runs import Run

@@ -7,7 +7,7 @@ import signal
 import uuid
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -109,27 +109,3 @@ def bury(
             end_lost_runs(session, lease.model_id, settings, actor=actor, death=death, cause=cause)
             give_back(session, lease.model_id, lease.epoch)
         return [lease.model_id for lease in leases]
-
-
-def take_over_expired(database: Database, settings: Settings, *, actor: str) -> int:
-    """End the runs whose leases have run out; return how many.
-
-    Leases that somebody is busy with are left to them.
-    """
-    ended = 0
-    with database.transaction() as session:
-        expired = session.scalars(
-            select(Lease)
-            .join(UnlearningRun, UnlearningRun.model_id == Lease.model_id)
-            .where(
-                UnlearningRun.state == RunState.RUNNING,
-                Lease.expires_at <= func.clock_timestamp(),
-            )
-            .with_for_update(of=Lease, skip_locked=True)
-        ).all()
-        for lease in expired:
-            lease.epoch += 1
-            session.flush()
-            ended += end_lost_runs(session, lease.model_id, settings, actor=actor)
-            give_back(session, lease.model_id, lease.epoch)
-    return ended

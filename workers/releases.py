@@ -34,6 +34,7 @@ class Cause(Enum):
     ITS_SURROUNDINGS = "its surroundings"
     ITS_WORKER = "its worker was lost"
     A_DECISION = "somebody wanted it so"
+    A_DECISION_TO_WAIT = "somebody wanted it so, and that it waits"
 
 
 def release_items(
@@ -50,7 +51,9 @@ def release_items(
 
     Those of an approved run stay approved, unless the approval is `outdated` or they are suspected.
     """
-    if cause is not Cause.A_DECISION:
+    if cause is Cause.A_DECISION_TO_WAIT:
+        _update_items(session, run, retry_at=func.now() + _seconds(settings.retry_s))
+    elif cause is not Cause.A_DECISION:
         _update_items(
             session,
             run,
@@ -77,7 +80,11 @@ def _pause(cause: Cause, retry_s: float) -> ColumnElement[object]:
     free = LOSSES_THAT_TELL if cause is Cause.ITS_WORKER else 0
     doubled = retry_s * func.pow(2, func.least(DeletionItem.attempts - free, 30))
     seconds = case((DeletionItem.attempts < free, 0.0), else_=func.least(doubled, LONGEST_PAUSE_S))
-    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return _seconds(seconds)
+
+
+def _seconds(count: object) -> ColumnElement[object]:
+    return func.make_interval(0, 0, 0, 0, 0, 0, count)
 
 
 def _suspect(

@@ -21,7 +21,7 @@ from workers.duties.collecting import (
 )
 from workers.duties.deadlines import flag_overdue
 from workers.duties.journalling import keep_record
-from workers.duties.recovering import end_lost_runs
+from workers.duties.recovering import take_over_expired
 from workers.duties.ringing import ring_for_stranded
 from workers.duties.scrubbing import scrub
 from workers.duties.stewardship import Stewardship
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # By name, in the order of a round. Each returns how much it found to do.
 DUTIES: Mapping[str, Callable[[Stewardship], int]] = {
-    "end the runs of lost workers": end_lost_runs,
+    "take over from lost workers": take_over_expired,
     "ring for stranded work": ring_for_stranded,
     "flag overdue requests": flag_overdue,
     "keep the journal of publications": keep_record,

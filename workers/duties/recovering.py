@@ -1,9 +1,32 @@
-"""Ending the runs of workers that are gone, so that their items are free again."""
+"""Taking over from workers that are gone, so that their items are free again."""
 
+from sqlalchemy import func, select
+
+from models.records import Lease, RunState, UnlearningRun
 from workers.duties.stewardship import Stewardship
-from workers.recovery import take_over_expired
+from workers.leases import give_back
+from workers.recovery import end_lost_runs
 
 
-def end_lost_runs(stewardship: Stewardship) -> int:
-    """End the runs whose leases have run out; return how many."""
-    return take_over_expired(stewardship.database, stewardship.settings, actor="steward")
+def take_over_expired(stewardship: Stewardship) -> int:
+    """End the runs whose leases have run out; return how many.
+
+    Leases that somebody is busy with are left to them.
+    """
+    ended = 0
+    with stewardship.database.transaction() as session:
+        expired = session.scalars(
+            select(Lease)
+            .join(UnlearningRun, UnlearningRun.model_id == Lease.model_id)
+            .where(
+                UnlearningRun.state == RunState.RUNNING,
+                Lease.expires_at <= func.clock_timestamp(),
+            )
+            .with_for_update(of=Lease, skip_locked=True)
+        ).all()
+        for lease in expired:
+            lease.epoch += 1
+            session.flush()
+            ended += end_lost_runs(session, lease.model_id, stewardship.settings, actor="steward")
+            give_back(session, lease.model_id, lease.epoch)
+    return ended

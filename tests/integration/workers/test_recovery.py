@@ -13,10 +13,12 @@ from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
 from tests.integration.workers.test_claims import claimed, expire
 from tests.integration.workers.test_releases import items
+from tests.integration.workers.test_steward import stewardship
 from workers import pipeline
 from workers.breakdowns import give_up
 from workers.claims import MOST_HALVINGS
-from workers.recovery import Death, bury, take_over_expired
+from workers.duties.recovering import take_over_expired
+from workers.recovery import Death, bury
 from workers.releases import Cause
 
 SAMPLES = Cause.ITS_SAMPLES
@@ -87,13 +89,10 @@ def test_the_steward_ends_a_run_whose_lease_has_run_out_and_no_other(
 ) -> None:
     request_id = story.post(digits.of_label(3)[:4])
     stale = claimed(story, story.resources)
-    settings = story.resources.settings
-    assert take_over_expired(story.database, settings, actor="steward") == 0
+    assert take_over_expired(stewardship(story)) == 0
     expire(story)
     with ThreadPoolExecutor(4) as pool:
-        ended = pool.map(
-            lambda _: take_over_expired(story.database, settings, actor="steward"), range(8)
-        )
+        ended = pool.map(lambda _: take_over_expired(stewardship(story)), range(8))
     assert sum(ended) == 1
     assert story.runs()[0].state is RunState.ABANDONED
     pipeline.unlearn(stale, story.resources)

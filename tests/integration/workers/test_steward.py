@@ -20,7 +20,7 @@ from tests.integration.workers.queries import audit_events, outcomes
 from tests.integration.workers.test_claims import claimed, eventually, expire
 from workers import steward
 from workers.duties.deadlines import flag_overdue
-from workers.duties.recovering import end_lost_runs
+from workers.duties.recovering import take_over_expired
 from workers.duties.ringing import find_stranded, ring_for_stranded
 from workers.duties.stewardship import Stewardship
 from workers.steward import make_round, run_steward
@@ -62,7 +62,7 @@ def test_work_that_somebody_is_at_is_left_alone_until_the_lease_expires(
     claimed(story, story.resources)
     assert stranded(story) == []
     expire(story)
-    assert end_lost_runs(stewardship(story)) == 1
+    assert take_over_expired(stewardship(story)) == 1
     assert stranded(story) == [Job.UNLEARN]
 
 
@@ -88,11 +88,11 @@ def test_a_duty_that_fails_does_not_keep_the_others_from_being_done(
 
     story.post(digits.of_label(3)[:3])
     forget_queue(story.resources.settings)
-    monkeypatch.setitem(steward.DUTIES, "end the runs of lost workers", fail)
+    monkeypatch.setitem(steward.DUTIES, "take over from lost workers", fail)
     make_round(stewardship(story))
     with Redis.from_url(story.resources.settings.redis_url) as connection:
         assert connection.llen("rq:queue:expunge") == 1
-    assert "Could not end the runs of lost workers" in caplog.text
+    assert "Could not take over from lost workers" in caplog.text
     assert digits.sample_ids[0] not in caplog.text
 
 
