@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.intake import statements
 from app.intake.allowances import Allowances, Reserved
 from app.intake.posted import Active, Posted
-from app.intake.writing import Acceptance, waiting, with_models, write
+from app.intake.writing import Acceptance, find_active, waiting, with_models, write
 from models.database import Database
 from models.errors import ExpungeError
 from models.failpoints import Failpoint, failpoint
@@ -61,9 +61,7 @@ class Intake:
         """
         with self.allowances.reserving() as reserved:
             with self.database.transaction() as session:
-                [(_, model)] = with_models(session, [posted])
-                if isinstance(model, ExpungeError):
-                    raise model
+                model = find_active(session, posted)
                 [outcome] = write(session, [(posted, model)]).values()
                 if isinstance(outcome, ExpungeError):
                     raise outcome

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.intake import statements
 from app.intake.accepting import Intake
 from app.intake.posted import Active, Posted
-from app.intake.writing import Acceptance, acceptance, record, repeated, waiting, with_models
+from app.intake.writing import Acceptance, acceptance, find_active, record, repeated, waiting
 from app.schemas.deletion_requests import counts_from
 from models.errors import ExpungeError, MalformedLine, TooManySamples
 from models.failpoints import Failpoint, failpoint
@@ -50,10 +50,10 @@ def accept_bulk(
         with intake.database.transaction() as session:
             posted = _posted(header, "", 0)
             # Who cannot be served need not send everything first.
-            _active(session, posted)
+            find_active(session, posted)
             digest, total = _copy(session, header, batches, max_ids)
             posted = replace(posted, digest=digest)
-            model = _active(session, posted)
+            model = find_active(session, posted)
             outcome, distinct = _write(session, posted, model, total)
             if isinstance(outcome, ExpungeError):
                 raise outcome
@@ -80,13 +80,6 @@ def _posted(header: Header, digest: str, duplicates: int) -> Posted:
         sample_ids=[],
         duplicates=duplicates,
     )
-
-
-def _active(session: Session, posted: Posted) -> Active:
-    [(_, model)] = with_models(session, [posted])
-    if isinstance(model, ExpungeError):
-        raise model
-    return model
 
 
 def _copy(

@@ -13,6 +13,7 @@ from app.schemas.deletion_requests import NewDeletionRequest
 from app.security import Principal
 from models.errors import TooManySamples
 from models.records import RequestMode
+from models.requests import NewRequest
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,21 @@ class Posted:
     # Distinct, in the order in which they were posted; of a bulk request they are elsewhere.
     sample_ids: list[str]
     duplicates: int
+
+    def as_rows(self, model: "Active") -> NewRequest:
+        """What is inserted of it."""
+        return NewRequest(
+            id=self.id,
+            model_id=model.id,
+            mode=self.mode,
+            principal=self.principal,
+            reference=self.reference,
+            deadline=self.deadline,
+            idempotency_key=self.idempotency_key,
+            body_digest=self.digest,
+            duplicates=self.duplicates,
+            sample_ids=self.sample_ids,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """The statements by which requests are written down: as few round trips as there can be.
 
-They are put together of constants; values are always parameters.
+They are put together of constants; values are always parameters. Requests that are not bulk are
+inserted by `models.requests`.
 """
+
+from models.requests import OUTCOME
 
 # In the same round trip: whoever has the same Idempotency-Key is not waited for without end.
 MODELS = """
@@ -9,61 +12,6 @@ SELECT id, name, state, policy_version, set_config('lock_timeout', %(lock_timeou
 FROM registered_model
 WHERE name = ANY(%(names)s)
 """
-
-# An item's first outcome, by what is known of its sample.
-OUTCOME = """
-    CASE WHEN sample.sample_id IS NULL THEN 'unknown'
-         WHEN sample.weakened THEN 'weakened'
-         WHEN sample.forgotten_version IS NOT NULL THEN 'already_forgotten'
-         ELSE 'pending' END
-"""
-
-# Any number of requests with their items. Returns those that are new: a request whose ID or
-# Idempotency-Key is there already is left out, with all that belongs to it. Keys are inserted in
-# the same order by everybody, or two gateways could wait for each other.
-ACCEPT = f"""
-WITH request AS (
-    SELECT * FROM unnest(
-        %(ids)s::uuid[], %(models)s::uuid[], %(modes)s::text[], %(principals)s::text[],
-        %(references)s::text[], %(deadlines)s::timestamptz[], %(keys)s::text[],
-        %(digests)s::text[], %(duplicates)s::bigint[]
-    ) AS request (
-        id, model_id, mode, principal, reference, deadline, idempotency_key, body_digest, duplicates
-    )
-), item AS MATERIALIZED (
-    SELECT request.id AS request_id, posted.position, request.model_id, posted.sample_id,
-           {OUTCOME} AS outcome, sample.forgotten_version AS version
-    FROM unnest(%(of)s::uuid[], %(positions)s::bigint[], %(sample_ids)s::text[])
-         AS posted (request_id, position, sample_id)
-    JOIN request ON request.id = posted.request_id
-    LEFT JOIN sample
-        ON sample.model_id = request.model_id AND sample.sample_id = posted.sample_id
-), counted AS (
-    SELECT request_id, sum(number)::bigint AS items, jsonb_object_agg(outcome, number) AS counts
-    FROM (SELECT request_id, outcome, count(*) AS number FROM item GROUP BY 1, 2) AS grouped
-    GROUP BY 1
-), accepted AS (
-    INSERT INTO deletion_request (
-        id, model_id, state, mode, principal, reference, deadline, idempotency_key, body_digest,
-        item_count, duplicate_count, accepted_counts, settled_at
-    )
-    SELECT id, model_id, CASE WHEN counts ? 'pending' THEN 'pending' ELSE 'settled' END, mode,
-           principal, reference, deadline, idempotency_key, body_digest, items, duplicates, counts,
-           CASE WHEN counts ? 'pending' THEN NULL ELSE now() END
-    FROM request JOIN counted ON counted.request_id = request.id
-    ORDER BY principal, idempotency_key
-    ON CONFLICT DO NOTHING
-    RETURNING id, created_at, accepted_counts
-), stored AS (
-    INSERT INTO deletion_item (
-        request_id, position, model_id, sample_id, outcome, version, settled_at
-    )
-    SELECT request_id, position, model_id, sample_id, outcome, version,
-           CASE WHEN outcome = 'pending' THEN NULL ELSE now() END
-    FROM item JOIN accepted ON accepted.id = item.request_id
-)
-SELECT id, created_at, accepted_counts FROM accepted
-"""  # noqa: S608
 
 # How many training samples are forgotten or wait to be. What waits is read first and once: the
 # table grows faster than the planner's statistics of it.

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -22,6 +21,7 @@ from models.records import (
     RequestMode,
 )
 from models.registry import find_model
+from models.requests import insert_requests
 
 # Somebody with the same Idempotency-Key is waited for no longer than this.
 LOCK_TIMEOUT = "5s"
@@ -67,14 +67,21 @@ def _unknown(session: Session, name: str) -> UnknownModel:
     return UnknownModel(f"There is no registered model {name!r} yet. Try again.")
 
 
+def find_active(session: Session, posted: Posted) -> Active:
+    """The registered model of one request, or what is wrong with it raised."""
+    [(_, model)] = with_models(session, [posted])
+    if isinstance(model, ExpungeError):
+        raise model
+    return model
+
+
 def write(
     session: Session, chosen: Sequence[tuple[Posted, Active]]
 ) -> dict[uuid.UUID, Acceptance | ExpungeError]:
     """Insert requests, items and audit records; what became of each request, by its ID."""
     if not chosen:
         return {}
-    rows = session.connection().exec_driver_sql(statements.ACCEPT, _parameters(chosen))
-    new = {row.id: row for row in rows}
+    new = insert_requests(session, [posted.as_rows(model) for posted, model in chosen])
     found: dict[uuid.UUID, Acceptance | ExpungeError] = {}
     for posted, model in chosen:
         if posted.id not in new:
@@ -145,21 +152,3 @@ def waiting(posted: Posted, outcome: Acceptance | ExpungeError | None) -> int:
     if posted.mode is not RequestMode.DELETE:
         return 0
     return outcome.answer.counts.get(Outcome.PENDING, 0)
-
-
-def _parameters(chosen: Sequence[tuple[Posted, Active]]) -> dict[str, list[Any]]:
-    requests = [posted for posted, _ in chosen]
-    return {
-        "ids": [posted.id for posted in requests],
-        "models": [model.id for _, model in chosen],
-        "modes": [posted.mode.value for posted in requests],
-        "principals": [posted.principal for posted in requests],
-        "references": [posted.reference for posted in requests],
-        "deadlines": [posted.deadline for posted in requests],
-        "keys": [posted.idempotency_key for posted in requests],
-        "digests": [posted.digest for posted in requests],
-        "duplicates": [posted.duplicates for posted in requests],
-        "of": [posted.id for posted in requests for _ in posted.sample_ids],
-        "positions": [n for posted in requests for n in range(len(posted.sample_ids))],
-        "sample_ids": [name for posted in requests for name in posted.sample_ids],
-    }

@@ -13,14 +13,10 @@ from sqlalchemy import (
     CollectionAggregate,
     Text,
     any_,
-    case,
     cast,
     exists,
-    func,
-    literal,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -32,9 +28,9 @@ from models.records import (
     Outcome,
     RegisteredModel,
     RequestMode,
-    RequestState,
     Sample,
 )
+from models.requests import NewRequest, insert_requests
 
 PRINCIPAL = "restore"
 
@@ -42,39 +38,32 @@ PRINCIPAL = "restore"
 def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str]) -> bool:
     """Post a deletion request for the samples of a lost publication; False if there is one."""
     model_id = session.scalars(select(RegisteredModel.id).where(RegisteredModel.name == name)).one()
-    request_id = session.scalar(
-        insert(DeletionRequest)
-        .values(
-            id=uuid.uuid4(),
-            model_id=model_id,
-            state=RequestState.PENDING,
-            mode=RequestMode.DELETE,
-            principal=PRINCIPAL,
-            reference=f"version {entry.version}, which was lost",
-            idempotency_key=_key(entry),
-            body_digest=hashlib.sha256(_key(entry).encode()).hexdigest(),
-            item_count=len(samples),
-            duplicate_count=0,
-            accepted_counts={},
-        )
-        .on_conflict_do_nothing()
-        .returning(DeletionRequest.id)
+    request = NewRequest(
+        id=uuid.uuid4(),
+        model_id=model_id,
+        mode=RequestMode.DELETE,
+        principal=PRINCIPAL,
+        reference=f"version {entry.version}, which was lost",
+        deadline=None,
+        idempotency_key=_key(entry),
+        body_digest=hashlib.sha256(_key(entry).encode()).hexdigest(),
+        duplicates=0,
+        sample_ids=samples,
     )
-    if request_id is None:
+    new = insert_requests(session, [request])
+    if not new:
         return False
-    counts = _insert_items(session, model_id, request_id, samples)
-    request = session.get_one(DeletionRequest, request_id)
-    request.accepted_counts = counts
-    if not counts.get(Outcome.PENDING.value):
-        request.state = RequestState.SETTLED
-        request.settled_at = request.created_at
     append(
         session,
         Event.PUBLICATION_REPLAYED,
         actor=PRINCIPAL,
         model_id=model_id,
-        request_id=request_id,
-        details={"version": entry.version, "lost": str(entry.by), "counts": counts},
+        request_id=request.id,
+        details={
+            "version": entry.version,
+            "lost": str(entry.by),
+            "counts": new[request.id].accepted_counts,
+        },
     )
     return True
 
@@ -101,50 +90,6 @@ def is_made_up_for(session: Session, name: str, entry: Entry, samples: Sequence[
         )
     )
     return not session.scalar(select(left.exists()))
-
-
-def _insert_items(
-    session: Session, model_id: uuid.UUID, request_id: uuid.UUID, samples: Sequence[str]
-) -> dict[str, int]:
-    asked = (
-        func.unnest(cast(samples, ARRAY(Text)))
-        .table_valued("sample_id", with_ordinality="position")
-        .render_derived()
-    )
-    outcome = case(
-        (Sample.sample_id.is_(None), literal(Outcome.UNKNOWN.value)),
-        (Sample.weakened, literal(Outcome.WEAKENED.value)),
-        (Sample.forgotten_version.is_not(None), literal(Outcome.ALREADY_FORGOTTEN.value)),
-        else_=literal(Outcome.PENDING.value),
-    )
-    rows = (
-        select(
-            literal(request_id),
-            asked.c.position - 1,
-            literal(model_id),
-            asked.c.sample_id,
-            outcome,
-            Sample.forgotten_version,
-            case((outcome == Outcome.PENDING.value, None), else_=func.now()),
-        )
-        .select_from(asked)
-        .outerjoin(Sample, (Sample.model_id == model_id) & (Sample.sample_id == asked.c.sample_id))
-    )
-    session.execute(
-        insert(DeletionItem).from_select(
-            [
-                *("request_id", "position", "model_id", "sample_id"),
-                *("outcome", "version", "settled_at"),
-            ],
-            rows,
-        )
-    )
-    counted = session.execute(
-        select(DeletionItem.outcome, func.count())
-        .where(DeletionItem.request_id == request_id)
-        .group_by(DeletionItem.outcome)
-    )
-    return {outcome.value: count for outcome, count in counted}
 
 
 def _any_of(values: Sequence[str]) -> CollectionAggregate[bool]:
