@@ -59,21 +59,17 @@ Trouble = Callable[[Site], None]
 class Storm:
     """A site with servers of its own, on which a tiny network with many samples is enrolled."""
 
-    def __init__(self, folder: Path, settings: Settings, samples: int, stack: ExitStack) -> None:
-        self.settings = settings
-        self.samples = samples
-        self._journal = folder / "journal"
-        self._redis = EmbeddedRedis(folder / "redis")
-        self._postgres = EmbeddedPostgres(folder / "postgres")
-        self.site = Site(settings, folder, postgres=self._postgres, redis=self._redis)
-        self._stack = stack
+    def __init__(self, site: Site, samples: int) -> None:
+        self.site = site
+        self._samples = samples
+        self._journal = site.folder / "journal"
         self._stop = threading.Event()
+        self._told = Told()
 
     def rage(self, trouble: Trouble, *, every_s: float, until: Callable[["Storm"], bool]) -> Told:
         """Post and make trouble until enough has happened; let it calm down; check everything."""
         begun = time.monotonic()
         posting = [threading.Thread(target=self._post, args=(n,)) for n in range(CLIENTS)]
-        self._told = Told()
         with self.site.running():
             for thread in posting:
                 thread.start()
@@ -84,7 +80,7 @@ class Storm:
             for thread in posting:
                 thread.join()
             self._told.seconds = time.monotonic() - begun
-            with open_resources(self.settings) as resources:
+            with open_resources(self.site.settings) as resources:
                 deadline = time.monotonic() + CALM_S
                 while not _is_settled(resources):
                     assert time.monotonic() < deadline, f"not settled\n{self.site.logs()}"
@@ -102,9 +98,9 @@ class Storm:
 
     def _post(self, number: int) -> None:
         chance = random.Random(number)
-        client = Client(self.settings, ADMIN_KEY, self._journal, self._stop)
+        client = Client(self.site.settings, ADMIN_KEY, self._journal, self._stop)
         while not self._stop.is_set():
-            some = chance.sample(range(self.samples - KEPT), chance.randint(1, 3))
+            some = chance.sample(range(self._samples - KEPT), chance.randint(1, 3))
             client.post(NAME, [f"s-{position}" for position in some])
             self._stop.wait(PAUSE_S)
         self._told.repeated += client.refused
@@ -123,10 +119,16 @@ def _is_settled(resources: Resources) -> bool:
 def storm(folder: Path, digits: Digits, port: int, samples: int) -> Iterator[Storm]:
     """Set one up; its servers are stopped at the end."""
     with ExitStack() as stack:
+        redis = EmbeddedRedis(folder / "redis")
+        redis.start()
+        stack.callback(redis.stop)
+        postgres = EmbeddedPostgres(folder / "postgres")
+        stack.callback(postgres.stop)
+        migrate(postgres.create_database())
         settings = Settings(
             data_dir=folder,
-            DATABASE_URL="",
-            REDIS_URL="",
+            DATABASE_URL=postgres.url(),
+            REDIS_URL=redis.url,
             ARTIFACT_STORE_URL=(folder / "artifacts").as_uri(),
             api_keys=KEYS,
             threads=1,
@@ -140,18 +142,9 @@ def storm(folder: Path, digits: Digits, port: int, samples: int) -> Iterator[Sto
             # Else runs grow with what has piled up, until none is short enough to be spared.
             max_items_per_run=400,
         )
-        found = Storm(folder, settings, samples, stack)
-        found._redis.start()
-        stack.callback(found._redis.stop)
-        url = found._postgres.create_database()
-        stack.callback(found._postgres.stop)
-        migrate(url)
-        found.settings = found.site.settings = settings.model_copy(
-            update={"database_url": url, "redis_url": found._redis.url}
-        )
-        with open_resources(found.settings) as resources:
+        with open_resources(settings) as resources:
             enrol_model(resources, _enrolment(folder, digits, samples))
-        yield found
+        yield Storm(Site(settings, folder, postgres=postgres, redis=redis), samples)
 
 
 def _enrolment(folder: Path, digits: Digits, samples: int) -> Enrolment:

@@ -17,7 +17,7 @@ from models.failpoints import Failpoint
 from models.records import RunState, UnlearningRun
 from models.settings import Settings
 from tests.conftest import ADMIN_KEY, Digits
-from tests.faults.checker import check, pending
+from tests.faults.checker import PUBLISHING, check, pending
 from tests.faults.client import Client, read_journal
 from tests.faults.conftest import StartSite
 from tests.faults.site import Site
@@ -43,6 +43,13 @@ def runs(resources: Resources) -> list[UnlearningRun]:
         return list(session.scalars(select(UnlearningRun).order_by(UnlearningRun.epoch)))
 
 
+def post(settings: Settings, folder: Path, sample_ids: list[str]) -> None:
+    """One request, journalled."""
+    client = Client(settings, ADMIN_KEY, folder / "journal", threading.Event())
+    client.post("digits", sample_ids)
+    client.close()
+
+
 def training(digits: Digits) -> list[str]:
     """The IDs of all training samples."""
     return [name for name in digits.sample_ids if int(name.split("-")[1]) % 10]
@@ -54,17 +61,15 @@ def test_many_workers_at_one_registered_model_make_one_line_of_versions(
 ) -> None:
     workers, publications = (8, 400) if torture else (3, 12)
     site = start_site(hurried, programs=("gateway", *["worker"] * workers, "steward"))
-    client = Client(hurried, ADMIN_KEY, tmp_path / "journal", threading.Event())
     with open_resources(hurried) as resources, Redis.from_url(hurried.redis_url) as connection:
         queue = Queue(QUEUE, connection=connection, serializer="json")
         model_id = str(Story(resources).model().id)
         for sample_id in training(digits)[:publications]:
-            client.post("digits", [sample_id])
+            post(hurried, tmp_path, [sample_id])
             # As many jobs as there are workers, whatever the doorbell thinks of it.
             for _ in range(workers):
                 queue.enqueue_call(func=Job.UNLEARN.value, args=(model_id,), result_ttl=0)
             until(lambda: not pending(resources), site)
-        client.close()
         counts = check(resources, "digits", read_journal(tmp_path / "journal"))
         holders = {run.worker for run in runs(resources)}
     print(f"\n{workers} workers, {dict(counts)}, by {len(holders)} processes; 0 forks")
@@ -76,9 +81,7 @@ def test_a_worker_that_sleeps_past_its_lease_in_the_midst_of_publishing_publishe
 ) -> None:
     site = start_site(hurried)
     site.arm(Failpoint.PUBLISH_BEFORE_COMMIT, "stall 8")
-    client = Client(hurried, ADMIN_KEY, tmp_path / "journal", threading.Event())
-    client.post("digits", training(digits)[:2])
-    client.close()
+    post(hurried, tmp_path, training(digits)[:2])
     with open_resources(hurried) as resources:
         until(lambda: not site.is_armed(Failpoint.PUBLISH_BEFORE_COMMIT), site)
         process = psutil.Process(int(runs(resources)[0].worker.split(":")[1]))
@@ -87,9 +90,8 @@ def test_a_worker_that_sleeps_past_its_lease_in_the_midst_of_publishing_publishe
         asleep, taken = runs(resources)[0], runs(resources)[-1]
         # It wakes up by itself; when its process has ended it has tried whatever it would.
         until(lambda: not _alive(process), site)
-        assert (asleep.state, taken.state) == (RunState.ABANDONED, RunState.PUBLISHED) or (
-            taken.state is RunState.NO_DETECTABLE_INFLUENCE
-        )
+        assert asleep.state is RunState.ABANDONED
+        assert taken.state in PUBLISHING
         assert taken.worker != asleep.worker
         check(resources, "digits", read_journal(tmp_path / "journal"))
 
@@ -100,9 +102,7 @@ def test_a_killed_run_is_taken_up_at_once_and_its_death_is_on_record(
     patient = hurried.model_copy(update={"lease_s": 600, "heartbeat_s": 1})
     site = start_site(patient)
     site.arm(Failpoint.TUNE, "kill")
-    client = Client(patient, ADMIN_KEY, tmp_path / "journal", threading.Event())
-    client.post("digits", training(digits)[:2])
-    client.close()
+    post(patient, tmp_path, training(digits)[:2])
     with open_resources(patient) as resources:
         until(lambda: bool(runs(resources)), site)
         until(lambda: not pending(resources), site)
@@ -122,9 +122,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_run_up_cleanly_within_its_grac
     brief = hurried.model_copy(update={"grace_s": 0, "lease_s": 600, "heartbeat_s": 1})
     site = start_site(brief, programs=("gateway", "worker", "steward"))
     site.arm(Failpoint.WEIGH, "stall 3")
-    client = Client(brief, ADMIN_KEY, tmp_path / "journal", threading.Event())
-    client.post("digits", training(digits)[:300])
-    client.close()
+    post(brief, tmp_path, training(digits)[:300])
     with open_resources(brief) as resources:
         until(lambda: bool(runs(resources)) and not site.is_armed(Failpoint.WEIGH), site)
         site.kill("worker-1", signal.SIGTERM)
@@ -144,9 +142,7 @@ def test_a_run_that_takes_too_long_is_ended_and_tried_again(
     hasty = hurried.model_copy(update={"run_limit_s": 8, "lease_s": 600, "heartbeat_s": 1})
     site = start_site(hasty)
     site.arm(Failpoint.WEIGH, "stall 9")
-    client = Client(hasty, ADMIN_KEY, tmp_path / "journal", threading.Event())
-    client.post("digits", training(digits)[:2])
-    client.close()
+    post(hasty, tmp_path, training(digits)[:2])
     with open_resources(hasty) as resources:
         until(lambda: bool(runs(resources)), site)
         until(lambda: not pending(resources), site)
