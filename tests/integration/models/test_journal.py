@@ -23,7 +23,7 @@ from tests.integration.app.support import CHECKPOINTS, assert_problem
 from tests.integration.models.conftest import copy_database, make_up, set_back_to
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.duties.test_collecting import collect, make_old, path_of, put
-from tests.integration.workers.queries import audit_events
+from tests.integration.workers.queries import audit_events, outcomes
 from tests.integration.workers.test_claims import claimed
 from workers.breakdowns import give_up
 
@@ -299,13 +299,15 @@ def test_without_a_journal_nothing_is_behind(story: Story, journal: Journal) -> 
     assert not behind(story, journal)
 
 
-def test_a_journal_that_cannot_be_written_fails_the_run_and_publishes_nothing(
+def test_a_journal_that_cannot_be_written_fails_the_run_which_rests_and_publishes_nothing(
     story: Story, journal: Journal, digits: Digits, enrolled: Settings
 ) -> None:
     root = folder(story).parent
     root.write_bytes(b"not a folder")
-    story.post(digits.of_label(3))
-    work(enrolled)
+    request = story.post(digits.of_label(3))
+    # It would be tried again for ever, as it should: somebody has to mend the disk.
+    work(enrolled.model_copy(update={"retry_s": 60}))
     assert story.model().head_version == 0
-    assert all(run.failure["kind"] == "io-error" for run in story.runs())
+    assert [run.failure["kind"] for run in story.runs()] == ["io-error"]
+    assert list(outcomes(story.database, request)) == [Outcome.PENDING]
     root.unlink()
