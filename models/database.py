@@ -54,6 +54,17 @@ class Database:
             session.execute(text("SET TRANSACTION READ ONLY"))
             yield session
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """The same at one moment: all it is asked is answered as of its first question.
+
+        For what is put together from several questions. Not for what is compared with something
+        outside of the database, which may be newer than the snapshot.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            yield session
+
     def close(self) -> None:
         """Give all idle connections back."""
         self.engine.dispose()

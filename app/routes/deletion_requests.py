@@ -55,7 +55,8 @@ async def get_deletion_request(
     """How far a request is: status, items by outcome, its run, and the checkpoint that did it."""
 
     def look() -> DeletionRequestView:
-        with database.reading() as session:
+        # A run may settle the request at any moment: its state must fit its items.
+        with database.snapshot() as session:
             return _view(session, _find(session, request_id, principal))
 
     return await long_poll(request, look, min(wait, settings.max_wait_s))

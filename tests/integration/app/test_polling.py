@@ -3,6 +3,7 @@
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from workers.claims import claim
 from workers.resources import Resources
 
 LONG_S = 55
+MOST_POLLS = 5000
 
 
 def test_what_has_not_changed_is_not_sent_again(
@@ -74,6 +76,27 @@ def test_a_long_poll_returns_early_when_a_request_is_settled(
     assert answer.status_code == 200
     # With a condition any change is news, so the run may still be under way.
     assert answer.json()["status"] in ({"running", "settled"} if conditional else {"settled"})
+
+
+def test_however_often_one_asks_a_request_is_settled_or_it_is_not(
+    client: TestClient, enrolled: Settings, digits: Digits
+) -> None:
+    location = post(client, digits.of_label(3)).headers["Location"]
+
+    def ask() -> list[dict[str, Any]]:
+        seen = [client.get(location).json()]
+        while seen[-1]["status"] != "settled" and len(seen) < MOST_POLLS:
+            seen.append(client.get(location).json())
+        return seen
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask) for _ in range(2)]
+        work(enrolled)
+
+    for answer in chain.from_iterable(each.result() for each in asking):
+        settled = answer["status"] == "settled"
+        assert ("pending" not in answer["counts"]) is settled, answer
+        assert (answer["run"] is not None and answer["run"]["state"] == "published") is settled
 
 
 def test_a_long_poll_on_a_run_returns_early_when_it_ends(

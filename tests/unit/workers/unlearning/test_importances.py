@@ -24,11 +24,11 @@ from workers.unlearning.importances import (
 CLASSES = 4
 
 
-def oracle(network: nn.Module, samples: Batch) -> Sums:
-    """What the definition says, slowly: Σ over samples of (∂ cross-entropy / ∂ w)², in float64."""
-    twin = _double_twin(network)
+def oracle(network: nn.Module, samples: Batch, dtype: torch.dtype = torch.float64) -> Sums:
+    """What the definition says, slowly: Σ over samples of (∂ cross-entropy / ∂ w)²."""
+    twin = _twin(network).to(dtype)
     sums = {name: torch.zeros_like(p) for name, p in twin.named_parameters()}
-    for image, label in zip(samples.inputs.double(), samples.labels, strict=True):
+    for image, label in zip(samples.inputs.to(dtype), samples.labels, strict=True):
         twin.zero_grad()
         logits = twin(image[None])[0]
         loss = -(logits[label] - torch.logsumexp(logits, 0))
@@ -39,12 +39,12 @@ def oracle(network: nn.Module, samples: Batch) -> Sums:
     return {name: total.detach() for name, total in sums.items()}
 
 
-def _double_twin(network: nn.Module) -> nn.Module:
+def _twin(network: nn.Module) -> nn.Module:
     spec = network.spec
     assert isinstance(spec, ArchitectureSpec)
     twin = build(spec)
     twin.load_state_dict(network.state_dict())
-    return twin.double().eval()
+    return twin.eval()
 
 
 def make_network(name: str = "small_resnet", **options: int | bool) -> nn.Module:
@@ -110,7 +110,10 @@ def test_sums_of_any_batching_equal_the_loop(sizes: list[int], width: int, size:
     ends = list(itertools.accumulate(sizes, initial=0))
     batches = [samples.part(start, end) for start, end in itertools.pairwise(ends)]
     found = squared_gradient_sums(network, batches)
-    assert worst_relative_error(found, oracle(network, samples)) <= 1e-5
+    exact = oracle(network, samples)
+    # A network of one channel may lose digits in float32 however it is computed.
+    plain = worst_relative_error(oracle(network, samples, torch.float32), exact)
+    assert worst_relative_error(found, exact) <= max(1e-5, 2 * plain)
 
 
 def test_no_samples_give_zeros_for_every_parameter() -> None:
