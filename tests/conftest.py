@@ -113,8 +113,13 @@ def servers() -> Iterator[Servers]:
         postgres = EmbeddedPostgres(folder / "postgres")
         redis = EmbeddedRedis(folder / "redis")
         redis.start()
+        started = Servers(postgres, redis, folder)
+        # No test turns the machine off, and what is killed with its machine running loses nothing.
+        for setting in ("fsync", "full_page_writes"):
+            started.execute(f"ALTER SYSTEM SET {setting} = off")
+        started.execute("SELECT pg_reload_conf()")
         migrate(postgres.create_database("migrated"))
-        yield Servers(postgres, redis, folder)
+        yield started
         redis.stop()
         postgres.stop()
 

@@ -2,8 +2,9 @@
 
 A failure that the samples may have caused (a process that died, an error nobody foresaw, a run that
 took too long) is held against all items of the run. Those that this has happened to too often are
-*suspects*: they are taken in halves, each by a run of its own, until one is left alone, which is
-then quarantined; the halves that come through are settled like any others. Failures that can only
+*suspects*: they are taken in halves, each by a run of its own, until one is left alone. It begins
+afresh, because an accident may have brought it there, and is quarantined if that happens to it too
+often again; what comes through is settled like any others. Failures that can only
 be the surroundings' (a full disk, a lost database, a damaged file) are never held against an item:
 it rests, longer each time, and is tried again until somebody has mended them.
 
@@ -13,7 +14,7 @@ Every function here works inside the caller's transaction, which holds the lease
 import uuid
 from enum import Enum
 
-from sqlalchemy import ColumnElement, and_, case, false, func, select, true, update
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -94,7 +95,7 @@ def _suspect(
     reason: str,
     actor: str,
 ) -> None:
-    """Divide the suspects of the run in two groups; quarantine the sample that was alone in it."""
+    """Divide the suspects of the run in two groups, or quarantine the one that was alone in it."""
     samples = session.scalar(select(func.count(DeletionItem.sample_id.distinct())).where(*_of(run)))
     if samples == 1:
         _quarantine(session, run, suspected, reason, actor)
@@ -107,6 +108,8 @@ def _suspect(
     ).where(suspected)
     chosen = places.cte("chosen")
     most = select(func.max(chosen.c.place)).scalar_subquery()
+    in_first = chosen.c.place * 2 <= most
+    alone = or_(most <= 2, and_(in_first, most == 3))
     session.execute(
         update(DeletionItem)
         .where(
@@ -114,7 +117,9 @@ def _suspect(
             DeletionItem.position == chosen.c.position,
         )
         .values(
-            suspects=case((chosen.c.place * 2 <= most, uuid.uuid4()), else_=uuid.uuid4()),
+            suspects=case((in_first, uuid.uuid4()), else_=uuid.uuid4()),
+            blame=case((alone, 0), else_=DeletionItem.blame),
+            attempts=case((alone, 0), else_=DeletionItem.attempts),
             # There is nothing to wait for: a smaller group is another attempt. What a person may
             # have approved was for all of them.
             retry_at=None,

@@ -59,7 +59,7 @@ def training(digits: Digits) -> list[str]:
 def test_many_workers_at_one_registered_model_make_one_line_of_versions(
     hurried: Settings, start_site: StartSite, digits: Digits, torture: bool, tmp_path: Path
 ) -> None:
-    workers, publications = (8, 400) if torture else (3, 12)
+    workers, publications = (8, 400) if torture else (3, 8)
     site = start_site(hurried, programs=("gateway", *["worker"] * workers, "steward"))
     with open_resources(hurried) as resources, Redis.from_url(hurried.redis_url) as connection:
         queue = Queue(QUEUE, connection=connection, serializer="json")

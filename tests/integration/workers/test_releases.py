@@ -1,5 +1,6 @@
 """Items of runs that broke: how the one that does it is found, and what is held against none."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -51,10 +52,28 @@ def test_the_one_item_that_breaks_every_run_is_found_and_the_others_are_forgotte
     assert "Every run that took it broke" in (poisoned.reason or "")
     # Three times all of them; then halves, quarters and it alone, and each time the other part.
     assert [len(batch) for batch in taken[:3]] == [8, 8, 8]
-    assert sorted(len(batch) for batch in taken[3:]) == [1, 1, 2, 2, 4, 4]
+    assert sorted(len(batch) for batch in taken[3:]) == [1, 1, 1, 1, 2, 2, 4, 4]
+    assert taken.count([samples[5]]) == 3
     assert "item.quarantined" in audit_events(story.database)
     with story.database.reading() as session:
-        assert session.scalars(select(DeletionItem.attempts)).all().count(3) == 4
+        # The other half came through after those three; the poisoned one had three alone.
+        assert session.scalars(select(DeletionItem.attempts)).all().count(3) == 4 + 1
+
+
+def test_what_accidents_have_left_alone_is_not_quarantined_for_one_or_two_more(
+    story: Story, digits: Digits
+) -> None:
+    request_id = story.post(digits.of_label(3)[1:4])
+    accidents = Counter[str]()
+    while (run := claim(story.model().id, story.resources)) is not None:
+        first, *others = [sample.sample_id for sample in run.samples]
+        if others or accidents[first] < 2:
+            give_up(run, story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+            accidents[first] += not others
+        else:
+            pipeline.unlearn(run, story.resources)
+    assert list(accidents.values()) == [2, 2, 2]
+    assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 3}
 
 
 @pytest.mark.parametrize("count", [2, 5])
