@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from models.errors import ExpungeError, LeaseLost, WorkerStopping
 from models.records import Phase
 from models.specifications import Enrolment
+from workers.bookkeeping import store_sums
 from workers.enrolment_records import (
     Enrolled,
     activate,
@@ -35,7 +36,6 @@ from workers.shards import ShardLog, fingerprint, sum_shards
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
 from workers.unlearning.importances import Provenance
-from workers.weighing import store_sums
 
 log = logging.getLogger(__name__)
 

@@ -6,21 +6,24 @@ samples cost a pass; those of earlier runs are added from the store.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from models.errors import NonFiniteGradient
+from models.errors import DatasetUnreadable, NonFiniteGradient, SampleUnreadable
 from models.records import Phase, Split
+from workers.bookkeeping import Bookkeeping
 from workers.probes import Position
 from workers.progress import Report, Tracker
 from workers.resources import Resources
 from workers.runs import ForgetSample, Run
-from workers.subjects import KeptSums, Subject, read_on, readable_batches
-from workers.tensors import write_tensors
+from workers.subjects import KeptSums, Subject, readable_batches
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import BATCH, Provenance, Sums, add_sums, sums_by_label
+from workers.unlearning.importances import BATCH, Sums, sums_by_label
 
 # Bytes of sums that stay in memory for the next step.
 MOST_BYTES = 1 << 30
+# How many images are looked at to tell whether the dataset is there at all.
+OTHERS = 20
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,20 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
         key=lambda sample: (sample.label, sample.position),
     )
     unusable = _moved(subject, samples)
+    moved = len(unusable)
     tracker = Tracker(Phase.WEIGH, len(samples), report)
-    updated: dict[int, KeptSums] = {}
     at_hand: dict[int, Sums] = {}
-    for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
-        count = sum(s.label == label and s.position not in unusable for s in samples)
-        updated[label] = _add_kept(sums, count, label, subject, resources)
-        size = sum(tensor.nbytes for tensor in sums.values())
-        if (len(at_hand) + 1) * size <= MOST_BYTES >> run.starved:
-            at_hand[label] = sums
+    with ThreadPoolExecutor(max_workers=2) as files:
+        bookkeeping = Bookkeeping(subject, resources, files, _labels(samples, unusable))
+        for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
+            count = sum(s.label == label and s.position not in unusable for s in samples)
+            bookkeeping.keep(label, sums, count)
+            size = sum(tensor.nbytes for tensor in sums.values())
+            if (len(at_hand) + 1) * size <= MOST_BYTES >> run.starved:
+                at_hand[label] = sums
+        updated = bookkeeping.close()
+    if len(unusable) > moved:
+        _require_others(subject, samples)
     return Weighed(
         updated=updated,
         at_hand=at_hand,
@@ -123,19 +131,27 @@ def _moved(subject: Subject, samples: Sequence[ForgetSample]) -> dict[int, str]:
     }
 
 
-def _add_kept(
-    sums: Sums, count: int, label: int, subject: Subject, resources: Resources
-) -> KeptSums:
-    """Store the label's sums, those of its samples forgotten earlier added to them in place."""
-    kept = subject.forgotten.get(label)
-    if kept is not None:
-        add_sums(sums, read_on(kept.artifact, resources))
-        count += kept.count
-    return store_sums(sums, count, subject.provenance, resources)
+def _require_others(subject: Subject, samples: Sequence[ForgetSample]) -> None:
+    """Raise `DatasetUnreadable` unless some image can be read that nobody asked for.
+
+    A folder that is not mounted must not be taken for images that are gone.
+    """
+    asked = {sample.position for sample in samples}
+    count = len(subject.dataset.index().sample_ids)
+    others = [p for p in range(0, count, max(1, count // OTHERS)) if p not in asked]
+    for position in others:
+        try:
+            subject.dataset.load([position])
+        except SampleUnreadable:
+            continue
+        return
+    if others:
+        raise DatasetUnreadable(
+            f"Of {len(others)} other images none can be read either. Check that the dataset is "
+            "where it was; nothing is given up until then."
+        )
 
 
-def store_sums(sums: Sums, count: int, provenance: Provenance, resources: Resources) -> KeptSums:
-    """Write sums to the store, with what they are sums of."""
-    metadata = {"provenance": vars(provenance), "sample_count": count}
-    artifact = resources.store.put(lambda writer: write_tensors(writer, sums, metadata))
-    return KeptSums(artifact, count)
+def _labels(samples: Sequence[ForgetSample], unusable: dict[int, str]) -> list[int]:
+    """In the order in which their sums will be complete, if they can be read at all."""
+    return sorted({sample.label for sample in samples if sample.position not in unusable})

@@ -6,6 +6,7 @@ label       an integer
 split       optional: train or holdout
 """
 
+import errno
 import os
 import struct
 import zlib
@@ -47,6 +48,23 @@ DAMAGE = (
 )
 
 
+# What the system says of a mount that is gone or a process that has too much open, not of a file.
+AWAY = {
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EMFILE,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOTCONN,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
+
+
 @dataclass(frozen=True, eq=False)
 class ImageFiles(ImageSource):
     """The rows of one manifest; paths stay in Arrow's memory, far less than as Python strings."""
@@ -75,6 +93,10 @@ class ImageFiles(ImageSource):
         try:
             pixels = _decoded(path)
         except DAMAGE as error:
+            if isinstance(error, OSError) and (error.errno in AWAY or not self.manifest.is_file()):
+                raise DatasetUnreadable(
+                    f"{self.manifest.parent} cannot be read at the moment: {error.strerror}."
+                ) from error
             raise SampleUnreadable(
                 f"{path}, the image at position {position}, cannot be read: {error}", position
             ) from error

@@ -9,12 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from sqlalchemy import update
 
 from demo.training import save
-from models.records import ModelState, Outcome
+from models.doorbell import Job
+from models.records import DeletionItem, ModelState, Outcome
 from models.settings import Settings
 from models.specifications import Enrolment
-from tests.conftest import OPEN_GATE, enrol_model
+from tests.conftest import OPEN_GATE, enrol_model, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
 from workers.architectures import build
@@ -105,6 +107,29 @@ def test_when_no_sample_can_be_read_nothing_is_published(story: Story, folder: P
     request = story.forget(["face-13"])
     assert outcomes(story.database, request.id) == {Outcome.FAILED: 1}
     assert [row.version for row in story.checkpoints()] == [0]
+
+
+def test_a_folder_that_is_away_for_a_while_is_not_taken_for_images_that_are_gone(
+    story: Story, folder: Path
+) -> None:
+    images = sorted(folder.glob("*.png"))
+    away = folder / "away"
+    away.mkdir()
+    for image in images:
+        image.rename(away / image.name)
+    resting = story.resources.settings.model_copy(update={"retry_s": 60})
+    request_id = story.post(["face-13", "face-14"])
+    work(resting)
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 2}
+    assert [(run.failure or {})["kind"] for run in story.runs()] == ["dataset-unreadable"]
+
+    for image in images:
+        (away / image.name).rename(image)
+    with story.database.transaction() as session:
+        session.execute(update(DeletionItem).values(retry_at=None))
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
+    work(resting)
+    assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 2}
 
 
 def test_what_was_forgotten_stays_so_although_its_image_is_deleted_afterwards(
