@@ -1,4 +1,9 @@
-"""What rows refer to: the artifacts that are needed, and what for."""
+"""What rows refer to: the artifacts that are needed, and what for.
+
+The row of a withdrawn version stays, as a record; its file is not needed any more. It carries
+samples that have been forgotten since, nobody is served it, and nothing is computed from it. The
+base is: it is needed whether it is withdrawn or not.
+"""
 
 from collections import defaultdict
 
@@ -8,11 +13,15 @@ from sqlalchemy.orm import Session
 from models.artifacts import Artifact
 from models.records import Checkpoint, FisherSums, RegisteredModel
 
+# Of checkpoints: whether the file is needed.
+NEEDED = or_(Checkpoint.withdrawn_at.is_(None), Checkpoint.version == 0)
+
 
 def referenced() -> Select[str, int]:
-    """The digest and size of every artifact that a row refers to, each once."""
+    """The digest and size of every artifact that is needed, each once."""
     both = (
         select(Checkpoint.sha256, Checkpoint.size)
+        .where(NEEDED)
         .union(select(FisherSums.sha256, FisherSums.size))
         .subquery()
     )
@@ -20,14 +29,15 @@ def referenced() -> Select[str, int]:
 
 
 def is_referenced(sha256: SQLColumnExpression[str] | str) -> ColumnElement[bool]:
-    """For queries: whether any row refers to an artifact."""
+    """For queries: whether an artifact is needed."""
     return or_(
-        exists().where(Checkpoint.sha256 == sha256), exists().where(FisherSums.sha256 == sha256)
+        exists().where(Checkpoint.sha256 == sha256, NEEDED),
+        exists().where(FisherSums.sha256 == sha256),
     )
 
 
 def find_referenced(session: Session, shelf: str = "") -> list[Artifact]:
-    """Every artifact that a row refers to, or those on one shelf of the store; in a fixed order."""
+    """Every artifact that is needed, or those on one shelf of the store; in a fixed order."""
     query = referenced()
     sha256 = query.selected_columns.sha256
     rows = session.execute(query.where(sha256.startswith(shelf)).order_by(sha256))
@@ -39,7 +49,7 @@ def find_uses(session: Session) -> dict[str, list[str]]:
     uses: defaultdict[str, list[str]] = defaultdict(list)
     checkpoints = select(Checkpoint.sha256, RegisteredModel.name, Checkpoint.version)
     for sha256, name, version in session.execute(
-        checkpoints.join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id)
+        checkpoints.join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id).where(NEEDED)
     ):
         uses[sha256].append(f"version {version} of {name!r}")
     sums = select(FisherSums.sha256, RegisteredModel.name, FisherSums.label)

@@ -12,7 +12,8 @@ from models.records.base import Base
 class Checkpoint(Base):
     """Versions are dense from 0 and form one line: each version has one parent, one child.
 
-    `withdrawn_at` is set when a later version forgets a sample that this one still carries.
+    `withdrawn_at` is set when a later version forgets a sample that this one still carries. Its
+    file is collected then, unless it is the base's.
     """
 
     __tablename__ = "checkpoint"
