@@ -20,6 +20,8 @@ router = APIRouter(prefix="/v1/models/{model}/exclusions", tags=["registered mod
 MEDIA_TYPE = "application/x-ndjson"
 # Rows fetched at a time.
 CHUNK = 1000
+# Outcomes of items whose samples are, or may be, in the network still.
+ASKED_FOR = (Outcome.PENDING, Outcome.REJECTED, Outcome.QUARANTINED, Outcome.FAILED)
 
 
 @router.get(
@@ -32,8 +34,8 @@ def list_exclusions(
 ) -> StreamingResponse:
     """Every sample whose deletion was asked for and not withdrawn, one JSON object a line.
 
-    `sample_id` and `state`: forgotten, weakened, rejected in review, failed, or pending. Retrain
-    without all of them. That somebody has read the list is on the audit log.
+    `sample_id` and `state`: forgotten, weakened, rejected in review, quarantined, failed, or
+    pending. Retrain without all of them. That somebody has read the list is on the audit log.
     """
     with database.transaction() as session:
         identity = find_model(session, model).id
@@ -51,11 +53,12 @@ def _lines(database: Database, model_id: uuid.UUID) -> Iterator[bytes]:
             DeletionItem.sample_id,
             any_is(Outcome.PENDING).label("pending"),
             any_is(Outcome.REJECTED).label("rejected"),
+            any_is(Outcome.QUARANTINED).label("quarantined"),
         )
         .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
         .where(
             DeletionItem.model_id == model_id,
-            DeletionItem.outcome.in_([Outcome.PENDING, Outcome.REJECTED, Outcome.FAILED]),
+            DeletionItem.outcome.in_(ASKED_FOR),
             DeletionRequest.mode == RequestMode.DELETE,
         )
         .group_by(DeletionItem.sample_id)
@@ -67,6 +70,7 @@ def _lines(database: Database, model_id: uuid.UUID) -> Iterator[bytes]:
         (forgotten, literal("forgotten")),
         (asked.c.pending, literal("pending")),
         (asked.c.rejected, literal("rejected")),
+        (asked.c.quarantined, literal("quarantined")),
         else_=literal("failed"),
     )
     query = (

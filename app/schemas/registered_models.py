@@ -82,7 +82,7 @@ class Exclusion(BaseModel):
     """One line of the list of what to retrain a network without."""
 
     sample_id: str
-    state: Literal["forgotten", "weakened", "rejected", "failed", "pending"]
+    state: Literal["forgotten", "weakened", "rejected", "quarantined", "failed", "pending"]
 
 
 class SampleView(BaseModel):

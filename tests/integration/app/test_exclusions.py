@@ -37,13 +37,14 @@ def test_every_sample_whose_deletion_was_asked_for_is_listed_with_its_state(
     client.post(f"/v1/runs/{run['id']}/reject", json={"reason": "later"})
     post(client, digits.of_label(8)[:2])
     post(client, digits.of_label(1)[:2], mode="dry_run")
-    # Given up: the network still knows it.
-    given_up = digits.of_label(9)[:1]
-    failed = post(client, given_up).json()["id"]
-    execute(
-        enrolled,
-        f"UPDATE deletion_item SET outcome = 'failed' WHERE request_id = '{failed}'",
-    )
+    # Given up: the network still knows them.
+    given_up = {"failed": digits.of_label(9)[:1], "quarantined": digits.of_label(9)[1:2]}
+    for outcome, samples in given_up.items():
+        request_id = post(client, samples).json()["id"]
+        execute(
+            enrolled,
+            f"UPDATE deletion_item SET outcome = '{outcome}' WHERE request_id = '{request_id}'",
+        )
     cancelled = post(client, digits.of_label(2)[:1])
     client.delete(cancelled.headers["Location"])
 
@@ -51,7 +52,7 @@ def test_every_sample_whose_deletion_was_asked_for_is_listed_with_its_state(
         **dict.fromkeys(digits.of_label(3), "forgotten"),
         **dict.fromkeys(digits.of_label(5), "rejected"),
         **dict.fromkeys(digits.of_label(8)[:2], "pending"),
-        **dict.fromkeys(given_up, "failed"),
+        **{samples[0]: outcome for outcome, samples in given_up.items()},
     }
     assert client.get("/v1/audit/records").json()["records"][-1]["event"] == "exclusions.read"
 
