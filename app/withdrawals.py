@@ -6,7 +6,7 @@ before it publishes. Whatever it was asked by then happens.
 
 import uuid
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -73,18 +73,20 @@ def stop_run(
 
 def _holding_runs(session: Session, request_id: uuid.UUID) -> list[UnlearningRun]:
     """The runs that work on it now; raise if some of its samples are forgotten already."""
-    items = session.execute(
-        select(DeletionItem.outcome, DeletionItem.run_id)
-        .where(DeletionItem.request_id == request_id)
-        .with_for_update()
-    ).all()
-    if any(outcome is Outcome.FORGOTTEN for outcome, _ in items):
+    # There may be millions of items. They are not locked: whoever holds the lease settles them.
+    done = exists().where(
+        DeletionItem.request_id == request_id,
+        DeletionItem.outcome.in_((Outcome.FORGOTTEN, Outcome.WEAKENED)),
+    )
+    if session.scalar(select(done)):
         raise RequestNotPending("Some of its samples are forgotten already.")
-    of_items = {run_id for _, run_id in items if run_id is not None}
+    holding = exists().where(
+        DeletionItem.request_id == request_id, DeletionItem.run_id == UnlearningRun.id
+    )
     return list(
         session.scalars(
             select(UnlearningRun)
-            .where(UnlearningRun.id.in_(of_items), UnlearningRun.state == RunState.RUNNING)
+            .where(UnlearningRun.state == RunState.RUNNING, holding)
             .with_for_update()
         )
     )

@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from models.errors import SchemaOutOfDate
@@ -68,6 +69,15 @@ class Database:
     def close(self) -> None:
         """Give all idle connections back."""
         self.engine.dispose()
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database could not be asked, so that it is worth asking again.
+
+    A session that the server has ended is reported as an error of several kinds; what they have in
+    common is that the connection is of no more use.
+    """
+    return isinstance(error, OperationalError) or error.connection_invalidated
 
 
 def with_driver(url: str) -> str:

@@ -20,7 +20,7 @@ from models.records import (
     UnlearningRun,
 )
 from models.specifications import Enrolment, Policy
-from workers.leases import give_back, take_lease
+from workers.leases import give_back, renew, take_lease
 from workers.queueing import Batch, next_batch, take_items
 from workers.recovery import end_lost_runs
 from workers.resources import Resources
@@ -90,6 +90,8 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
             approval=_approval(batch),
             starved=_starved(session, model_id),
         )
+        # Of a large batch the claim itself takes a while.
+        renew(session, model_id, epoch, settings.lease_s)
         failpoint(Failpoint.CLAIM_BEFORE_COMMIT)
     failpoint(Failpoint.CLAIM_AFTER_COMMIT)
     return claimed

@@ -2,8 +2,8 @@
 
 import logging
 import uuid
-
-from sqlalchemy.exc import OperationalError
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from models.doorbell import Job
 from models.settings import load_settings
@@ -19,29 +19,34 @@ log = logging.getLogger(__name__)
 def unlearn(model_id: str) -> None:
     """Make one run of what is pending, and ring again for what has come meanwhile."""
     identity = uuid.UUID(model_id)
-    with open_resources(load_settings()) as resources:
+    with _words_withheld(), open_resources(load_settings()) as resources:
         resources.doorbell.answered(Job.UNLEARN, identity)
-        try:
-            run = claim(identity, resources)
-            if run is None:
-                return
-            pipeline.unlearn(run, resources)
-            with resources.database.reading() as session:
-                more = has_free_items(session, identity)
-            if more:
-                resources.doorbell.ring(Job.UNLEARN, identity)
-        except OperationalError as error:
-            # The database went away. What was committed stands; the lease runs out and the
-            # steward rings again.
-            log_unexpected(log, error)
+        run = claim(identity, resources)
+        if run is None:
+            return
+        pipeline.unlearn(run, resources)
+        with resources.database.reading() as session:
+            more = has_free_items(session, identity)
+        if more:
+            resources.doorbell.ring(Job.UNLEARN, identity)
 
 
 def enrol(model_id: str) -> None:
     """Carry out an enrolment that was posted."""
     identity = uuid.UUID(model_id)
-    with open_resources(load_settings()) as resources:
+    with _words_withheld(), open_resources(load_settings()) as resources:
         resources.doorbell.answered(Job.ENROL, identity)
-        try:
-            enrolment.enrol(identity, resources)
-        except OperationalError as error:
-            log_unexpected(log, error)
+        enrolment.enrol(identity, resources)
+
+
+@contextmanager
+def _words_withheld() -> Iterator[None]:
+    """Log what a run or an enrolment could not end by itself: the database went away, or worse.
+
+    What was committed stands; the lease runs out and the steward rings again. RQ would log the
+    error's own words, which may quote data.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  (logged)
+        log_unexpected(log, error)

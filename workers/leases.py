@@ -44,6 +44,20 @@ def take_lease(session: Session, model_id: uuid.UUID, holder: str, lease_s: floa
     return lease.epoch
 
 
+def renew(session: Session, model_id: uuid.UUID, epoch: int, lease_s: float) -> bool:
+    """Have the lease run from now; False if it is another's, or was given back.
+
+    To renew one that was given back would lock the next holder out.
+    """
+    renewed = session.execute(
+        update(Lease)
+        .where(Lease.model_id == model_id, Lease.epoch == epoch, Lease.holder.is_not(None))
+        .values(expires_at=func.clock_timestamp() + timedelta(seconds=lease_s))
+        .returning(Lease.epoch)
+    )
+    return renewed.scalar() is not None
+
+
 def require_lease(session: Session, model_id: uuid.UUID, epoch: int) -> None:
     """Lock the lease until the transaction ends.
 
@@ -122,28 +136,12 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stop.wait(self._settings.heartbeat_s):
             try:
-                renewed = self._renew()
+                with self._database.transaction() as session:
+                    kept = renew(session, self._model_id, self._epoch, self._settings.lease_s)
             except SQLAlchemyError as error:
                 # The lease may run out meanwhile; the epoch still protects what is published.
                 log.warning("The lease could not be renewed: %s", type(error).__name__)
                 continue
-            if not renewed:
+            if not kept:
                 self._lost.set()
                 return
-
-    def _renew(self) -> bool:
-        with self._database.transaction() as session:
-            renewed = session.execute(
-                update(Lease)
-                # Not after it was given back: that would lock the next holder out.
-                .where(
-                    Lease.model_id == self._model_id,
-                    Lease.epoch == self._epoch,
-                    Lease.holder.is_not(None),
-                )
-                .values(
-                    expires_at=func.clock_timestamp() + timedelta(seconds=self._settings.lease_s)
-                )
-                .returning(Lease.epoch)
-            )
-            return renewed.scalar() is not None

@@ -9,8 +9,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from models.database import is_away
 from models.errors import RunEnded
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ def persist(write: Callable[[], None]) -> None:
         except RunEnded:
             # Under this very epoch: it was this worker's own transaction, committed after all.
             return
-        except OperationalError as error:
-            if time.monotonic() + pause > deadline:
+        except DBAPIError as error:
+            if not is_away(error) or time.monotonic() + pause > deadline:
                 raise
             log.warning("Not written, trying again: %s", type(error.orig).__name__)
             time.sleep(pause)

@@ -75,7 +75,7 @@ def _steps_or_give_up(run: Run, resources: Resources, runlog: RunLog) -> None:
 
 
 def _give_up(run: Run, resources: Resources, runlog: RunLog, error: Exception) -> None:
-    failure, cause = describe(error), cause_of(error)
+    failure, cause = describe(error), cause_of(error, runlog.at)
     persist(lambda: give_up(run, resources, failure, runlog.timings(), cause))
 
 

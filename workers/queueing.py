@@ -36,7 +36,7 @@ def free() -> ColumnElement[bool]:
     return and_(
         DeletionItem.outcome == Outcome.PENDING,
         rested(),
-        or_(DeletionItem.run_id.is_(None), _held_by(RunState.APPROVED)),
+        or_(DeletionItem.run_id.is_(None), _held_by(RunState.APPROVED), _held_in_vain()),
     )
 
 
@@ -47,20 +47,22 @@ def has_free_items(session: Session, model_id: uuid.UUID) -> bool:
 
 
 def next_batch(session: Session, model: RegisteredModel) -> Batch | None:
-    """Approved runs first, then deletions, then dry runs; None if nothing is free.
+    """Approved runs first, then deletions, groups of suspects, dry runs; None if nothing is free.
 
-    Groups of suspects come after all others of their kind, which do not have to wait for them.
+    After a run of plain deletions it is the turn of the others: however many deletions come,
+    suspects and dry runs wait for one run of them at most.
     """
     approved = _approved_run(session, model)
     if approved is not None:
         return Batch(RequestMode.DELETE, approved=approved)
+    plain = and_(DeletionRequest.mode == RequestMode.DELETE, DeletionItem.suspects.is_(None))
     oldest = (
         select(DeletionRequest.id, DeletionRequest.mode, DeletionItem.suspects)
         .join(DeletionItem, DeletionItem.request_id == DeletionRequest.id)
         .where(DeletionItem.model_id == model.id, free())
         .order_by(
+            plain if _was_plain(session, model) else ~plain,
             DeletionRequest.mode != RequestMode.DELETE,
-            DeletionItem.suspects.is_not(None),
             DeletionRequest.created_at,
         )
         .limit(1)
@@ -74,6 +76,17 @@ def next_batch(session: Session, model: RegisteredModel) -> Batch | None:
         request_id=request_id if mode is RequestMode.DRY_RUN else None,
         suspects=suspects,
     )
+
+
+def _was_plain(session: Session, model: RegisteredModel) -> bool:
+    """Whether the latest run took deletions of which nobody is suspected."""
+    latest = session.scalar(
+        select(UnlearningRun)
+        .where(UnlearningRun.model_id == model.id)
+        .order_by(UnlearningRun.epoch.desc())
+        .limit(1)
+    )
+    return latest is not None and latest.mode is RequestMode.DELETE and latest.suspects is None
 
 
 def take_items(session: Session, run_id: uuid.UUID, batch: Batch, limit: int) -> tuple[int, int]:
@@ -151,3 +164,13 @@ def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | N
 
 def _held_by(state: RunState) -> ColumnElement[bool]:
     return exists().where(UnlearningRun.id == DeletionItem.run_id, UnlearningRun.state == state)
+
+
+def _held_in_vain() -> ColumnElement[bool]:
+    """Items that wait for a review which cannot be given any more, as the head has moved."""
+    return exists().where(
+        UnlearningRun.id == DeletionItem.run_id,
+        UnlearningRun.state == RunState.NEEDS_REVIEW,
+        RegisteredModel.id == UnlearningRun.model_id,
+        RegisteredModel.head_version != UnlearningRun.parent_version,
+    )

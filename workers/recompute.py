@@ -58,7 +58,8 @@ def recompute(name: str, resources: Resources) -> Recomputed:
 
 
 def _kept(name: str, resources: Resources) -> _Kept:
-    with resources.database.reading() as session:
+    # A publication meanwhile must not pair its sums with the settings before.
+    with resources.database.snapshot() as session:
         model = find_model(session, name)
         versions = {
             row.version: row

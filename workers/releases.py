@@ -21,11 +21,14 @@ from models.audit.append import append
 from models.audit.events import Event
 from models.records import DeletionItem, Outcome, UnlearningRun
 from models.settings import Settings
+from workers.withdrawing import withdraw_asked_for
 
 LONGEST_PAUSE_S = 3600.0
 # A worker that is lost says nothing about what it was at, unless it happens again and again: then
 # something takes whole machines down.
 LOSSES_THAT_TELL = 10
+# What an item has against it when it begins afresh.
+AFRESH = {"attempts": 0, "blame": 0, "losses": 0}
 
 
 class Cause(Enum):
@@ -50,8 +53,10 @@ def release_items(
 ) -> None:
     """Give the run's pending items back, or quarantine the one that was left alone.
 
-    Those of an approved run stay approved, unless the approval is `outdated` or they are suspected.
+    Requests that were withdrawn meanwhile are cancelled first. Items of an approved run stay
+    approved, unless the approval is `outdated` or they are suspected.
     """
+    withdraw_asked_for(session, run)
     if cause is Cause.A_DECISION_TO_WAIT:
         _update_items(session, run, retry_at=func.now() + _seconds(settings.retry_s))
     elif cause is not Cause.A_DECISION:
@@ -59,29 +64,30 @@ def release_items(
             session,
             run,
             attempts=DeletionItem.attempts + 1,
+            losses=DeletionItem.losses + int(cause is Cause.ITS_WORKER),
             retry_at=func.now() + _pause(cause, settings.retry_s),
         )
         told = and_(*_of(run), _tells(cause))
         session.execute(update(DeletionItem).where(told).values(blame=DeletionItem.blame + 1))
         # Whom this very failure says nothing about is not suspected more than before.
         suspected = and_(told, DeletionItem.blame >= settings.max_attempts)
-        _suspect(session, run, suspected, reason, actor)
+        _suspect(session, run, suspected, settings.max_attempts, reason, actor)
     _update_items(session, run, run_id=None if outdated else run.carries_out)
 
 
 def _tells(cause: Cause) -> ColumnElement[bool]:
     """Of which items the failure says that they may be what breaks their runs."""
     if cause is Cause.ITS_WORKER:
-        return DeletionItem.attempts > LOSSES_THAT_TELL
+        return DeletionItem.losses > LOSSES_THAT_TELL
     return true() if cause is Cause.ITS_SAMPLES else false()
 
 
 def _pause(cause: Cause, retry_s: float) -> ColumnElement[object]:
     """Doubling with every attempt; a lost worker costs no pause the first times."""
-    free = LOSSES_THAT_TELL if cause is Cause.ITS_WORKER else 0
-    doubled = retry_s * func.pow(2, func.least(DeletionItem.attempts - free, 30))
-    seconds = case((DeletionItem.attempts < free, 0.0), else_=func.least(doubled, LONGEST_PAUSE_S))
-    return _seconds(seconds)
+    of_worker = cause is Cause.ITS_WORKER
+    before = DeletionItem.losses - LOSSES_THAT_TELL if of_worker else DeletionItem.attempts + 0
+    doubled = retry_s * func.pow(2, func.least(before, 30))
+    return _seconds(case((before < 0, 0.0), else_=func.least(doubled, LONGEST_PAUSE_S)))
 
 
 def _seconds(count: object) -> ColumnElement[object]:
@@ -92,12 +98,17 @@ def _suspect(
     session: Session,
     run: UnlearningRun,
     suspected: ColumnElement[bool],
+    most_blame: int,
     reason: str,
     actor: str,
 ) -> None:
     """Divide the suspects of the run in two groups, or quarantine the one that was alone in it."""
     samples = session.scalar(select(func.count(DeletionItem.sample_id.distinct())).where(*_of(run)))
     if samples == 1:
+        # It may have come to be alone because the others were withdrawn: what was held against it
+        # until then was so in company.
+        in_company = and_(suspected, DeletionItem.blame > most_blame)
+        session.execute(update(DeletionItem).where(in_company).values(**AFRESH))
         _quarantine(session, run, suspected, reason, actor)
         return
     places = select(
@@ -118,8 +129,10 @@ def _suspect(
         )
         .values(
             suspects=case((in_first, uuid.uuid4()), else_=uuid.uuid4()),
-            blame=case((alone, 0), else_=DeletionItem.blame),
-            attempts=case((alone, 0), else_=DeletionItem.attempts),
+            **{
+                count: case((alone, none), else_=getattr(DeletionItem, count))
+                for count, none in AFRESH.items()
+            },
             # There is nothing to wait for: a smaller group is another attempt. What a person may
             # have approved was for all of them.
             retry_at=None,

@@ -39,6 +39,11 @@ class RunLog:
         phase, start = self._began
         return {**self._ended, phase.value: round(time.monotonic() - start, 3)}
 
+    @property
+    def at(self) -> Phase | None:
+        """The phase that has begun and not ended."""
+        return None if self._began is None else self._began[0]
+
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
         """The seconds this block takes are the phase's timing."""

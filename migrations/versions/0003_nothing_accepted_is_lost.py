@@ -31,6 +31,10 @@ def upgrade() -> None:
         "deletion_item",
         sa.Column("blame", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
     )
+    op.add_column(
+        "deletion_item",
+        sa.Column("losses", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+    )
     op.add_column("deletion_item", sa.Column("suspects", sa.Uuid(), nullable=True))
     op.add_column("unlearning_run", sa.Column("suspects", sa.Uuid(), nullable=True))
     op.add_column("unlearning_run", sa.Column("death", _json(), nullable=True))
@@ -69,6 +73,7 @@ def downgrade() -> None:
     op.drop_column("unlearning_run", "death")
     op.drop_column("unlearning_run", "suspects")
     op.drop_column("deletion_item", "suspects")
+    op.drop_column("deletion_item", "losses")
     op.drop_column("deletion_item", "blame")
     _states("unlearning_run", "runstate", "state", RUN_STATES)
     _states("deletion_item", "outcome", "outcome", OUTCOMES)

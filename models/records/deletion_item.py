@@ -36,9 +36,11 @@ class DeletionItem(Base):
     sample_id: Mapped[str] = mapped_column(String(MAX_SAMPLE_ID))
     outcome: Mapped[Outcome] = mapped_column(enum_column(Outcome))
     reason: Mapped[str | None] = mapped_column(String(500))
-    # Runs that took it and failed, and how many of these failures it may have caused itself.
+    # Runs that took it and failed; how many of these failures it may have caused itself; how many
+    # were lost with their worker.
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     blame: Mapped[int] = mapped_column(server_default=text("0"))
+    losses: Mapped[int] = mapped_column(server_default=text("0"))
     # After a failure: not before this time.
     retry_at: Mapped[datetime | None]
     # While it is found out which item makes runs fail: the group that a run takes by itself.

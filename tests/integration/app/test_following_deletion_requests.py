@@ -3,8 +3,10 @@
 import uuid
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
+from models.doorbell import Job
 from models.settings import Settings
 from tests.conftest import Digits, work
 from tests.integration.app.support import (
@@ -15,8 +17,12 @@ from tests.integration.app.support import (
     post,
     row_counts,
 )
+from tests.integration.workers.conftest import Story
+from tests.integration.workers.test_claims import FAILURE, expire
 from workers import pipeline as steps
+from workers.breakdowns import give_up, lay_down
 from workers.claims import claim
+from workers.releases import Cause
 from workers.resources import Resources
 
 
@@ -132,6 +138,34 @@ def test_a_request_that_a_run_is_working_on_is_withdrawn_by_that_run(
     work(resources.settings)
     assert client.get(also.headers["Location"]).json()["status"] == "settled"
     assert client.get("/v1/models/digits").json()["head_version"] == 1
+
+
+@pytest.mark.parametrize("ending", ["lost", "failed", "hopeless", "laid down"])
+def test_a_withdrawal_that_was_promised_holds_however_the_run_ends(
+    client: TestClient, resources: Resources, digits: Digits, ending: str
+) -> None:
+    posted = post(client, digits.of_label(3))
+    also = post(client, digits.of_label(5))
+    model_id = uuid.UUID(client.get("/v1/models/digits").json()["id"])
+    run = claim(model_id, resources)
+    assert run is not None
+    assert client.delete(posted.headers["Location"]).status_code == 202
+
+    if ending == "lost":
+        expire(Story(resources))
+    elif ending == "laid down":
+        lay_down(run, resources, FAILURE, {})
+    else:
+        give_up(run, resources, FAILURE, {}, Cause.ITS_SAMPLES if ending == "failed" else None)
+    resources.doorbell.ring(Job.UNLEARN, model_id)
+    work(resources.settings)
+
+    assert client.get(posted.headers["Location"]).json()["counts"] == {
+        "cancelled": len(digits.of_label(3))
+    }
+    assert client.get(posted.headers["Location"]).json()["status"] == "cancelled"
+    expected = "failed" if ending == "hopeless" else "forgotten"
+    assert set(client.get(also.headers["Location"]).json()["counts"]) == {expected}
 
 
 def test_a_request_whose_run_was_quicker_is_not_withdrawn(

@@ -1,5 +1,6 @@
 """Items of runs that broke: how the one that does it is found, and what is held against none."""
 
+import uuid
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.reviews import approve
-from models.records import DeletionItem, Outcome, RunState
+from models.records import DeletionItem, Outcome, RegisteredModel, RunState
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
@@ -91,17 +92,43 @@ def test_several_poisoned_items_are_all_found(story: Story, digits: Digits, coun
     } == (set())
 
 
-def test_new_requests_do_not_join_the_suspects(story: Story, digits: Digits) -> None:
-    samples = digits.of_label(3)[:4]
-    story.post(samples)
+def test_new_requests_neither_join_the_suspects_nor_keep_them_waiting(
+    story: Story, digits: Digits
+) -> None:
+    suspected = digits.of_label(3)[1:5]
+    story.post(suspected)
     for _ in range(3):
         give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
-    later = digits.of_label(5)[:3]
-    request_id = story.post(later)
-    run = claimed(story, story.resources)
-    assert {sample.sample_id for sample in run.samples} == set(later)
-    pipeline.unlearn(run, story.resources)
-    assert Outcome.PENDING not in outcomes(story.database, request_id)
+    taken = []
+    for label in (5, 6, 7):
+        # However many come, there is always one more waiting.
+        story.post(digits.of_label(label)[1:3])
+        run = claimed(story, story.resources)
+        taken.append({sample.sample_id for sample in run.samples})
+        pipeline.unlearn(run, story.resources)
+    assert taken[0] | taken[2] == set(suspected)
+    assert taken[1] == {*digits.of_label(5)[1:3], *digits.of_label(6)[1:3]}
+
+
+def test_items_whose_review_can_be_given_no_more_are_taken_up_again(
+    story: Story, digits: Digits
+) -> None:
+    story.post(digits.of_label(3)[1:3])
+    for _ in range(3):
+        give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    gentle = {"method": "fixed", "alpha": 1e9}
+    story.set_policy(method=gentle, gate={"max_retained_fall": 0.0, "on_shortfall": "review"})
+    held = [name for name in digits.of_label(5) if int(name.split("-")[1]) % 10][:-10]
+    story.post(held)
+    set_items(story, suspects=None, blame=0)
+    pipeline.unlearn(claimed(story, story.resources), story.resources)
+    assert story.runs()[-1].state is RunState.NEEDS_REVIEW
+    assert claim(story.model().id, story.resources) is None
+    with story.database.transaction() as session:
+        # As if another run, which has not taken them along, had published.
+        session.execute(update(RegisteredModel).values(head_version=1))
+    again = claimed(story, story.resources)
+    assert set(held) <= {sample.sample_id for sample in again.samples}
 
 
 def test_a_sample_that_two_requests_ask_for_is_one_suspect(story: Story, digits: Digits) -> None:
@@ -150,11 +177,34 @@ def test_one_sample_alone_is_not_quarantined_for_a_full_disk(story: Story, digit
     for cause in causes:
         give_up(claimed(story, story.resources), story.resources, FAILURE, {}, cause)
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 1}
-    set_items(story, blame=3)
     give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 1}
     give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
     assert outcomes(story.database, request_id) == {Outcome.QUARANTINED: 1}
+
+
+def test_who_was_suspected_in_company_and_left_alone_by_it_begins_afresh(
+    story: Story, digits: Digits
+) -> None:
+    request_id = story.post(digits.of_label(3)[1:2])
+    set_items(story, blame=3, suspects=uuid.uuid4())
+    for _ in range(3):
+        give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+        assert outcomes(story.database, request_id) == {Outcome.PENDING: 1}
+    give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    assert outcomes(story.database, request_id) == {Outcome.QUARANTINED: 1}
+
+
+def test_many_failures_of_the_surroundings_do_not_make_one_lost_worker_tell(
+    story: Story, digits: Digits
+) -> None:
+    story.post(digits.of_label(3)[1:3])
+    set_items(story, attempts=20)
+    claimed(story, story.resources)
+    expire(story)
+    # At once, and nothing is held against them.
+    assert claimed(story, story.resources)
+    assert {(item.losses, item.blame) for item in items(story).values()} == {(1, 0)}
 
 
 def test_suspects_of_an_approved_run_are_approved_no_more(story: Story, digits: Digits) -> None:
@@ -205,10 +255,10 @@ def test_lost_workers_say_nothing_about_their_items_until_there_are_many(
         claimed(story, story.resources)
         expire(story)
     assert claimed(story, story.resources)
-    assert {(item.attempts, item.blame) for item in items(story).values()} == {(10, 0)}
+    assert {(item.losses, item.blame) for item in items(story).values()} == {(10, 0)}
     expire(story)
     assert claimed(story, story.resources)
-    assert {(item.attempts, item.blame) for item in items(story).values()} == {(11, 1)}
+    assert {(item.losses, item.blame) for item in items(story).values()} == {(11, 1)}
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 4}
 
 

@@ -14,6 +14,7 @@ from models.errors import (
     RunTimedOut,
     SumsMismatch,
 )
+from models.records import Phase
 from workers.breakdowns import cause_of
 from workers.releases import Cause
 
@@ -28,19 +29,27 @@ from workers.releases import Cause
         torch.OutOfMemoryError("out of memory"),
         ArtifactDamaged("damaged"),
         SumsMismatch("another estimator"),
+        RuntimeError("CUDA error: unspecified launch failure"),
+        RuntimeError("can't start new thread"),
     ],
 )
 def test_disks_servers_memory_and_errors_with_a_name_are_surroundings(error: Exception) -> None:
-    assert cause_of(error) is Cause.ITS_SURROUNDINGS
+    assert cause_of(error, Phase.WEIGH) is Cause.ITS_SURROUNDINGS
 
 
 @pytest.mark.parametrize("error", [ValueError("?"), ZeroDivisionError(), RunTimedOut("too long")])
 def test_what_nobody_foresaw_and_what_takes_too_long_may_be_the_samples(error: Exception) -> None:
-    assert cause_of(error) is Cause.ITS_SAMPLES
+    assert cause_of(error, Phase.WEIGH) is Cause.ITS_SAMPLES
 
 
 @pytest.mark.parametrize("error", [ForgetsTooMuch("half"), NothingRetained("all")])
 def test_what_would_fail_in_the_same_way_for_ever_has_no_cause_that_may_pass(
     error: Exception,
 ) -> None:
-    assert cause_of(error) is None
+    assert cause_of(error, Phase.WEIGH) is None
+
+
+def test_before_a_sample_was_touched_nothing_is_put_down_to_the_samples() -> None:
+    assert cause_of(ValueError("?"), Phase.LOAD) is Cause.ITS_SURROUNDINGS
+    assert cause_of(ForgetsTooMuch("half"), Phase.LOAD) is None
+    assert cause_of(ValueError("?"), None) is Cause.ITS_SAMPLES
