@@ -28,7 +28,8 @@ class BodyLimits:
 
     def body(self, scope: Scope, receive: Receive, enlarge: Callable[[], object]) -> "Body":
         """The body of a request; `enlarge` is called before more than a little is taken."""
-        headers = dict(scope["headers"])
+        # Of a header that comes twice the first counts, as it does for the routes.
+        headers = dict(reversed(scope["headers"]))
         length = headers.get(b"content-length", b"")
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         bulk = kind == BULK_TYPE and scope["path"] == BULK_PATH

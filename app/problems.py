@@ -10,10 +10,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from models.database import is_away
 from models.errors import ExpungeError
 
 TABLE: Mapping[str, tuple[int, str]] = {
@@ -112,7 +113,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ExpungeError, _domain_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(DBAPIError, _no_database)
     app.add_exception_handler(PoolTimeout, _no_database)
 
 
@@ -138,7 +139,9 @@ async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
     return problem_response(error)
 
 
-async def _no_database(_request: Request, _error: Exception) -> JSONResponse:
+async def _no_database(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DBAPIError) and not is_away(error):
+        raise error
     return problem_response(
         DatabaseUnavailable("The database cannot be reached at the moment. Try again shortly.")
     )

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from app.intake.posted import Active
+from models.errors import TooBusy
 from models.policies import require_allowed
 from models.records import RegisteredModel
 from models.specifications import Gate, Policy
@@ -25,6 +26,8 @@ FRESH_S = 60.0
 # come meanwhile would otherwise all have to.
 SCARCE = 0.5
 SOON_S = 2.0
+# The database ends transactions in which nothing is asked for a lease's time.
+PATIENCE_S = 5.0
 
 
 @dataclass
@@ -106,9 +109,19 @@ class Allowances:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Of those who must count, one after another: the first may have counted for the next."""
-        with self._counting:
+        """Of those who must count, one after another: the first may have counted for the next.
+
+        Raises `TooBusy` after a while: whoever waits has a transaction open.
+        """
+        if not self._counting.acquire(timeout=PATIENCE_S):
+            raise TooBusy(
+                "What may still be forgotten is being counted, and that takes a while. Nothing was "
+                "changed. Try again after the time in Retry-After."
+            )
+        try:
             yield
+        finally:
+            self._counting.release()
 
     def ended(self, model_id: uuid.UUID) -> int:
         """What `learn` needs to know of the moment before counting."""

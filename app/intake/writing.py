@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.intake import statements
@@ -127,12 +127,13 @@ def acceptance(posted: Posted, model: Active, counts: Counts, created_at: dateti
 
 def repeated(session: Session, posted: Posted, model: Active) -> Acceptance | ExpungeError:
     """The first answer, if this request is there already; or that its key is another's."""
-    same_key = (DeletionRequest.principal == posted.principal) & (
-        DeletionRequest.idempotency_key == posted.idempotency_key
-    )
-    known = session.scalars(
-        select(DeletionRequest).where(or_(DeletionRequest.id == posted.id, same_key))
-    ).one()
+    same = DeletionRequest.id == posted.id
+    # Without a key only the very same request can be there: the answer to its commit was lost.
+    if posted.idempotency_key is not None:
+        same |= (DeletionRequest.principal == posted.principal) & (
+            DeletionRequest.idempotency_key == posted.idempotency_key
+        )
+    known = session.scalars(select(DeletionRequest).where(same)).one()
     if known.body_digest != posted.digest:
         return IdempotencyKeyReused(
             "This Idempotency-Key was sent before with another body. Use a new key for a new "

@@ -138,6 +138,15 @@ def test_a_body_over_the_limit_that_does_not_say_so_is_refused(unchanged: Settin
         assert_problem(answer, 413, "body-too-large")
 
 
+def test_a_second_content_type_does_not_make_room_for_a_larger_body(unchanged: Settings) -> None:
+    small = unchanged.model_copy(update={"max_body_bytes": 2048})
+    twice = [*JSON.items(), ("Content-Type", "application/x-ndjson")]
+    with client_for(small) as client:
+        assert_problem(
+            client.post(REQUESTS, content=b" " * 4096, headers=twice), 413, "body-too-large"
+        )
+
+
 def test_the_default_limit_of_a_body_is_kept(reader: TestClient, unchanged: Settings) -> None:
     refused = reader.post(REQUESTS, content=b" " * (unchanged.max_body_bytes + 1), headers=JSON)
     assert_problem(refused, 413, "body-too-large")

@@ -1,5 +1,6 @@
 """Idempotency-Key: a repeated request is one request."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -7,6 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from app.intake.accepting import Intake
+from app.intake.posted import read_posted
+from models.database import Database
 from models.settings import Settings
 from tests.conftest import Digits, client_for, work
 from tests.integration.app.support import REQUESTS, assert_problem, post, row_counts
@@ -92,6 +96,23 @@ def test_a_refused_request_does_not_use_up_its_key(client: TestClient) -> None:
 
 def test_without_a_key_the_same_body_twice_is_two_requests(client: TestClient) -> None:
     assert post(client, ["person-1"]).json()["id"] != post(client, ["person-1"]).json()["id"]
+
+
+def test_a_commit_whose_answer_was_lost_is_recognised_without_a_key(enrolled: Settings) -> None:
+    body = {"model": "digits", "sample_ids": ["person-1"]}
+    database = Database(enrolled.database_url)
+    intake = Intake(database)
+    first, another = (
+        read_posted(json.dumps(body).encode(), None, "pipeline", 10) for _ in range(2)
+    )
+    intake.alone(another)
+    answer = intake.alone(first)
+    # What is done when nobody knows whether it was committed.
+    again = intake.alone(first)
+    assert again == answer
+    assert answer.answer.id != another.id
+    assert row_counts(enrolled)["deletion_request"] == 2
+    database.close()
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
