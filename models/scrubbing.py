@@ -116,6 +116,7 @@ def scrub_everything(database: Database, store: ArtifactStore, actor: str) -> It
     store.check()
     with database.transaction() as session:
         note_new(session)
+    with database.snapshot() as session:
         artifacts = find_referenced(session)
         uses = find_uses(session)
     for artifact in artifacts:

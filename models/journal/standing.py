@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, literal, select
 from sqlalchemy.orm import Session
 
 from models.errors import ModelBehind
@@ -40,14 +40,15 @@ def _known(
     session: Session, published: Collection[tuple[str, uuid.UUID]]
 ) -> set[tuple[str, uuid.UUID]]:
     """The names of models with what made a version of them, a run or the enrolment."""
-    makers = [by for _, by in published]
+    # One parameter, however many they are.
+    makers = any_(literal([by for _, by in published], ARRAY(Uuid)))
     by_runs = (
         select(RegisteredModel.name, Checkpoint.run_id)
         .join(Checkpoint, Checkpoint.model_id == RegisteredModel.id)
-        .where(Checkpoint.run_id.in_(makers))
+        .where(Checkpoint.run_id == makers)
     )
     by_enrolment = select(RegisteredModel.name, RegisteredModel.id).where(
-        RegisteredModel.id.in_(makers)
+        RegisteredModel.id == makers
     )
     rows = session.execute(by_runs.union_all(by_enrolment))
     return {(name, by) for name, by in rows if by is not None}
