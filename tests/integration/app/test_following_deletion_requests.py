@@ -164,8 +164,8 @@ def test_a_withdrawal_that_was_promised_holds_however_the_run_ends(
         "cancelled": len(digits.of_label(3))
     }
     assert client.get(posted.headers["Location"]).json()["status"] == "cancelled"
-    expected = "failed" if ending == "hopeless" else "forgotten"
-    assert set(client.get(also.headers["Location"]).json()["counts"]) == {expected}
+    others = set(client.get(also.headers["Location"]).json()["counts"])
+    assert others <= ({"failed"} if ending == "hopeless" else {"forgotten", "weakened"})
 
 
 def test_a_request_whose_run_was_quicker_is_not_withdrawn(

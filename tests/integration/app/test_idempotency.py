@@ -14,6 +14,7 @@ from models.database import Database
 from models.settings import Settings
 from tests.conftest import Digits, client_for, work
 from tests.integration.app.support import REQUESTS, assert_problem, post, row_counts
+from tests.integration.workers.conftest import PIPELINE
 
 
 def test_the_same_key_with_the_same_body_gets_the_first_answer(
@@ -102,9 +103,7 @@ def test_a_commit_whose_answer_was_lost_is_recognised_without_a_key(enrolled: Se
     body = {"model": "digits", "sample_ids": ["person-1"]}
     database = Database(enrolled.database_url)
     intake = Intake(database)
-    first, another = (
-        read_posted(json.dumps(body).encode(), None, "pipeline", 10) for _ in range(2)
-    )
+    first, another = (read_posted(json.dumps(body).encode(), None, PIPELINE, 10) for _ in range(2))
     intake.alone(another)
     answer = intake.alone(first)
     # What is done when nobody knows whether it was committed.
