@@ -35,7 +35,7 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
 
     A run that a dead worker left behind is ended as `abandoned` first. Approved runs are carried
     out before anything new, each by itself. Items that wait for a review are taken along when new
-    ones arrive: together they may pass. Dry runs come last, request by request.
+    ones arrive: together they may pass. Dry runs are carried out request by request.
     """
     settings = resources.settings
     with resources.database.transaction() as session:
