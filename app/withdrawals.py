@@ -6,7 +6,7 @@ before it publishes. Whatever it was asked by then happens.
 
 import uuid
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -21,7 +21,7 @@ from models.records import (
     RunState,
     UnlearningRun,
 )
-from models.settling import lock_lease
+from models.settling import cancel_request, lock_lease
 
 
 def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
@@ -39,20 +39,7 @@ def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
         for run in runs:
             _ask_to_stop(session, run, actor, request.id)
         return False
-    session.execute(
-        update(DeletionItem)
-        .where(DeletionItem.request_id == request.id, DeletionItem.outcome == Outcome.PENDING)
-        .values(outcome=Outcome.CANCELLED, run_id=None, settled_at=func.now())
-    )
-    request.state = RequestState.CANCELLED
-    request.settled_at = session.scalar(select(func.now()))
-    append(
-        session,
-        Event.REQUEST_CANCELLED,
-        actor=actor,
-        model_id=request.model_id,
-        request_id=request.id,
-    )
+    cancel_request(session, request, actor)
     return True
 
 

@@ -5,6 +5,8 @@ import uuid
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
+from models.audit.append import append
+from models.audit.events import Event
 from models.records import DeletionItem, DeletionRequest, Lease, Outcome, RequestState
 
 
@@ -30,3 +32,28 @@ def settle_requests(session: Session, model_id: uuid.UUID) -> None:
         )
         .values(state=RequestState.SETTLED, settled_at=func.now())
     )
+
+
+def cancel_request(
+    session: Session, request: DeletionRequest, actor: str, run_id: uuid.UUID | None = None
+) -> None:
+    """Withdraw a request, which is locked, and what is pending of it; `run_id` had to stop for it.
+
+    The caller has made sure that nothing of it is being carried out.
+    """
+    session.execute(
+        update(DeletionItem)
+        .where(DeletionItem.request_id == request.id, DeletionItem.outcome == Outcome.PENDING)
+        .values(outcome=Outcome.CANCELLED, run_id=None, settled_at=func.now())
+    )
+    request.state = RequestState.CANCELLED
+    request.settled_at = session.scalar(select(func.now()))
+    append(
+        session,
+        Event.REQUEST_CANCELLED,
+        actor=actor,
+        model_id=request.model_id,
+        request_id=request.id,
+        run_id=run_id,
+    )
+    session.flush()
