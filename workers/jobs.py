@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from models.doorbell import Job
+from models.errors import ExpungeError
 from models.settings import load_settings
 from workers import enrolment, pipeline
 from workers.claims import claim
@@ -14,6 +15,10 @@ from workers.queueing import has_free_items
 from workers.resources import open_resources
 
 log = logging.getLogger(__name__)
+
+
+class JobBroken(ExpungeError):
+    """A job ended in a way that its run could not put on record."""
 
 
 def unlearn(model_id: str) -> None:
@@ -41,12 +46,13 @@ def enrol(model_id: str) -> None:
 
 @contextmanager
 def _words_withheld() -> Iterator[None]:
-    """Log what a run or an enrolment could not end by itself: the database went away, or worse.
+    """For what a run or an enrolment could not end by itself: the database went away, or worse.
 
-    What was committed stands; the lease runs out and the steward rings again. RQ would log the
-    error's own words, which may quote data.
+    What was committed stands; the lease runs out and the steward rings again. Raises `JobBroken` in
+    its stead, as RQ logs and keeps an error's own words, which may quote data.
     """
     try:
         yield
-    except Exception as error:  # noqa: BLE001  (logged)
+    except Exception as error:  # noqa: BLE001  (another is raised)
         log_unexpected(log, error)
+        raise JobBroken(f"{type(error).__name__}; the worker's log has the trace.") from None
