@@ -51,7 +51,7 @@ def strike(site: Site, chance: random.Random) -> None:
 def test_nothing_acknowledged_is_lost_and_nothing_published_twice_whatever_is_killed(
     digits: Digits, ground: Path, torture: bool
 ) -> None:
-    requests, kills = (10_000, 500) if torture else (50, 10)
+    requests, kills = (10_000, 500) if torture else (50, 12)
     chance = random.Random(0)
 
     def enough(raging: Storm) -> bool:

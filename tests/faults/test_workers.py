@@ -59,7 +59,7 @@ def training(digits: Digits) -> list[str]:
 def test_many_workers_at_one_registered_model_make_one_line_of_versions(
     hurried: Settings, start_site: StartSite, digits: Digits, torture: bool, tmp_path: Path
 ) -> None:
-    workers, publications = (8, 400) if torture else (3, 8)
+    workers, publications = (8, 400) if torture else (3, 12)
     site = start_site(hurried, programs=("gateway", *["worker"] * workers, "steward"))
     with open_resources(hurried) as resources, Redis.from_url(hurried.redis_url) as connection:
         queue = Queue(QUEUE, connection=connection, serializer="json")
@@ -100,7 +100,7 @@ def test_a_killed_run_is_taken_up_at_once_and_its_death_is_on_record(
     hurried: Settings, start_site: StartSite, digits: Digits, tmp_path: Path
 ) -> None:
     patient = hurried.model_copy(update={"lease_s": 600, "heartbeat_s": 1})
-    site = start_site(patient)
+    site = start_site(patient, programs=("gateway", "worker", "steward"))
     site.arm(Failpoint.TUNE, "kill")
     post(patient, tmp_path, training(digits)[:2])
     with open_resources(patient) as resources:
@@ -140,7 +140,7 @@ def test_a_run_that_takes_too_long_is_ended_and_tried_again(
     hurried: Settings, start_site: StartSite, digits: Digits, tmp_path: Path
 ) -> None:
     hasty = hurried.model_copy(update={"run_limit_s": 8, "lease_s": 600, "heartbeat_s": 1})
-    site = start_site(hasty)
+    site = start_site(hasty, programs=("gateway", "worker", "steward"))
     site.arm(Failpoint.WEIGH, "stall 9")
     post(hasty, tmp_path, training(digits)[:2])
     with open_resources(hasty) as resources:
