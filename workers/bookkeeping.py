@@ -39,13 +39,13 @@ class Bookkeeping:
             ahead = self._ahead.pop(label, None) or self._read(kept)
             add_sums(sums, ahead.result())
             count += kept.count
-        self.close()
+        self.stored()
         self._written[label] = self._files.submit(
             store_sums, sums, count, self._subject.provenance, self._resources
         )
         self._read_ahead([later for later in self._labels if later > label])
 
-    def close(self) -> dict[int, KeptSums]:
+    def stored(self) -> dict[int, KeptSums]:
         """All that was kept, once all of it is stored."""
         return {label: written.result() for label, written in self._written.items()}
 

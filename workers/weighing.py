@@ -64,7 +64,7 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
             size = sum(tensor.nbytes for tensor in sums.values())
             if (len(at_hand) + 1) * size <= MOST_BYTES >> run.starved:
                 at_hand[label] = sums
-        updated = bookkeeping.close()
+        updated = bookkeeping.stored()
     if len(unusable) > moved:
         _require_others(subject, samples)
     return Weighed(

@@ -68,6 +68,7 @@ class Allowances:
     """The bounds of this process; safe to share between threads."""
 
     clock: Callable[[], float] = time.monotonic
+    patience_s: float = PATIENCE_S
     _bounds: dict[uuid.UUID, Bound] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _counting: threading.Lock = field(default_factory=threading.Lock)
@@ -113,7 +114,7 @@ class Allowances:
 
         Raises `TooBusy` after a while: whoever waits has a transaction open.
         """
-        if not self._counting.acquire(timeout=PATIENCE_S):
+        if not self._counting.acquire(timeout=self.patience_s):
             raise TooBusy(
                 "What may still be forgotten is being counted, and that takes a while. Nothing was "
                 "changed. Try again after the time in Retry-After."

@@ -1,12 +1,14 @@
 """What a session sees while others write."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
-from models.database import Database
+from models.database import Database, is_away
 from models.records import ArtifactCheck
 from models.settings import Settings
 
@@ -30,6 +32,31 @@ def test_a_snapshot_stays_at_the_moment_of_its_first_question(database: Database
             pool.submit(add_one, database).result()
         assert (old.scalar(COUNT), current.scalar(COUNT)) == (0, 1)
     database.close()
+
+
+def test_a_session_that_the_server_has_ended_counts_as_a_database_that_is_away(
+    database: Database, settings: Settings
+) -> None:
+    hasty = Database(settings.database_url, idle_limit_s=0.05)
+    with Session(hasty.engine) as session:
+        process = session.scalar(func.pg_backend_pid())
+        deadline = time.monotonic() + 30
+        while is_there(database, process):
+            assert time.monotonic() < deadline
+        with pytest.raises(DBAPIError) as ended:
+            session.scalar(COUNT)
+    assert is_away(ended.value)
+    with database.reading() as reading, pytest.raises(DBAPIError) as wrong:
+        reading.scalar(text("SELECT 1 / 0"))
+    assert not is_away(wrong.value)
+    hasty.close()
+    database.close()
+
+
+def is_there(database: Database, process: int | None) -> bool:
+    with database.reading() as session:
+        seen = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+        return bool(session.scalar(seen, {"pid": process}))
 
 
 @pytest.mark.parametrize("way", ["reading", "snapshot"])

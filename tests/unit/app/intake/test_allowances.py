@@ -7,7 +7,7 @@ import pytest
 
 from app.intake.allowances import SOON_S, Allowances
 from app.intake.posted import Active
-from models.errors import ForgetsTooMuch, NothingRetained
+from models.errors import ForgetsTooMuch, NothingRetained, TooBusy
 from models.records import RegisteredModel
 from models.specifications import Policy
 
@@ -98,6 +98,15 @@ def test_one_request_counts_before_all_would_have_to(
         allowances.learn(model, 150, allowances.ended(MODEL_ID))
         assert reserved.take(uuid.uuid4(), ACTIVE, 1, counting=True)
     assert request(allowances, 1, kept=1)
+
+
+def test_nobody_waits_for_a_count_that_does_not_end(allowances: Allowances) -> None:
+    allowances.patience_s = 0.01
+    another = allowances.counting()
+    with allowances.counting(), pytest.raises(TooBusy, match="Nothing was changed"):
+        another.__enter__()
+    with allowances.counting():
+        assert allowances.ended(MODEL_ID) == 0
 
 
 def test_another_policy_is_counted_for_anew(allowances: Allowances) -> None:

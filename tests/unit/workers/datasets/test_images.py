@@ -1,5 +1,6 @@
 """Image files: how PNG and JPEG become tensors, and what cannot be read."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models.errors import SampleUnreadable
+from models.errors import DatasetUnreadable, SampleUnreadable
 from models.specifications import ImagesSpec
 from workers.datasets.images import open_images
 
@@ -105,3 +106,25 @@ def test_a_position_outside_the_manifest_is_unreadable(tmp_path: Path, position:
     save(tmp_path / "x.png", np.zeros((2, 2), np.uint8))
     with pytest.raises(SampleUnreadable, match=f"no row {position}"):
         one_image(tmp_path, "x.png").image(position)
+
+
+def test_a_process_with_too_much_open_says_nothing_about_an_image(tmp_path: Path):
+    save(tmp_path / "x.png", np.zeros((2, 2), np.uint8))
+    images = one_image(tmp_path, "x.png")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(DatasetUnreadable, match="cannot be read at the moment"):
+            images.image(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert images.image(0).shape == (1, 2, 2)
+
+
+def test_a_folder_that_is_gone_says_nothing_about_an_image(tmp_path: Path):
+    save(tmp_path / "x.png", np.zeros((2, 2), np.uint8))
+    images = one_image(tmp_path, "x.png")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(DatasetUnreadable, match="cannot be read at the moment"):
+        images.image(0)

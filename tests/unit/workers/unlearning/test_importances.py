@@ -111,9 +111,9 @@ def test_sums_of_any_batching_equal_the_loop(sizes: list[int], width: int, size:
     batches = [samples.part(start, end) for start, end in itertools.pairwise(ends)]
     found = squared_gradient_sums(network, batches)
     exact = oracle(network, samples)
-    # A network of one channel may lose digits in float32 however it is computed.
+    # A network of one channel may lose more in float32, however it is computed.
     plain = worst_relative_error(oracle(network, samples, torch.float32), exact)
-    assert worst_relative_error(found, exact) <= max(1e-5, 2 * plain)
+    assert worst_relative_error(found, exact) <= max(1e-5, plain)
 
 
 def test_no_samples_give_zeros_for_every_parameter() -> None:
