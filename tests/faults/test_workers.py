@@ -139,9 +139,9 @@ def test_a_worker_that_is_asked_to_stop_gives_its_run_up_cleanly_within_its_grac
 def test_a_run_that_takes_too_long_is_ended_and_tried_again(
     hurried: Settings, start_site: StartSite, digits: Digits, tmp_path: Path
 ) -> None:
-    hasty = hurried.model_copy(update={"run_limit_s": 8, "lease_s": 600, "heartbeat_s": 1})
+    hasty = hurried.model_copy(update={"run_limit_s": 6, "lease_s": 600, "heartbeat_s": 1})
     site = start_site(hasty, programs=("gateway", "worker", "steward"))
-    site.arm(Failpoint.WEIGH, "stall 9")
+    site.arm(Failpoint.WEIGH, "stall 7")
     post(hasty, tmp_path, training(digits)[:2])
     with open_resources(hasty) as resources:
         until(lambda: bool(runs(resources)), site)
