@@ -11,12 +11,16 @@ import random
 import signal
 import time
 import uuid
+from contextlib import closing
 from datetime import timedelta
 from multiprocessing.connection import Connection
 
 import pytest
+from redis import Redis
+from rq import Queue
 from sqlalchemy import func, select, text, update
 
+from models.doorbell import QUEUE
 from models.records import DeletionItem, RegisteredModel, RunState, UnlearningRun
 from models.settings import Settings
 from tests.conftest import Digits
@@ -53,6 +57,7 @@ def test_the_work_of_a_killed_worker_is_taken_over_within_fifteen_seconds(
             session.execute(update(DeletionItem).values(retry_at=func.now() + timedelta(hours=1)))
     killed: dict[uuid.UUID, float] = {}
     start_site(settings, programs=("worker", "steward"))
+    _until_idle(settings)
     for model in models:
         if killed:
             time.sleep(APART_S)
@@ -101,6 +106,16 @@ def _copy_model(story: Story, name: str) -> uuid.UUID:
                 {"new": new, "name": name, "old": story.model().id},
             )
     return new
+
+
+def _until_idle(settings: Settings) -> None:
+    """Wait for the worker to have found nothing to do: all requests rang when they were posted."""
+    deadline = time.monotonic() + 2 * TAKE_S
+    with closing(Redis.from_url(settings.redis_url)) as redis:
+        queue = Queue(QUEUE, connection=redis, serializer="json")
+        while queue.count or queue.started_job_registry.get_job_count():
+            assert time.monotonic() < deadline, "the worker does not get through with its rings"
+            time.sleep(0.1)
 
 
 def _hold(settings: Settings, model: uuid.UUID) -> int:
