@@ -4,7 +4,8 @@ On other devices, and for other number formats, their callers use tensor operati
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numba
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 
 Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class Decorator(Protocol):
@@ -25,18 +28,36 @@ class Decorator(Protocol):
 
 # Division as the processor does it: by 0 it is infinite, not an exception.
 compiled: Decorator = numba.njit(cache=True, nogil=True, error_model="numpy")
-compiled_parallel: Decorator = numba.njit(
-    cache=True, nogil=True, error_model="numpy", parallel=True
-)
-
-# Sums may be added up in the order that the processor's vectors like; it is always the same one.
-compiled_reordered: Decorator = numba.njit(
+_parallel: Decorator = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+_reordered: Decorator = numba.njit(
     cache=True,
     nogil=True,
     error_model="numpy",
     parallel=True,
     fastmath={"reassoc", "contract", "nsz"},
 )
+
+
+def compiled_parallel(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The same with `prange`, for as many threads as PyTorch has."""
+    return _with_threads(_parallel(function))
+
+
+def compiled_reordered(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The same once more, where sums may be added up in the order that the processor likes.
+
+    It is always the same order.
+    """
+    return _with_threads(_reordered(function))
+
+
+def _with_threads(loop: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    @wraps(loop)
+    def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        use_threads()
+        return loop(*arguments, **named)
+
+    return call
 
 
 @compiled
@@ -65,6 +86,10 @@ def flat(tensor: Tensor) -> Array:
 
 def use_threads() -> int:
     """Let parallel loops have as many threads as PyTorch; how many that is."""
-    threads: int = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    wanted = torch.get_num_threads()
+    threads: int = min(wanted, numba.config.NUMBA_NUM_THREADS)
     numba.set_num_threads(threads)
+    # When numba starts its threads it tells OpenMP to use all processors, and PyTorch hears it too.
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
     return threads

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from models.errors import NonFiniteGradient
 from workers.unlearning import kernels
 from workers.unlearning.batches import Batch, joined
-from workers.unlearning.compiled import is_compiled, use_threads
+from workers.unlearning.compiled import is_compiled
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.memory import is_out_of_memory
 from workers.unlearning.per_sample import Window, add_batch
@@ -228,5 +228,4 @@ def _add_scaled(total: Tensor, addend: Tensor, scale: float) -> None:
     shape = (total.shape[0] if total.dim() else 1, 1, -1)
     if not addend.is_contiguous():
         shape = (*total.shape[:2], -1)
-    use_threads()
     kernels.add_scaled(total.view(shape).numpy(), addend.reshape(shape).numpy(), scale)

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from workers.unlearning.compiled import Array, compiled_reordered, is_compiled, use_threads
+from workers.unlearning.compiled import Array, compiled_reordered, is_compiled
 from workers.unlearning.per_sample.call import Call
 
 
@@ -69,7 +69,6 @@ def _gradients(
     """
     if is_compiled(gradients, samples, mean, inverse_deviation):
         of_scale, of_shift = gradients.new_empty(2, *gradients.shape[:2])
-        use_threads()
         _add_up(
             gradients.numpy(),
             samples.detach().numpy(),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from workers.unlearning import kernels, products
-from workers.unlearning.compiled import flat, is_compiled, use_threads
+from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.estimators import Power
 
 # Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
@@ -116,7 +116,6 @@ class Window:
         large = total.numel() >= LARGE and self.power is Power.SQUARE
         if large and is_compiled(total, gradients):
             rows = gradients.view(len(gradients), -1).numpy()
-            use_threads()
             kernels.add_squares(flat(total), rows)
         elif total.dtype != gradients.dtype and total.is_contiguous():
             self._add_widened(total, gradients)
