@@ -1,8 +1,4 @@
-"""The processes of an enrolment: `python -m workers.rank PROCESSES JOB`.
-
-That is torchrun, which dies with whoever has started it, and starts this program again so many
-times; then it is one of the ranks.
-"""
+"""One of the processes of an enrolment, as torchrun starts them: `-m workers.rank JOB`."""
 
 import json
 import os
@@ -12,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import distributed
-from torch.distributed import run as torchrun
 
 from models.errors import ExpungeError
 from models.processes import die_with_parent
@@ -24,12 +19,6 @@ from workers.progress import REPORT_EVERY_S
 from workers.resources import choose_device, require_determinism
 from workers.shards import ShardLog, sum_shards
 from workers.unlearning.estimators import estimator_of
-
-
-def launch(processes: str, job: str) -> None:
-    """Start the ranks and wait for them."""
-    command = ["--standalone", "--nproc-per-node", processes, "-m", "workers.rank", job]
-    torchrun.main(command)
 
 
 def take_part(job: Path) -> int:
@@ -89,6 +78,4 @@ def _say(what: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     die_with_parent(os.getppid())
-    if "LOCAL_RANK" in os.environ:
-        sys.exit(take_part(Path(sys.argv[1])))
-    launch(*sys.argv[1:])
+    sys.exit(take_part(Path(sys.argv[1])))

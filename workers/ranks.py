@@ -17,7 +17,7 @@ from models.errors import RankRefused, RanksFailed
 from models.settings import Settings
 from models.specifications import Enrolment
 
-PROGRAM = "workers.rank"
+PROGRAM = "workers.torchrun"
 
 
 def sum_in_ranks(

@@ -81,7 +81,7 @@ def test_after_a_kill_complete_shards_are_not_computed_again(
     enrolment = digits.enrolment.model_dump(mode="json", by_alias=True)
     job.write_text(json.dumps({"enrolment": enrolment, "log": str(log.path)}))
     with subprocess.Popen(
-        [sys.executable, "-m", "workers.rank", "2", str(job)],
+        [sys.executable, "-m", "workers.torchrun", "2", str(job)],
         env={**os.environ, **two.environment()},
         stdout=subprocess.PIPE,
     ) as process:

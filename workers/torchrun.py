@@ -1,0 +1,23 @@
+"""torchrun that dies with whoever has started it: `python -m workers.torchrun PROCESSES JOB`.
+
+It starts `workers.rank` so many times, and imports nothing that it does not compute with: the ranks
+begin seconds earlier for it.
+"""
+
+import os
+import sys
+
+from torch.distributed import run as torchrun
+
+from models.processes import die_with_parent
+
+
+def launch(processes: str, job: str) -> None:
+    """Start the ranks and wait for them."""
+    command = ["--standalone", "--nproc-per-node", processes, "-m", "workers.rank", job]
+    torchrun.main(command)
+
+
+if __name__ == "__main__":
+    die_with_parent(os.getppid())
+    launch(*sys.argv[1:])
