@@ -7,6 +7,7 @@ put, be it once more, is never taken for old.
 
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -118,6 +119,15 @@ class FilesystemStore:
                 return True
         return False
 
+    @contextmanager
+    def scratch(self) -> Iterator["FilesystemStore"]:
+        """A store on the same disk for what is not to stay: at the end of the block it is gone.
+
+        If the process is killed inside, `remove_unfinished` does that.
+        """
+        with tempfile.TemporaryDirectory(dir=self._temporary) as name, _locked_folder(Path(name)):
+            yield FilesystemStore(Path(name))
+
     def remove_unfinished(self, *, age_s: float) -> int:
         """Remove what was begun and not written to for `age_s`; return how many there were."""
         before = self._now() - age_s
@@ -125,8 +135,7 @@ class FilesystemStore:
         for path in self._temporary.iterdir():
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
-                    path.unlink()
-                    removed += 1
+                    removed += _remove_abandoned(path) if path.is_dir() else _remove_file(path)
         return removed
 
     def _now(self) -> float:
@@ -145,6 +154,35 @@ class FilesystemStore:
 
     def _path(self, sha256: str) -> Path:
         return self._root / "sha256" / sha256[:2] / sha256
+
+
+def _remove_file(path: Path) -> bool:
+    path.unlink()
+    return True
+
+
+def _remove_abandoned(scratch: Path) -> bool:
+    """Remove a scratch store, unless the process that made it is at work."""
+    try:
+        with _locked_folder(scratch):
+            shutil.rmtree(scratch)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder until the end of the block, or of the process; nobody waits for it.
+
+    Raises `BlockingIOError` if somebody else does.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def folder_of(url: str) -> Path:

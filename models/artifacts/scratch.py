@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from models.artifacts.filesystem import FilesystemStore
-from models.artifacts.store import Artifact, ArtifactStore, Writer
+from models.artifacts.store import Artifact, ArtifactStore, KeptStore, Writer
 from models.errors import ArtifactMissing
 
 
@@ -49,7 +47,7 @@ class ScratchStore:
 
 
 @contextmanager
-def beside(kept: ArtifactStore) -> Iterator[ScratchStore]:
+def beside(kept: KeptStore) -> Iterator[ScratchStore]:
     """A scratch store on `kept`; what was written is gone at the end."""
-    with TemporaryDirectory(prefix="expunge-scratch-") as folder:
-        yield ScratchStore(kept, FilesystemStore(Path(folder)))
+    with kept.scratch() as scratch:
+        yield ScratchStore(kept, scratch)

@@ -1,6 +1,7 @@
 """What an artifact store is, whatever it is made of."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -83,6 +84,13 @@ class KeptStore(ArtifactStore, Protocol):
         """Remove an artifact; False if it is gone, or was put less than `age_s` ago by now.
 
         An artifact that is put again at the same moment is not removed.
+        """
+        ...
+
+    def scratch(self) -> AbstractContextManager[ArtifactStore]:
+        """A store on the same disk for what is not to stay: at the end of the block it is gone.
+
+        If the process is killed inside, `remove_unfinished` does that.
         """
         ...
 

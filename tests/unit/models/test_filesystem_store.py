@@ -1,7 +1,9 @@
 """Artifacts in a folder: whole or not at all, and never other bytes than those written."""
 
 import hashlib
+import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,40 @@ def test_checking_a_folder_that_is_gone_raises(store: FilesystemStore, root: Pat
     (root / "tmp").rmdir()
     with pytest.raises(OSError, match="No such file"):
         store.check()
+
+
+def test_what_lies_on_scratch_is_gone_afterwards(store: FilesystemStore, root: Path) -> None:
+    with store.scratch() as scratch:
+        artifact = _put(scratch)
+        assert scratch.read(artifact) == CONTENT
+        with pytest.raises(ArtifactMissing):
+            store.read(artifact)
+        assert store.remove_unfinished(age_s=-1) == 0
+        assert scratch.read(artifact) == CONTENT
+    assert list((root / "tmp").iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_on_scratch_is_removed(
+    store: FilesystemStore, root: Path
+) -> None:
+    here, there = multiprocessing.Pipe()
+
+    def put_and_wait() -> None:
+        with store.scratch() as scratch:
+            _put(scratch)
+            there.send("ready")
+            signal.pause()
+
+    process = multiprocessing.get_context("fork").Process(target=put_and_wait)
+    process.start()
+    assert here.recv() == "ready"
+    assert store.remove_unfinished(age_s=-1) == 0
+    process.kill()
+    process.join()
+    assert _files(root / "tmp")
+    assert store.remove_unfinished(age_s=60) == 0
+    assert store.remove_unfinished(age_s=-1) == 1
+    assert list((root / "tmp").iterdir()) == []
 
 
 def test_an_unknown_kind_of_store_is_named() -> None:
