@@ -4,17 +4,17 @@ What is tried, and in which order, is the method's business (`unlearning/methods
 candidates is taken is decided here.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.errors import ReviewOutdated
 from models.policies import require_allowed
 from models.records import Phase
+from workers.bookkeeping import Bookkeeping
 from workers.examination import Examiner
 from workers.progress import Report, Tracker
 from workers.resources import Resources
 from workers.runs import Approval, Run
-from workers.subjects import KeptSums, Subject, read_on
+from workers.subjects import Subject
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums
@@ -51,6 +51,7 @@ def tune(
     run: Run,
     subject: Subject,
     weighed: Weighed,
+    books: Bookkeeping,
     resources: Resources,
     report: Report,
 ) -> tuple[Tuned, Examiner]:
@@ -60,14 +61,11 @@ def tune(
     nothing but forgotten samples would be left, `ForgetsTooMuch` if the policy forbids that many,
     `ReviewOutdated` if a person has approved other cohorts than these.
     """
-    kept = {**subject.forgotten, **weighed.updated}
-    forgotten = {label: sums.count for label, sums in kept.items()}
-    require_allowed(sum(forgotten.values()), sum(run.trained.values()), run.policy.gate)
-    examiner = Examiner(run, subject, weighed.trained, forgotten, resources)
+    require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
+    examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
     gate = Gate(examiner.look(subject.base), examiner.probe, Bounds.of(run.policy.gate))
     recorded = _recorded(subject, weighed, gate)
-    kept_sums = CohortSums(kept, weighed.at_hand, resources)
-    mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), kept_sums)
+    mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
     bench = Workbench(
         gate,
@@ -110,13 +108,14 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
     are dampened as much at least.
     """
     pinned, floors = {}, {}
+    touched = {sample.label for sample in weighed.trained}
     for cohort, positions in gate.probe.forgotten.items():
         before = subject.on_record.get(cohort.name)
         if before is None or len(gate.base.at(positions)) == len(positions):
             continue
         setting = Setting(selection=before["alpha"], strength=before["lambda"])
         undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
-        if undecidable and not set(cohort.labels) & set(weighed.updated):
+        if undecidable and not touched & set(cohort.labels):
             pinned[cohort] = setting
         else:
             floors[cohort] = setting
@@ -126,12 +125,8 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
 class CohortSums:
     """Fisher sums of cohorts: those of their labels, added up, and kept while there is room."""
 
-    def __init__(
-        self, kept: Mapping[int, KeptSums], at_hand: Mapping[int, Sums], resources: Resources
-    ) -> None:
-        self._kept = kept
-        self._at_hand = at_hand
-        self._resources = resources
+    def __init__(self, books: Bookkeeping) -> None:
+        self._books = books
         self._added_up: dict[Cohort, Sums] = {}
 
     def __call__(self, cohort: Cohort) -> Sums:
@@ -139,21 +134,16 @@ class CohortSums:
         if cohort in self._added_up:
             return self._added_up[cohort]
         first, *rest = cohort.labels
-        sums = self._of_label(first)
+        sums = self._books.sums_of(first)
         if rest:
             # A sum of their own: those of a label stay what they are.
             sums = {name: tensor.clone() for name, tensor in sums.items()}
         for label in rest:
-            add_sums(sums, self._of_label(label))
+            add_sums(sums, self._books.sums_of(label))
         size = sum(tensor.nbytes for tensor in sums.values())
         if size * (len(self._added_up) + 1) <= MOST_BYTES:
             self._added_up[cohort] = sums
         return sums
-
-    def _of_label(self, label: int) -> Sums:
-        if label in self._at_hand:
-            return self._at_hand[label]
-        return read_on(self._kept[label].artifact, self._resources)
 
 
 def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:

@@ -15,13 +15,14 @@ from dataclasses import replace
 import torch
 from rq.timeouts import JobTimeoutException
 
-from models.artifacts import Artifact
+from models.artifacts import open_store
 from models.artifacts.scratch import beside
 from models.errors import ExpungeError, LeaseLost, RunCancelled, RunTimedOut, WorkerStopping
 from models.failpoints import Failpoint, failpoint
 from models.records import Phase, RequestMode, RunState
 from models.records.base import Json
 from workers.architectures import build
+from workers.bookkeeping import Bookkeeping, keeping_books
 from workers.breakdowns import cancel, cause_of, give_up, lay_down
 from workers.candidates import Tuned, tune
 from workers.endings import hold_for_review, predict, settle_without_checkpoint
@@ -29,7 +30,7 @@ from workers.examination import Examiner
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.persistence import persist
-from workers.publication import publish
+from workers.publication import Stored, publish
 from workers.reports import details
 from workers.resources import Resources
 from workers.runlog import RunLog
@@ -88,15 +89,22 @@ def _steps_with_store(run: Run, resources: Resources, runlog: RunLog) -> None:
     with runlog.phase(Phase.LOAD):
         failpoint(Failpoint.LOAD)
         subject = load_subject(run, resources)
+    with keeping_books(subject, resources, halvings=run.starved) as books:
+        _steps_with_books(run, subject, books, resources, runlog)
+
+
+def _steps_with_books(
+    run: Run, subject: Subject, books: Bookkeeping, resources: Resources, runlog: RunLog
+) -> None:
     with runlog.phase(Phase.WEIGH):
         failpoint(Failpoint.WEIGH)
-        weighed = weigh(run, subject, resources, runlog.report)
+        weighed = weigh(run, subject, books, runlog.report)
     if not weighed.trained:
         persist(lambda: settle_without_checkpoint(run, weighed, runlog.timings, resources))
         return
     with runlog.phase(Phase.TUNE):
         failpoint(Failpoint.TUNE)
-        tuned, examiner = tune(run, subject, weighed, resources, runlog.report)
+        tuned, examiner = tune(run, subject, weighed, books, resources, runlog.report)
     with runlog.phase(Phase.VERIFY):
         failpoint(Failpoint.VERIFY)
         verdict, report = verify(run, subject, tuned, examiner)
@@ -107,14 +115,14 @@ def _steps_with_store(run: Run, resources: Resources, runlog: RunLog) -> None:
         persist(lambda: hold_for_review(run, verdict, report, runlog.timings, resources))
         return
     with runlog.phase(Phase.STORE):
-        artifact = store(run, tuned, resources)
+        stored = store(run, tuned, books, resources)
     with runlog.phase(Phase.PUBLISH):
         persist(
             lambda: publish(
                 run,
                 weighed,
                 subject.provenance,
-                artifact,
+                stored,
                 verdict,
                 report,
                 runlog.timings,
@@ -129,7 +137,7 @@ def _kept_or_not(run: Run, resources: Resources) -> Iterator[Resources]:
     if run.mode is RequestMode.DELETE:
         yield resources
         return
-    with beside(resources.store) as scratch:
+    with beside(open_store(resources.settings.artifact_store_url)) as scratch:
         yield replace(resources, store=scratch)
 
 
@@ -147,8 +155,9 @@ def verify(run: Run, subject: Subject, tuned: Tuned, examiner: Examiner) -> tupl
     return give_verdict(run, tuned, changes), details(tuned, forgetting)
 
 
-def store(run: Run, tuned: Tuned, resources: Resources) -> Artifact:
-    """Write the new checkpoint to the store, durably, before any row names it."""
+def store(run: Run, tuned: Tuned, books: Bookkeeping, resources: Resources) -> Stored:
+    """See to it that all files are in the store, durably, before any row names them."""
     metadata = run.enrolment.checkpoint_metadata()
     weights = tuned.mixture.weights
-    return resources.store.put(lambda writer: write_tensors(writer, weights, metadata))
+    checkpoint = resources.store.put(lambda writer: write_tensors(writer, weights, metadata))
+    return Stored(checkpoint, books.stored())

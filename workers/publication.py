@@ -4,6 +4,8 @@ The files are in the store before it begins, and the journal has a record of it 
 It first locks the lease and compares the epoch: a stale worker changes nothing.
 """
 
+from dataclasses import dataclass
+
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -26,11 +28,19 @@ from workers.verdicts import Verdict
 from workers.weighing import Weighed
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The files of a new version: its checkpoint, and the sums of the labels that it touched."""
+
+    checkpoint: Artifact
+    sums: dict[int, KeptSums]
+
+
 def publish(
     run: Run,
     weighed: Weighed,
     provenance: Provenance,
-    artifact: Artifact,
+    stored: Stored,
     verdict: Verdict,
     report: Json,
     timings: Timings,
@@ -49,12 +59,12 @@ def publish(
                 version=version,
                 parent_version=run.parent_version,
                 run_id=run.id,
-                sha256=artifact.sha256,
-                size=artifact.size,
+                sha256=stored.checkpoint.sha256,
+                size=stored.checkpoint.size,
                 forgotten_count=sum(cohort["samples"] for cohort in verdict.document["cohorts"]),
             )
         )
-        for label, kept in weighed.updated.items():
+        for label, kept in stored.sums.items():
             _keep_sums(session, run, label, kept, provenance, version)
         settled = settle(session, run, weighed, version, short=verdict.short)
         end_judged(session, run, verdict.state, verdict, report, timings, version)
@@ -65,7 +75,7 @@ def publish(
             resources,
             {
                 "version": version,
-                "sha256": artifact.sha256,
+                "sha256": stored.checkpoint.sha256,
                 "outcome": verdict.state.value,
                 **settled,
                 "unreadable": len(weighed.unreadable),

@@ -1,12 +1,10 @@
 """The gradient pass of a run: Fisher sums of the samples to be forgotten, label by label.
 
-Each label's sums are stored as soon as they are complete. Those that fit stay in memory too, as the
-next step wants them; beyond that memory does not grow with the number of labels. Only the new
-samples cost a pass; those of earlier runs are added from the store.
+Each label's sums go to the books as soon as they are complete. Only the new samples cost a pass;
+those of earlier runs are added from the store.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.errors import DatasetUnreadable, NonFiniteGradient, SampleUnreadable
@@ -14,34 +12,27 @@ from models.records import Phase, Split
 from workers.bookkeeping import Bookkeeping
 from workers.probes import Position
 from workers.progress import Report, Tracker
-from workers.resources import Resources
 from workers.runs import ForgetSample, Run
-from workers.subjects import KeptSums, Subject, readable_batches
+from workers.subjects import Subject, readable_batches
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import BATCH, Sums, sums_by_label
 
-# Bytes of sums that stay in memory for the next step.
-MOST_BYTES = 1 << 30
 # How many images are looked at to tell whether the dataset is there at all.
 OTHERS = 20
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What the pass found. `updated` has the labels it touched, with their earlier samples."""
+    """What will be forgotten, in training and in holdout, and what cannot be."""
 
-    updated: dict[int, KeptSums]
-    # The same sums, of as many labels as fit in memory.
-    at_hand: dict[int, Sums]
-    # Samples that will be forgotten, in training and in holdout.
     trained: tuple[ForgetSample, ...]
     holdout: tuple[ForgetSample, ...]
     # Sample ID → why its image could not be read.
     unreadable: dict[str, str]
 
 
-def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> Weighed:
-    """Sum the squared gradients of the run's samples at the base weights, and store the sums.
+def weigh(run: Run, subject: Subject, books: Bookkeeping, report: Report) -> Weighed:
+    """Sum the squared gradients of the run's samples at the base weights, and keep the sums.
 
     Holdout samples never shaped the weights and cost no gradient. A sample whose image cannot be
     read is left out and named; the others do not suffer from it.
@@ -55,21 +46,13 @@ def weigh(run: Run, subject: Subject, resources: Resources, report: Report) -> W
     unusable = _moved(subject, samples)
     moved = len(unusable)
     tracker = Tracker(Phase.WEIGH, len(samples), report)
-    at_hand: dict[int, Sums] = {}
-    with ThreadPoolExecutor(max_workers=2) as files:
-        bookkeeping = Bookkeeping(subject, resources, files, _labels(samples, unusable))
-        for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
-            count = sum(s.label == label and s.position not in unusable for s in samples)
-            bookkeeping.keep(label, sums, count)
-            size = sum(tensor.nbytes for tensor in sums.values())
-            if (len(at_hand) + 1) * size <= MOST_BYTES >> run.starved:
-                at_hand[label] = sums
-        updated = bookkeeping.stored()
+    books.expect(_labels(samples, unusable))
+    for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
+        count = sum(s.label == label and s.position not in unusable for s in samples)
+        books.keep(label, sums, count)
     if len(unusable) > moved:
         _require_others(subject, samples)
     return Weighed(
-        updated=updated,
-        at_hand=at_hand,
         trained=tuple(s for s in samples if s.position not in unusable),
         holdout=tuple(s for s in run.samples if s.split is Split.HOLDOUT),
         unreadable={s.sample_id: unusable[s.position] for s in samples if s.position in unusable},

@@ -20,7 +20,7 @@ from workers.breakdowns import cancel, give_up, lay_down
 from workers.claims import claim
 from workers.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.leases import Heartbeat, give_back
-from workers.publication import publish
+from workers.publication import Stored, publish
 from workers.releases import Cause
 from workers.resources import Resources
 from workers.runs import Run
@@ -96,7 +96,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     stale = claimed(story, story.resources)
     expire(story)
     claimed(story, replace(story.resources, worker="another"))
-    weighed = Weighed(updated={}, at_hand={}, trained=stale.samples, holdout=(), unreadable={})
+    weighed = Weighed(trained=stale.samples, holdout=(), unreadable={})
     document = {"weights": {"dampened": 0}, "reasons": [], "cohorts": [], "outcome": "published"}
     verdict = Verdict(RunState.PUBLISHED, document, short={}, budget_spent=False)
     attempts = [
@@ -104,7 +104,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
             stale,
             weighed,
             Provenance("w", "m"),
-            Artifact("0" * 64, 1),
+            Stored(Artifact("0" * 64, 1), {}),
             verdict,
             {},
             dict,

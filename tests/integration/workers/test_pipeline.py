@@ -13,6 +13,7 @@ from models.settings import Settings
 from tests.conftest import OPEN_GATE, Digits, settings_for, work
 from tests.integration.workers.conftest import Story, share_that_differs
 from tests.integration.workers.queries import outcomes, sample_row
+from workers import bookkeeping, candidates
 from workers.resources import open_resources
 from workers.tensors import read_tensors
 
@@ -97,6 +98,24 @@ def test_a_repeated_run_of_the_same_batch_is_byte_identical(
         again = Story(resources)
         again.forget(list(reversed(sample_ids)))
         assert again.checkpoints()[1].sha256 == story.checkpoints()[1].sha256
+
+
+def test_sums_that_do_not_fit_into_memory_are_read_again(
+    story: Story, digits: Digits, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [*training_ids(digits, 3), *training_ids(digits, 5)[:30]]
+
+    def forget_in_two_runs(story: Story) -> str:
+        story.set_policy(gate=OPEN_GATE)
+        story.forget(wanted[::2])
+        story.forget(wanted[1::2])
+        return story.checkpoints()[2].sha256
+
+    with_memory = forget_in_two_runs(story)
+    for module in (bookkeeping, candidates):
+        monkeypatch.setattr(module, "MOST_BYTES", 0)
+    with open_resources(second_story(request)) as resources:
+        assert forget_in_two_runs(Story(resources)) == with_memory
 
 
 def second_story(request: pytest.FixtureRequest) -> Settings:
