@@ -146,16 +146,17 @@ def settings_for(servers: Servers, database_url: str) -> Settings:
 @pytest.fixture
 def settings(servers: Servers) -> Iterator[Settings]:
     """A migrated, empty database and an empty queue."""
-    yield from _isolated(servers, "migrated")
+    yield from isolated(servers, "migrated")
 
 
 @pytest.fixture
 def enrolled(servers: Servers, digits_template: str) -> Iterator[Settings]:
     """The same with the registered model `digits`, active."""
-    yield from _isolated(servers, digits_template)
+    yield from isolated(servers, digits_template)
 
 
-def _isolated(servers: Servers, template: str) -> Iterator[Settings]:
+def isolated(servers: Servers, template: str) -> Iterator[Settings]:
+    """Settings on a copy of a database and of its artifacts, and an empty queue; then all goes."""
     settings = settings_for(servers, servers.database(template))
     with Redis.from_url(settings.redis_url) as connection:
         connection.flushall()

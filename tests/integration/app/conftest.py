@@ -5,10 +5,19 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import make_url
 
 from models.settings import Settings
-from tests.conftest import OTHER_KEY, PIPELINE_KEY, Digits, Servers, client_for, settings_for
-from tests.integration.app.support import forget
+from tests.conftest import (
+    OTHER_KEY,
+    PIPELINE_KEY,
+    Digits,
+    Servers,
+    client_for,
+    isolated,
+    settings_for,
+)
+from tests.integration.app.support import REQUESTS, forget
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +54,29 @@ def other(enrolled: Settings) -> Iterator[TestClient]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def first_request(servers: Servers, digits: Digits, digits_template: str) -> tuple[str, str]:
+    """A database in which label 3 has been forgotten, and where the gateway has the request."""
+    settings = settings_for(servers, servers.database(digits_template))
+    with client_for(settings) as opened:
+        request = forget(opened, settings, digits.of_label(3))
+    return str(make_url(settings.database_url).database), f"{REQUESTS}/{request['id']}"
+
+
 @pytest.fixture
-def forgotten(client: TestClient, enrolled: Settings, digits: Digits) -> dict[str, Any]:
-    """The settled request by which label 3 has been forgotten; version 1 is the head."""
-    return forget(client, enrolled, digits.of_label(3))
+def enrolled(
+    servers: Servers, digits_template: str, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
+    """A database with `digits`; version 1 is its head for those who ask for `forgotten`."""
+    template = digits_template
+    if "forgotten" in request.fixturenames:
+        template, _ = request.getfixturevalue("first_request")
+    yield from isolated(servers, template)
+
+
+@pytest.fixture
+def forgotten(client: TestClient, first_request: tuple[str, str]) -> dict[str, Any]:
+    """The settled request by which label 3 has been forgotten."""
+    _, location = first_request
+    view: dict[str, Any] = client.get(location).json()
+    return view
