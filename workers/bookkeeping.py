@@ -42,7 +42,10 @@ class Bookkeeping:
         self.forgotten = {label: kept.count for label, kept in subject.forgotten.items()}
 
     def expect(self, labels: Sequence[int]) -> None:
-        """`labels` in the order in which they are to be kept; some may turn out to have nothing."""
+        """`labels` in the order in which they are to be kept; some may turn out to have nothing.
+
+        Say so when no more will be kept: what has been read for them is let go then.
+        """
         self._following = labels
         self._read_ahead()
 
@@ -79,7 +82,9 @@ class Bookkeeping:
     def _read_ahead(self) -> None:
         forgotten = self._subject.forgotten
         following = [label for label in self._following if label in forgotten][:1]
-        self._ahead = {label: self._read(forgotten[label]) for label in following}
+        self._ahead = {
+            label: self._ahead.get(label) or self._read(forgotten[label]) for label in following
+        }
 
     def _read(self, kept: KeptSums) -> Future[Sums]:
         return self._files.submit(read_on, kept.artifact, self._resources)

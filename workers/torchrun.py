@@ -7,13 +7,14 @@ begin seconds earlier for it.
 import os
 import sys
 
-from torch.distributed import run as torchrun
-
 from models.processes import die_with_parent
 
 
 def launch(processes: str, job: str) -> None:
     """Start the ranks and wait for them."""
+    # It takes two seconds, in which whoever has started this may already die.
+    from torch.distributed import run as torchrun
+
     command = ["--standalone", "--nproc-per-node", processes, "-m", "workers.rank", job]
     torchrun.main(command)
 

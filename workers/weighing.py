@@ -50,6 +50,7 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, report: Report) -> Wei
     for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
         count = sum(s.label == label and s.position not in unusable for s in samples)
         books.keep(label, sums, count)
+    books.expect(())
     if len(unusable) > moved:
         _require_others(subject, samples)
     return Weighed(

@@ -175,9 +175,10 @@ def _remove_abandoned(scratch: Path) -> bool:
 def _locked_folder(folder: Path) -> Iterator[None]:
     """Hold a folder until the end of the block, or of the process; nobody waits for it.
 
-    Raises `BlockingIOError` if somebody else does.
+    Raises `BlockingIOError` if somebody else does. The lock is on a file in it: a folder's own is
+    not seen by other hosts.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder / "held", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

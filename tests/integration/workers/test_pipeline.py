@@ -14,7 +14,8 @@ from tests.conftest import OPEN_GATE, Digits, settings_for, work
 from tests.integration.workers.conftest import Story, share_that_differs
 from tests.integration.workers.queries import outcomes, sample_row
 from workers import bookkeeping, candidates
-from workers.resources import open_resources
+from workers.resources import Resources, open_resources
+from workers.subjects import read_on
 from workers.tensors import read_tensors
 
 
@@ -111,11 +112,22 @@ def test_sums_that_do_not_fit_into_memory_are_read_again(
         story.forget(wanted[1::2])
         return story.checkpoints()[2].sha256
 
+    read: list[str] = []
+
+    def noted(artifact: Artifact, resources: Resources) -> dict[str, Tensor]:
+        read.append(artifact.sha256)
+        return read_on(artifact, resources)
+
+    monkeypatch.setattr(bookkeeping, "read_on", noted)
     with_memory = forget_in_two_runs(story)
+    # Of two labels, once in the second run.
+    assert len(read) == 2
+    read.clear()
     for module in (bookkeeping, candidates):
         monkeypatch.setattr(module, "MOST_BYTES", 0)
     with open_resources(second_story(request)) as resources:
         assert forget_in_two_runs(Story(resources)) == with_memory
+    assert len(read) > 4
 
 
 def second_story(request: pytest.FixtureRequest) -> Settings:

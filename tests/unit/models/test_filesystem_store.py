@@ -173,6 +173,7 @@ def test_what_a_killed_process_has_left_on_scratch_is_removed(
 
     process = multiprocessing.get_context("fork").Process(target=put_and_wait)
     process.start()
+    assert here.poll(60)
     assert here.recv() == "ready"
     assert store.remove_unfinished(age_s=-1) == 0
     process.kill()
