@@ -28,7 +28,7 @@ class Bookkeeping:
     """
 
     def __init__(
-        self, subject: Subject, resources: Resources, files: Executor, most_bytes: int = MOST_BYTES
+        self, subject: Subject, resources: Resources, files: Executor, most_bytes: int
     ) -> None:
         self._subject = subject
         self._resources = resources
@@ -92,7 +92,7 @@ class Bookkeeping:
 
 @contextmanager
 def keeping_books(
-    subject: Subject, resources: Resources, *, halvings: int = 0
+    subject: Subject, resources: Resources, *, halvings: int
 ) -> Iterator[Bookkeeping]:
     """Bookkeeping with its threads; what is being written at the end of the block is waited for.
 
