@@ -8,12 +8,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -21,8 +21,8 @@ import psutil
 from embedded.postgres import EmbeddedPostgres
 from embedded.redis import EmbeddedRedis
 from models.settings import Settings
+from tests.faults.programs import start
 
-ROOT = Path(__file__).parents[2]
 LOOK_EVERY_S = 0.1
 
 
@@ -32,8 +32,13 @@ class Slot:
 
     name: str
     program: str
-    process: subprocess.Popen[bytes] | None = None
-    starts: int = 0
+    process: BaseProcess | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process, if that is alive."""
+        alive = self.process is not None and self.process.is_alive()
+        return self.process.pid if alive else None
 
 
 class Site:
@@ -104,11 +109,7 @@ class Site:
 
     def pids(self, program: str) -> list[int]:
         """The processes of a program's slots."""
-        return [
-            slot.process.pid
-            for slot in self.slots
-            if slot.program == program and slot.process is not None and slot.process.poll() is None
-        ]
+        return [slot.pid for slot in self.slots if slot.program == program and slot.pid is not None]
 
     @property
     def reached(self) -> Counter[str]:
@@ -159,10 +160,7 @@ class Site:
         if name == "redis":
             process = self._redis.process if self._redis is not None else None
             return None if process is None else process.pid
-        for slot in self.slots:
-            if slot.name == name and slot.process is not None and slot.process.poll() is None:
-                return slot.process.pid
-        return None
+        return next((slot.pid for slot in self.slots if slot.name == name), None)
 
     def _postgres_pid(self) -> int | None:
         for file in self.folder.rglob("postmaster.pid"):
@@ -176,32 +174,20 @@ class Site:
                 for server in self._servers:
                     _revive(server)
                 for slot in self.slots:
-                    if slot.process is None or slot.process.poll() is not None:
-                        self._start(slot)
+                    if slot.pid is None:
+                        slot.process = self._start(slot)
         finally:
             for slot in self.slots:
                 if slot.process is not None:
                     slot.process.kill()
-                    slot.process.wait()
+                    slot.process.join()
 
-    def _start(self, slot: Slot) -> None:
+    def _start(self, slot: Slot) -> BaseProcess:
         environment = {
-            **os.environ,
             **self.settings.environment(),
             "EXPUNGE_FAILPOINTS": str(self.failpoints),
-            # Two cores are shared by everything here.
-            "OMP_NUM_THREADS": "1",
         }
-        with (self.folder / f"{slot.name}.log").open("ab") as log:
-            slot.process = subprocess.Popen(
-                [sys.executable, "-m", "expunge", slot.program],
-                env=environment,
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        slot.starts += 1
+        return start(slot.program, environment, self.folder / f"{slot.name}.log")
 
 
 def _revive(server: EmbeddedPostgres | EmbeddedRedis) -> None:
