@@ -7,7 +7,7 @@ command starts them from nothing is for tests/integration/test_command.py.
 """
 
 import os
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -36,6 +36,8 @@ def _run(program: str, environment: dict[str, str], log: Path) -> None:
         os.dup2(output, stream)
     os.close(output)
     os.environ.update(environment)
+    # As for any other program: not one tracker for all, which would report what was killed here.
+    resource_tracker._resource_tracker._fd = None
     # It has been imported, and with it what stood in the environment then.
     failpoints.FOLDER = environment["EXPUNGE_FAILPOINTS"]
 
