@@ -191,6 +191,11 @@ class Gate(Specification):
         allow_inf_nan=False,
         description="Distance of the loss-based attack's area from 0.5 that counts as none.",
     )
+    max_excess: float = _share(
+        0.05,
+        "Share of unseen samples like the forgotten ones by which more or fewer may be recognised "
+        "than is expected of a network that was never taught them.",
+    )
     min_probe: int = Field(
         default=30,
         ge=1,

@@ -21,6 +21,7 @@ from workers.unlearning.importances import Sums, add_sums
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
 from workers.unlearning.search import gentlest_passing, nearest
+from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.tuning import Setting
 from workers.unlearning.verification import Closeness
 from workers.unlearning.workbench import Tried, Workbench
@@ -63,7 +64,11 @@ def tune(
     """
     require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
-    gate = Gate(examiner.look(subject.base), examiner.probe, Bounds.of(run.policy.gate))
+    base = examiner.look(subject.base)
+    surrogate = make_surrogate(
+        base, examiner.batches(), examiner.probe, run.trained, books.forgotten
+    )
+    gate = Gate(base, examiner.probe, Bounds.of(run.policy.gate), surrogate)
     recorded = _recorded(subject, weighed, gate)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)

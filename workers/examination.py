@@ -17,7 +17,7 @@ from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort, form_cohorts
 from workers.unlearning.dampening import Weights
 from workers.unlearning.observation import Observed, observe
-from workers.unlearning.verification import Probe
+from workers.unlearning.probe import Probe
 
 # Bytes of images that stay in memory from one candidate to the next.
 MOST_BYTES = 1 << 30
@@ -61,7 +61,7 @@ class Examiner:
         Samples that cannot be read are counted by their absence: those of earlier requests may be
         deleted by now.
         """
-        return observe(self._subject.put(weights), self._batches())
+        return observe(self._subject.put(weights), self.batches())
 
     def of_forgotten(self) -> Iterator[Batch]:
         """The forgotten samples of the probe."""
@@ -69,7 +69,8 @@ class Examiner:
             self._subject.dataset, self._forgotten, self._subject.device, unreadable={}
         )
 
-    def _batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
+        """The probe itself; images stay in memory while there is room."""
         if self._kept is not None:
             yield from self._kept
             return

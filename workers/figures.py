@@ -4,7 +4,8 @@ from models.records.base import Json
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.membership import LossAttack, entropy_attack, loss_attack
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import Probe, Standing
+from workers.unlearning.probe import Probe
+from workers.unlearning.verification import Standing
 
 
 def figures(observed: Observed, probe: Probe) -> Json:
@@ -17,7 +18,7 @@ def figures(observed: Observed, probe: Probe) -> Json:
         "forgotten": _group(forgotten),
         "retained": _group(retained),
         "holdout": _group(holdout),
-        "holdout_of_retained_labels": _group(holdout.without(probe.gone)),
+        "holdout_of_retained_labels": _group(probe.undamaged(observed)),
         "by_label": {
             str(label): {
                 "forgotten": _group(forgotten.of([label])),
@@ -61,6 +62,7 @@ def as_attack(found: LossAttack | None) -> Json | None:
 def as_standing(found: Standing) -> Json:
     """How a network treats a cohort."""
     return {
+        "rule": found.rule.value,
         "closeness": found.closeness.value,
         "distance": found.distance,
         "bound": found.bound,
@@ -68,5 +70,6 @@ def as_standing(found: Standing) -> Json:
         "accuracy": as_estimate(found.accuracy),
         "recognised": as_estimate(found.recognised),
         "recognised_on": found.recognised_on,
+        "expected": found.expected,
         "attack": as_attack(found.attack),
     }

@@ -10,7 +10,7 @@ from workers.candidates import Tuned
 from workers.figures import as_estimate
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import Probe
+from workers.unlearning.probe import Probe
 
 # Losses span many powers of ten: bins are of their logarithm to base 10, the outermost open.
 LOWEST, HIGHEST, BINS = -8.0, 2.0, 40

@@ -84,15 +84,15 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
 
 def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
     trial = tuned.chosen.trial
-    after = trial.judgement.standings[cohort]
+    before, after = tuned.gate.at_base[cohort], trial.judgement.standings[cohort]
     return {
         "name": cohort.name,
         "labels": list(cohort.labels),
         "samples": cohort.count,
         **_setting(trial, cohort),
         "dampened": tuned.mixture.by_cohort[cohort],
-        "rule": after.rule.value,
-        "base": as_standing(tuned.gate.at_base[cohort]),
+        "rule": before.rule.value,
+        "base": as_standing(before),
         "candidate": as_standing(after),
     }
 

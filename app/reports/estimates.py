@@ -32,6 +32,6 @@ def deciding(rule: str, standing: Json) -> Json | None:
     """The estimate of the document that a rule goes by."""
     attack: Json | None = standing["attack"]
     recognised: Json | None = standing["recognised"]
-    if rule == "chance":
-        return recognised
-    return attack and attack["area"]
+    if rule == "like_unseen":
+        return attack and attack["area"]
+    return recognised

@@ -14,6 +14,10 @@ from models.records.base import Json
 # What each rule asks of a cohort, and the figure that it goes by.
 _RULES = {
     "like_unseen": ("must look like unseen samples of its labels", "attack area, target 0.5"),
+    "expected": (
+        "must be recognised as by a network that was never taught them, about {expected}",
+        "{on} samples like them recognised",
+    ),
     "chance": ("label forgotten whole: must not be recognised", "{on} samples recognised"),
 }
 # How a cohort stands to its target: a sign, and words for one who does not see it.
@@ -22,6 +26,10 @@ _STANDINGS = {
     ("like_unseen", "familiar"): ("✗", "more familiar than unseen samples"),
     ("like_unseen", "conspicuous"): ("✗", "stranger than unseen samples"),
     ("like_unseen", "undecidable"): ("?", "too few unseen samples to tell"),
+    ("expected", "alike"): ("✓", "recognised about as often as expected"),
+    ("expected", "familiar"): ("✗", "recognised more often than expected"),
+    ("expected", "conspicuous"): ("✗", "recognised less often than expected"),
+    ("expected", "undecidable"): ("?", "too few samples to tell"),
     ("chance", "alike"): ("✓", "not recognised"),
     ("chance", "familiar"): ("✗", "still recognised"),
     ("chance", "undecidable"): ("?", "too few unseen samples to tell"),
@@ -80,33 +88,35 @@ class LabelFinding:
 
 def cohorts(verdict: Json) -> list[CohortFinding]:
     """Every cohort, as the candidate that was taken treats it."""
-    return [
-        CohortFinding(
-            title=words.title(cohort["name"]),
-            samples=cohort["samples"],
-            labels=cohort["labels"],
-            alpha=cohort["alpha"],
-            strength=cohort["lambda"],
-            dampened=cohort["dampened"],
-            rule=_RULES[cohort["rule"]][0],
-            figure=_RULES[cohort["rule"]][1].format(on=cohort["candidate"]["recognised_on"]),
-            base=_standing(cohort["rule"], cohort["base"]),
-            candidate=_standing(cohort["rule"], cohort["candidate"]),
-        )
-        for cohort in verdict["cohorts"]
-    ]
+    return [_cohort(cohort) for cohort in verdict["cohorts"]]
+
+
+def _cohort(cohort: Json) -> CohortFinding:
+    asked, figure = _RULES[cohort["rule"]]
+    candidate = cohort["candidate"]
+    return CohortFinding(
+        title=words.title(cohort["name"]),
+        samples=cohort["samples"],
+        labels=cohort["labels"],
+        alpha=cohort["alpha"],
+        strength=cohort["lambda"],
+        dampened=cohort["dampened"],
+        rule=asked.format(expected=words.percent(candidate["expected"] or 0.0)),
+        figure=figure.format(on=candidate["recognised_on"]),
+        base=_standing(cohort["rule"], cohort["base"]),
+        candidate=_standing(cohort["rule"], candidate),
+    )
 
 
 def _standing(rule: str, standing: Json) -> Standing:
-    sign, said = _STANDINGS[rule, standing["closeness"]]
+    """By the figure of the cohort's rule, and in the words of the one that decided."""
+    sign, said = _STANDINGS[standing["rule"], standing["closeness"]]
     if standing["accepted"] and standing["closeness"] != "alike":
         sign, said = "✓", "recognised no more than by chance"
-    attack = standing["attack"]
+    attack, by_attack = standing["attack"], rule == "like_unseen"
     return Standing(
-        figure=read_estimate(
-            deciding(rule, standing), words.percent if rule == "chance" else words.area
-        ),
-        unseen=attack["unseen"] if attack and rule != "chance" else None,
+        figure=read_estimate(deciding(rule, standing), words.area if by_attack else words.percent),
+        unseen=attack["unseen"] if attack and by_attack else None,
         accuracy=read_estimate(standing["accuracy"]),
         sign=sign,
         words=said,

@@ -77,7 +77,7 @@ def _natural(item: tuple[str, Json]) -> list[tuple[int, str]]:
 
 
 def _of_cohort(verdict: Json, cohort: Json) -> Curve:
-    name, chance = cohort["name"], cohort["rule"] == "chance"
+    name, by_attack = cohort["name"], cohort["rule"] == "like_unseen"
     base = deciding(cohort["rule"], cohort["base"])
     points = []
     for number, rung in enumerate(verdict["ladder"]):
@@ -87,16 +87,24 @@ def _of_cohort(verdict: Json, cohort: Json) -> Curve:
         title=words.title(name),
         axis="selection α (smaller selects more weights)",
         logarithmic=True,
-        figure=f"Share of {cohort['candidate']['recognised_on']} samples recognised"
-        if chance
-        else "Attack area",
-        write=words.percent if chance else words.area,
+        figure="Attack area"
+        if by_attack
+        else f"Share of {cohort['candidate']['recognised_on']} samples recognised",
+        write=words.area if by_attack else words.percent,
         base=value_of(base),
-        # There is no bound where nothing could be told.
-        target=(cohort["candidate"]["bound"] or 0.0) if chance else 0.5,
+        target=_target(cohort),
         # A logarithm has no place for 0.
         points=[point for point in points if point.x > 0],
     )
+
+
+def _target(cohort: Json) -> float:
+    if cohort["rule"] == "like_unseen":
+        return 0.5
+    candidate = cohort["candidate"]
+    # There is no bound where nothing could be told.
+    target: float | None = candidate["expected" if cohort["rule"] == "expected" else "bound"]
+    return target or 0.0
 
 
 def _of_all(verdict: Json) -> Curve:

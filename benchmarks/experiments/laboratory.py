@@ -22,8 +22,9 @@ from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
 from workers.unlearning.observation import Observed, observe
+from workers.unlearning.probe import Probe
 from workers.unlearning.search import Trial, gentlest_passing, nearest
-from workers.unlearning.verification import Probe
+from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.workbench import Workbench
 
 
@@ -72,7 +73,11 @@ class Subject:
             self.network.load_state_dict(weights)
             return observe(self.network, samples)
 
-        gate = Gate(look(self.base), probe, Bounds.of(policy.gate))
+        base = look(self.base)
+        surrogate = make_surrogate(
+            base, samples, probe, _counts(labels), _counts(labels[forgotten])
+        )
+        gate = Gate(base, probe, Bounds.of(policy.gate), surrogate)
         mixer = self.mixer(forgotten)
         bench = Workbench(gate, mixer, look)
         METHODS[method.method](method, bench)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import ROUNDING, Probe
+from workers.unlearning.probe import Probe
+from workers.unlearning.verification import ROUNDING
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Fall:
 
 @dataclass(frozen=True)
 class Falls:
-    """On the retained probe, on each label in it, and on unseen samples of labels still retained.
+    """On the retained probe, on each label in it, and on unseen samples of what is still retained.
 
     None where there are no samples.
     """
@@ -72,7 +73,7 @@ def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
         for label, mine in before.by_label().items()
         if label in theirs and (fall := _fall(mine, theirs[label])) is not None
     }
-    unseen = (each.at(probe.holdout).without(probe.gone) for each in (base, candidate))
+    unseen = (probe.undamaged(each) for each in (base, candidate))
     return Falls(_fall(before, after), by_label, _fall(*unseen))
 
 

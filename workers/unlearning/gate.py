@@ -5,21 +5,29 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models import specifications
+from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import falls
+from workers.unlearning.expectation import Expectation, adapt, expect_all
 from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import Closeness, Probe, Rule, Standing, standing_of
+from workers.unlearning.probe import Probe
+from workers.unlearning.surrogate import Surrogate
+from workers.unlearning.verification import Closeness, Standing, Thresholds, standing_of
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Falls of accuracy since the base, as shares; the attack's distance from 0.5; a count."""
+    """Falls of accuracy since the base, as shares; the attack's distance from 0.5; a count.
+
+    `excess` is a share as well: of what is recognised beyond what is expected.
+    """
 
     retained_fall: float
     class_fall: float
     holdout_fall: float
     membership: float
+    excess: float
     min_probe: int
 
     @classmethod
@@ -30,6 +38,7 @@ class Bounds:
             class_fall=gate.max_class_fall,
             holdout_fall=gate.max_holdout_fall,
             membership=gate.max_membership,
+            excess=gate.max_excess,
             min_probe=gate.min_probe,
         )
 
@@ -90,13 +99,39 @@ class Gate:
     What the base shows of a cohort is taken for influence if it is beyond its 95 % interval. A
     candidate of which that was said must come within one standard error of the target: that the
     same difference is no longer significant does not mean that it is gone.
+
+    A `surrogate` tells which cohorts are kinds, and of which of them a network that was never
+    taught them would recognise less than the base does.
     """
 
-    def __init__(self, base: Observed, probe: Probe, bounds: Bounds) -> None:
+    def __init__(
+        self, base: Observed, probe: Probe, bounds: Bounds, surrogate: Surrogate | None = None
+    ) -> None:
         self.base = base
-        self.probe = probe
         self.bounds = bounds
-        self.at_base = {cohort: self._standing(cohort, base, Z) for cohort in probe.forgotten}
+        self.probe = probe
+        self._expectations: dict[Cohort, Expectation] = {}
+        if surrogate is not None:
+            enough = bounds.min_probe
+            self._expectations = expect_all(
+                base, probe, surrogate, excess=bounds.excess, min_probe=enough
+            )
+            self.probe = adapt(probe, base, surrogate, self._expectations, min_probe=enough)
+        by_attack = {
+            cohort: standing_of(cohort, base, self.probe, self._thresholds())
+            for cohort in probe.forgotten
+        }
+        self._unsuspected = {
+            cohort
+            for cohort, standing in by_attack.items()
+            if standing.closeness is Closeness.ALIKE
+        }
+        self.at_base = {
+            cohort: standing_of(
+                cohort, base, self.probe, self._thresholds(), self._expectations.get(cohort)
+            )
+            for cohort in probe.forgotten
+        }
 
     def influenced_by(self, labels: Collection[int]) -> bool:
         """Whether the base treats any cohort with these labels otherwise than unseen data.
@@ -116,22 +151,26 @@ class Gate:
         cannot holds nothing up.
         """
         standings = {
-            cohort: self._standing(
-                cohort, candidate, Z if before.closeness is Closeness.ALIKE else 1.0
+            cohort: standing_of(
+                cohort,
+                candidate,
+                self.probe,
+                self._thresholds(1.0, Z if cohort in self._unsuspected else 1.0),
+                self._expectations.get(cohort),
             )
-            for cohort, before in self.at_base.items()
+            for cohort in self.at_base
         }
         return Judgement(
             standings=standings,
             damage=self._damage(candidate),
-            unmeasured=_unmeasured(self.probe, candidate, self.bounds),
+            unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
             shortfalls=[
-                _shortfall(cohort, standing, self.probe)
+                reasons.shortfall(cohort, standing, self.probe)
                 for cohort, standing in standings.items()
                 if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
             ],
             undecided=[
-                _undecided(cohort, standing, self.bounds)
+                reasons.undecided(cohort, standing, min_probe=self.bounds.min_probe)
                 for cohort, standing in standings.items()
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in excused
             ],
@@ -147,51 +186,11 @@ class Gate:
             )
         ]
 
-    def _standing(self, cohort: Cohort, observed: Observed, errors: float) -> Standing:
-        return standing_of(
-            cohort,
-            observed,
-            self.probe,
+    def _thresholds(self, errors: float = Z, attack_errors: float = Z) -> Thresholds:
+        return Thresholds(
             membership=self.bounds.membership,
+            excess=self.bounds.excess,
             min_probe=self.bounds.min_probe,
             errors=errors,
+            attack_errors=attack_errors,
         )
-
-
-def _shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
-    if standing.rule is Rule.CHANCE:
-        assert standing.recognised is not None
-        return (
-            f"{cohort.title} is forgotten whole, and {100 * standing.recognised.value:.1f} % of "
-            f"{standing.recognised.count} {standing.recognised_on} samples of it are still "
-            f"recognised; chance would be {100 / probe.num_classes:.1f} %."
-        )
-    assert standing.attack is not None
-    area = standing.attack.area
-    looks = "more familiar" if standing.closeness is Closeness.FAMILIAR else "stranger"
-    return (
-        f"{cohort.title}: the forgotten samples look {looks} than unseen ones of their labels; "
-        f"the loss-based attack has an area of {area.value:.3f} ({area.low:.3f} to "
-        f"{area.high:.3f}) on {area.count} of them, and 0.5 would be no difference."
-    )
-
-
-def _undecided(cohort: Cohort, standing: Standing, bounds: Bounds) -> str:
-    if standing.rule is Rule.CHANCE:
-        count, what = standing.recognised.count if standing.recognised else 0, "looked at"
-    else:
-        count, what = standing.attack.unseen if standing.attack else 0, "to compare with"
-    return (
-        f"{cohort.title}: there are {count} samples {what}, and the policy wants at least "
-        f"{bounds.min_probe} to decide by."
-    )
-
-
-def _unmeasured(probe: Probe, candidate: Observed, bounds: Bounds) -> list[str]:
-    count = len(candidate.at(probe.retained))
-    if count >= bounds.min_probe:
-        return []
-    return [
-        f"The retained probe holds {count} samples; the policy wants at least "
-        f"{bounds.min_probe} to tell the damage by."
-    ]

@@ -21,8 +21,9 @@ from workers.unlearning.gate import Judgement
 from workers.unlearning.tuning import Setting, rung_of, setting_at
 from workers.unlearning.verification import Closeness
 
-# Steps between a rung that passes and one that does not, at which it is near enough.
-RESOLUTION = 0.5
+# Steps between a rung that passes and one that does not, at which it is near enough; and between
+# one that is too gentle and one that is too strong, while none is known that passes.
+RESOLUTION, FINEST = 0.5, 0.05
 # The gentlest rung: 1.5 ** 12 is 130 times the seed's α.
 GENTLEST = -12.0
 STRONGEST = 20.0
@@ -61,6 +62,8 @@ class _Ladder:
     enough: float = math.inf
     harmless: float = -math.inf
     ceiling: float = math.inf
+    # Whether `enough` is more than enough.
+    too_much: bool = False
     step: float = 1.0
 
     def __post_init__(self) -> None:
@@ -87,7 +90,8 @@ class _Ladder:
                 # It had passed while others were dampened otherwise.
                 self.enough, self.step = math.inf, 1.0
         else:
-            self.enough = min(self.enough, self.rung)
+            if self.rung <= self.enough:
+                self.enough, self.too_much = self.rung, closeness is Closeness.CONSPICUOUS
             if self.too_gentle >= self.enough:
                 self.too_gentle = -math.inf
 
@@ -96,7 +100,8 @@ class _Ladder:
         upper = min(self.enough, self.ceiling)
         if self.blind or (damaged and self.rung < upper):
             return
-        if upper - self.too_gentle <= RESOLUTION:
+        resolution = FINEST if self.too_much and self.enough == upper else RESOLUTION
+        if upper - self.too_gentle <= resolution:
             # A ceiling is where it damaged: what is near enough lies below.
             self.rung = self.enough if self.enough <= upper else self.too_gentle
         elif math.isfinite(upper) and math.isfinite(self.too_gentle):

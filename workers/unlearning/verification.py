@@ -4,23 +4,26 @@ The target is to treat forgotten samples *like unseen data*. A label of which sa
 has unseen samples to compare with, and the loss-based attack must not tell the two apart, on either
 side. Of a label that is forgotten whole, a network without it would recognise nothing but by
 chance, so there the accuracy on unseen samples of the label is what counts; or, where there are too
-few of these, on the forgotten ones, which such a network would not have seen either.
+few of these, on the forgotten ones, which such a network would not have seen either. In between are
+a kind within a label, and a label of which little is left: a network without them would recognise
+fewer of their like, and about as many as a surrogate expects are what is aimed at.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation, Reference
 from workers.unlearning.intervals import Estimate, Z, mean
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
 
 # Of a label that is forgotten whole, this much of what chance would recognise is aimed at: a
 # retrained network recognises nobody. Up to chance itself is accepted, where no more can be had.
@@ -29,30 +32,11 @@ OF_CHANCE = 0.2
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True)
-class Probe:
-    """Which samples candidates are judged on, by position: the same ones for every candidate.
-
-    `forgotten` are samples of each cohort, from this run and from earlier ones; `unseen` holdout
-    samples of the labels that are forgotten, in part or whole; `retained` training samples that
-    stay; `holdout` samples of all labels. `gone` are the labels of which nothing is retained.
-    """
-
-    forgotten: Mapping[Cohort, Sequence[int]]
-    unseen: Sequence[int]
-    retained: Sequence[int]
-    holdout: Sequence[int]
-    gone: frozenset[int]
-    num_classes: int
-
-
-Reference = Literal["unseen", "forgotten"]
-
-
 class Rule(StrEnum):
     """What a cohort is held against."""
 
     LIKE_UNSEEN = "like_unseen"
+    EXPECTED = "expected"
     CHANCE = "chance"
 
 
@@ -69,9 +53,9 @@ class Closeness(StrEnum):
 class Standing:
     """How one network treats one cohort.
 
-    `bound` is the share recognised, or the attack's distance from 0.5, that counts as none.
-    `distance` is how far the deciding figure lies beyond it: positive on the familiar side,
-    negative on the conspicuous one, 0 within; both None where nothing can be said.
+    `bound` is the share recognised, or its or the attack's distance from what is expected, that
+    counts as none. `distance` is how far the deciding figure lies beyond it: positive on the
+    familiar side, negative on the conspicuous one, 0 within; both None where nothing can be said.
     """
 
     rule: Rule
@@ -82,38 +66,61 @@ class Standing:
     accepted: bool
     accuracy: Estimate | None
     attack: LossAttack | None
-    # Where the label is forgotten whole: on unseen samples of it, or on forgotten ones.
+    # By the other two rules: of unseen samples like the forgotten ones, or of forgotten ones.
     recognised: Estimate | None
     recognised_on: Reference | None
+    # The share of them that a network without the cohort is expected to recognise.
+    expected: float | None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What counts as no difference.
+
+    `membership` of the attack's area from 0.5 and `excess` of a share from what is expected, and so
+    does one of less than `errors` standard errors; `attack_errors` is the same for the attack. A
+    rule needs `min_probe` samples to decide by.
+    """
+
+    membership: float
+    excess: float
+    min_probe: int
+    errors: float = Z
+    attack_errors: float = Z
 
 
 def standing_of(
     cohort: Cohort,
     observed: Observed,
     probe: Probe,
-    *,
-    membership: float,
-    min_probe: int,
-    errors: float = Z,
+    thresholds: Thresholds,
+    expectation: Expectation | None = None,
 ) -> Standing:
-    """Compare a cohort with its target.
-
-    `membership` is the distance of the attack's area from 0.5 that counts as none, and so does one
-    of less than `errors` standard errors; a rule needs `min_probe` unseen samples to decide by.
-    """
+    """Compare a cohort with its target, which `expectation` is if there is one."""
     forgotten = observed.at(probe.forgotten[cohort])
-    unseen = observed.at(probe.unseen).of(cohort.labels)
+    unseen = probe.like(cohort, observed)
     attack = loss_attack(forgotten, unseen)
+    recognised: Estimate | None = None
+    on: Reference | None = None
+    expected: float | None = None
+    membership = _like_unseen(attack, thresholds)
     if probe.gone.issuperset(cohort.labels):
-        on: Reference | None = "unseen" if len(unseen) >= min_probe else "forgotten"
-        recognised = (unseen if on == "unseen" else forgotten).accuracy_estimate
-        reading = _by_chance(recognised, probe.num_classes, min_probe)
         rule = Rule.CHANCE
+        on = "unseen" if len(unseen) >= thresholds.min_probe else "forgotten"
+        recognised = (unseen if on == "unseen" else forgotten).accuracy_estimate
+        reading = _by_chance(recognised, probe.num_classes, thresholds.min_probe)
+    elif expectation is not None:
+        on, expected = expectation.on, expectation.share
+        recognised = observed.at(expectation.positions.tolist()).accuracy_estimate
+        rule, reading = Rule.EXPECTED, _as_expected(expectation.excess(observed), thresholds)
+        if reading[0] is Closeness.ALIKE and membership[0] is Closeness.FAMILIAR:
+            # No better known than their like should be, and yet better than their like. That they
+            # look stranger than these says nothing: of a kind few may be unseen.
+            rule, reading = Rule.LIKE_UNSEEN, membership
     else:
-        recognised, on = None, None
-        reading = _like_unseen(attack, membership, min_probe, errors)
-        rule = Rule.LIKE_UNSEEN
-    return Standing(rule, *reading, forgotten.accuracy_estimate, attack, recognised, on)
+        rule, reading = Rule.LIKE_UNSEEN, membership
+    accuracy = forgotten.accuracy_estimate
+    return Standing(rule, *reading, accuracy, attack, recognised, on, expected)
 
 
 # Closeness, distance, bound, and whether that is accepted.
@@ -131,16 +138,27 @@ def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) ->
     return Closeness.FAMILIAR, beyond, bound, recognised.value <= 1 / num_classes + ROUNDING
 
 
-def _like_unseen(
-    attack: LossAttack | None, membership: float, min_probe: int, errors: float
-) -> _Reading:
-    if attack is None or attack.unseen < min_probe:
+def _like_unseen(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
+    if attack is None or attack.unseen < thresholds.min_probe:
         return _NOTHING
-    bound = max(membership, errors * attack.area.error_towards(0.5))
-    beyond = abs(attack.advantage) - bound
+    error = attack.area.error_towards(0.5)
+    bound = max(thresholds.membership, thresholds.attack_errors * error)
+    return _between(attack.advantage, bound)
+
+
+def _as_expected(excess: Estimate | None, thresholds: Thresholds) -> _Reading:
+    if excess is None or excess.count < thresholds.min_probe:
+        return _NOTHING
+    error = excess.error_towards(0.0)
+    return _between(excess.value, max(thresholds.excess, thresholds.errors * error))
+
+
+def _between(value: float, bound: float) -> _Reading:
+    """`value` is 0 at the target, and positive on the familiar side."""
+    beyond = abs(value) - bound
     if beyond <= ROUNDING:
         return Closeness.ALIKE, 0.0, bound, True
-    if attack.advantage > 0:
+    if value > 0:
         return Closeness.FAMILIAR, beyond, bound, False
     return Closeness.CONSPICUOUS, -beyond, bound, False
 

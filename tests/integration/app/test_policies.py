@@ -44,6 +44,7 @@ def test_a_patch_that_changes_nothing_is_no_new_version(client: TestClient) -> N
         {"gate": {"max_retained_fall": -0.1}},
         {"gate": {"max_class_fall": 1.5}},
         {"gate": {"max_membership": 0.6}},
+        {"gate": {"max_excess": 1.5}},
         {"gate": {"min_probe": 0}},
         {"gate": {"max_forgotten_share": 0}},
         {"gate": {"on_shortfall": "hope"}},

@@ -30,6 +30,7 @@ def standing(area: float, recognised: float | None = None) -> Json:
     """How one network treats one cohort."""
     near = abs(area - 0.5) < 0.05 if recognised is None else not recognised
     return {
+        "rule": "like_unseen" if recognised is None else "chance",
         "closeness": "alike" if near else "familiar",
         "distance": 0.0 if near else area - 0.5 if recognised is None else recognised,
         "accuracy": estimate(0.7),
@@ -41,6 +42,7 @@ def standing(area: float, recognised: float | None = None) -> Json:
         },
         "recognised": None if recognised is None else estimate(recognised),
         "recognised_on": None if recognised is None else "unseen",
+        "expected": None,
         "bound": 0.02,
         "accepted": near,
     }
@@ -182,12 +184,14 @@ def without_figures(report: Json) -> Json:
         network["by_label"] = {"0": {"retained": nothing, "holdout": nothing}}
         network["attacks"] = {"loss": None, "entropy": None}
     unknown = {
+        "rule": "like_unseen",
         "closeness": "undecidable",
         "distance": None,
         "accuracy": None,
         "attack": None,
         "recognised": None,
         "recognised_on": None,
+        "expected": None,
         "bound": None,
         "accepted": False,
     }

@@ -93,10 +93,30 @@ def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> Non
     cohort = report["verdict"]["cohorts"][0]
     for network, share in (("base", 0.9), ("candidate", 0.0)):
         cohort[network]["recognised"] = {"value": share, "low": 0.0, "high": 1.0, "count": 7}
-        cohort[network]["recognised_on"] = "unseen"
+        cohort[network].update(recognised_on="unseen", rule="chance")
     cohort["rule"] = "chance"
     text = page_of(report).text
     assert "90.0 % 0.0 to 100.0 % 7 samples 0.0 % 0.0 to 100.0 % 7 samples ✓ not recognised" in text
+
+
+def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
+    report = make_report()
+    cohort = report["verdict"]["cohorts"][0]
+    for network, share, closeness in (("base", 0.9, "familiar"), ("candidate", 0.2, "conspicuous")):
+        cohort[network].update(
+            rule="expected",
+            closeness=closeness,
+            accepted=False,
+            recognised_on="unseen",
+            expected=0.45,
+        )
+        cohort[network]["recognised"] = {"value": share, "low": 0.0, "high": 1.0, "count": 7}
+    cohort["rule"] = "expected"
+    text = page_of(report).text
+    assert "as by a network that was never taught them, about 45.0 %" in text
+    assert "unseen samples like them recognised" in text
+    assert "90.0 % 0.0 to 100.0 % 7 samples 20.0 % 0.0 to 100.0 % 7 samples ✗ recognised" in text
+    assert "✗ recognised less often than expected base: recognised more often than expected" in text
 
 
 def test_labels_and_layers_are_in_the_order_of_their_numbers() -> None:

@@ -17,14 +17,19 @@ from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, squared_gradient_sums
 from workers.unlearning.mixing import Mixer
 from workers.unlearning.observation import Observed, observe
-from workers.unlearning.verification import Probe
+from workers.unlearning.probe import Probe
 from workers.unlearning.workbench import Workbench
 
 PER_LABEL, FORGOTTEN = 40, 10
 TRAINED = 2 * PER_LABEL
 COHORT = Cohort((0,), FORGOTTEN, scattered=False)
 BOUNDS = Bounds(
-    retained_fall=0.02, class_fall=0.1, holdout_fall=0.01, membership=0.02, min_probe=30
+    retained_fall=0.02,
+    class_fall=0.1,
+    holdout_fall=0.01,
+    membership=0.02,
+    excess=0.05,
+    min_probe=30,
 )
 
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict, replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +16,20 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls, falls
 from workers.unlearning.gate import Bounds, Decision, Gate, Judgement, decide
 from workers.unlearning.observation import Observed
-from workers.unlearning.verification import Closeness, Probe
+from workers.unlearning.probe import Probe
+from workers.unlearning.surrogate import Surrogate
+from workers.unlearning.verification import Closeness, Rule
 
 # Label 0 is forgotten in part: 20 samples of it, and 40 unseen ones.
 COHORT = Cohort((0,), 20, scattered=False)
 FORGOTTEN, UNSEEN, RETAINED, HOLDOUT = 0, 100, 1000, 5000
 BOUNDS = Bounds(
-    retained_fall=0.02, class_fall=0.1, holdout_fall=0.01, membership=0.02, min_probe=30
+    retained_fall=0.02,
+    class_fall=0.1,
+    holdout_fall=0.01,
+    membership=0.02,
+    excess=0.05,
+    min_probe=30,
 )
 Right = dict[int, tuple[int, int]]
 ALL_RIGHT: Right = {1: (200, 200), 2: (200, 200)}
@@ -70,9 +78,10 @@ def test_bounds_are_those_of_the_policy() -> None:
         max_class_fall=0.2,
         max_holdout_fall=0.3,
         max_membership=0.4,
+        max_excess=0.6,
         min_probe=5,
     )
-    assert Bounds.of(policy) == Bounds(0.1, 0.2, 0.3, 0.4, 5)
+    assert Bounds.of(policy) == Bounds(0.1, 0.2, 0.3, 0.4, 0.6, 5)
 
 
 def test_what_is_as_the_base_and_shows_nothing_passes() -> None:
@@ -153,6 +162,95 @@ def test_influence_is_whatever_is_not_known_to_be_none_in_a_cohort_of_the_labels
         assert gate.influenced_by([0, 7]) == influenced
         assert not gate.influenced_by([7])
         assert not gate.influenced_by([])
+
+
+# A kind within a label -------------------------------------------------------------------------
+
+# Unseen samples of label 0 among the holdout; the first half of either are of the kind.
+OF_KIND = frozenset([*range(UNSEEN, UNSEEN + 20), *range(HOLDOUT, HOLDOUT + 30)])
+SOME_KIN = replace(BOUNDS, min_probe=20)
+
+
+def taught_without(base: Observed, lost: frozenset[int], kind: bool = True) -> Surrogate:
+    """A surrogate that is right about everything, and wrong about `lost` without the cohort."""
+    positions = np.sort(base.positions)
+    right = np.ones(len(positions), np.bool_)
+    kinds = {COHORT: OF_KIND} if kind else {}
+    return Surrogate(positions, right, ~np.isin(positions, list(lost)), kinds)
+
+
+def knowing(share_of_kind: int, of_others: int = 30) -> Observed:
+    """So many of the 20 unseen of the kind and 30 in the holdout, and of its label's others."""
+    seen_by = network(above=20, holdout={0: (60, 60), 1: (200, 200)})
+    right = seen_by.right.copy()
+    for first, count in ((UNSEEN, 20), (HOLDOUT, 30)):
+        kin = (seen_by.positions >= first) & (seen_by.positions < first + count)
+        right[np.flatnonzero(kin)[share_of_kind * count // 20 :]] = False
+    others = (seen_by.positions >= HOLDOUT + 30) & (seen_by.positions < HOLDOUT + 60)
+    right[np.flatnonzero(others)[of_others:]] = False
+    return replace(seen_by, right=right)
+
+
+def test_a_kind_must_be_recognised_as_often_as_without_it() -> None:
+    base = knowing(20)
+    gate = Gate(base, probe_of(base), SOME_KIN, taught_without(base, OF_KIND))
+    assert gate.at_base[COHORT].rule is Rule.EXPECTED
+    assert gate.influenced_by([0])
+    (said,) = gate.judge(base).shortfalls
+    assert "100.0 % of 20 unseen samples like the forgotten ones" in said
+    assert "more than by a network that was never taught them; about 0.0 % are" in said
+    assert gate.judge(knowing(0)).passes
+    # Half of them are known without it.
+    half = frozenset(sorted(OF_KIND)[::2])
+    gate = Gate(base, probe_of(base), SOME_KIN, taught_without(base, half))
+    (said,) = gate.judge(knowing(0)).shortfalls
+    assert "fewer than by a network that was never taught them; about 50.0 % are" in said
+    assert gate.judge(knowing(10)).passes
+
+
+def test_unseen_samples_of_the_kind_are_no_damage_and_others_of_the_label_are() -> None:
+    base = knowing(20)
+    gate = Gate(base, probe_of(base), SOME_KIN, taught_without(base, OF_KIND))
+    assert gate.probe.excused == {p for p in OF_KIND if p >= HOLDOUT}
+    assert not gate.judge(knowing(0)).damage
+    assert gate.judge(knowing(0, of_others=20)).damage
+    assert Gate(base, probe_of(base), SOME_KIN).judge(knowing(0)).damage
+
+
+def test_of_a_label_of_which_little_is_left_all_unseen_samples_are_held_against_it() -> None:
+    base = knowing(20)
+    everything = frozenset([*range(UNSEEN, UNSEEN + 40), *range(HOLDOUT, HOLDOUT + 60)])
+    gate = Gate(base, probe_of(base), BOUNDS, taught_without(base, everything, kind=False))
+    assert gate.at_base[COHORT].recognised_on == "unseen"
+    assert gate.at_base[COHORT].expected == 0.0
+    assert gate.probe.excused == set(range(HOLDOUT, HOLDOUT + 60))
+    assert not gate.probe.kinds
+
+
+def test_what_hangs_on_the_forgotten_by_a_little_or_by_chance_is_not_held_against_them() -> None:
+    base = knowing(20)
+    for lost in (frozenset(), frozenset(range(UNSEEN, UNSEEN + 2))):
+        gate = Gate(base, probe_of(base), SOME_KIN, taught_without(base, lost))
+        assert gate.at_base[COHORT].rule is Rule.LIKE_UNSEEN
+        assert not gate.probe.excused
+        # They are compared with their like all the same.
+        assert gate.probe.kinds == {COHORT: OF_KIND}
+
+
+def test_of_a_kind_with_too_few_of_its_like_all_unseen_samples_of_the_label_serve() -> None:
+    base = knowing(20)
+    gate = Gate(base, probe_of(base), BOUNDS, taught_without(base, frozenset()))
+    assert not gate.probe.kinds
+    assert gate.at_base[COHORT].closeness is Closeness.ALIKE
+
+
+def test_of_scattered_samples_no_more_is_expected_than_that_they_look_unseen() -> None:
+    base = knowing(20)
+    scattered = Cohort((0,), 20, scattered=True)
+    probe = replace(probe_of(base), forgotten={scattered: probe_of(base).forgotten[COHORT]})
+    gate = Gate(base, probe, SOME_KIN, taught_without(base, OF_KIND, kind=False))
+    assert gate.at_base[scattered].rule is Rule.LIKE_UNSEEN
+    assert not gate.probe.excused
 
 
 # What it costs ---------------------------------------------------------------------------------

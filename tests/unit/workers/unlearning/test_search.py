@@ -97,7 +97,9 @@ def standing(distance: float | None) -> Standing:
     else:
         closeness = Closeness.ALIKE
     alike = closeness is Closeness.ALIKE
-    return Standing(Rule.LIKE_UNSEEN, closeness, distance, 0.02, alike, None, None, None, None)
+    return Standing(
+        Rule.LIKE_UNSEEN, closeness, distance, 0.02, alike, None, None, None, None, None
+    )
 
 
 def rungs_of(settings: Mapping[Cohort, Setting]) -> Rungs:
@@ -155,6 +157,13 @@ def test_what_passes_is_hardly_stronger_than_needed(need: float) -> None:
     assert chosen is not None
     ((rung,),) = tried([chosen])
     assert need <= rung <= need + RESOLUTION
+
+
+@given(needed)
+def test_between_too_gentle_and_too_strong_a_narrow_pass_is_found(need: float) -> None:
+    trials = World((need,), strange=(need + 0.1,)).search()
+    assert gentlest_passing(trials) is not None
+    assert len(trials) <= 16
 
 
 def test_cohorts_move_together_each_by_its_own_ladder() -> None:

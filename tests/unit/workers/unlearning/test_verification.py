@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,13 +12,15 @@ from torch import nn
 from tests.unit.workers.unlearning.observations import Echo, hits, seen, together
 from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation
 from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
 from workers.unlearning.verification import (
     Closeness,
-    Probe,
     Rule,
     Standing,
+    Thresholds,
     change_of_weights,
     standing_of,
     zero_retrain_forgetting,
@@ -26,6 +29,7 @@ from workers.unlearning.verification import (
 COHORT = Cohort((0,), 100, scattered=False)
 # Where unseen samples begin; forgotten ones are at 0, 1, 2, …
 UNSEEN = 10_000
+EXCESS = 0.05
 
 
 def stands(
@@ -52,9 +56,7 @@ def stands(
         cohort,
         together(forgotten, unseen),
         probe,
-        membership=membership,
-        min_probe=min_probe,
-        errors=errors,
+        Thresholds(membership, EXCESS, min_probe, attack_errors=errors),
     )
 
 
@@ -216,9 +218,90 @@ def test_a_cohort_of_which_one_label_is_still_retained_is_held_against_unseen_sa
         num_classes=10,
     )
     seen_by = together(forgotten, unseen)
-    standing = standing_of(cohort, seen_by, probe, membership=0.02, min_probe=30)
+    standing = standing_of(cohort, seen_by, probe, Thresholds(0.02, EXCESS, 30))
     assert standing.rule is Rule.LIKE_UNSEEN
     assert standing.closeness is Closeness.ALIKE
+
+
+# A kind, or most of a label: as often as is expected ------------------------------------------
+
+
+def against(
+    recognised: int, share: float, *, above: int = 50, count: int = 100, min_probe: int = 30
+) -> Standing:
+    """So many of `count` unseen samples are recognised, where a share is expected to be."""
+    unseen = seen(
+        [0] * count,
+        [float(rank) for rank in range(count)],
+        right=[position < recognised for position in range(count)],
+        first=UNSEEN,
+    )
+    forgotten = seen([0] * 100, count - above - 0.5)
+    probe = Probe(
+        {COHORT: forgotten.positions.tolist()},
+        unseen.positions.tolist(),
+        [],
+        [],
+        gone=frozenset(),
+        num_classes=10,
+    )
+    expectation = Expectation(unseen.positions, np.full(count, share), "unseen")
+    thresholds = Thresholds(0.02, EXCESS, min_probe, errors=1.0)
+    return standing_of(COHORT, together(forgotten, unseen), probe, thresholds, expectation)
+
+
+@pytest.mark.parametrize(
+    ("recognised", "closeness"),
+    [
+        (0, Closeness.CONSPICUOUS),
+        (54, Closeness.CONSPICUOUS),
+        (55, Closeness.ALIKE),
+        (60, Closeness.ALIKE),
+        (65, Closeness.ALIKE),
+        (66, Closeness.FAMILIAR),
+        (100, Closeness.FAMILIAR),
+    ],
+)
+def test_as_many_are_to_be_recognised_as_are_expected_neither_more_nor_less(
+    recognised: int, closeness: Closeness
+) -> None:
+    standing = against(recognised, 0.6)
+    assert standing.rule is Rule.EXPECTED
+    assert standing.closeness is closeness
+    assert standing.accepted is (closeness is Closeness.ALIKE)
+    assert standing.expected == pytest.approx(0.6)
+    assert standing.recognised is not None
+    assert standing.recognised.value == recognised / 100
+    assert standing.recognised_on == "unseen"
+    share = recognised / 100
+    bound = max(EXCESS, math.sqrt(share * (1 - share) / 99))
+    assert standing.bound == pytest.approx(bound)
+    expected = math.copysign(max(0.0, abs(share - 0.6) - bound), share - 0.6)
+    assert standing.distance == pytest.approx(expected)
+
+
+def test_of_few_samples_an_error_of_the_share_counts_as_none() -> None:
+    standing = against(10, 0.5, above=5, count=10, min_probe=5)
+    assert standing.bound == EXCESS
+    standing = against(7, 0.5, above=5, count=10, min_probe=5)
+    assert standing.bound == pytest.approx(math.sqrt(0.7 * 0.3 / 9))
+    assert standing.closeness is Closeness.FAMILIAR
+
+
+def test_samples_that_are_known_better_than_their_like_are_familiar_all_the_same() -> None:
+    standing = against(60, 0.6, above=90)
+    assert (standing.rule, standing.closeness) == (Rule.LIKE_UNSEEN, Closeness.FAMILIAR)
+    assert standing.expected == pytest.approx(0.6)
+    # That they look stranger than those of their like says nothing.
+    assert against(60, 0.6, above=10).closeness is Closeness.ALIKE
+    # First their like are to be known no better than is expected.
+    assert against(80, 0.6, above=90).rule is Rule.EXPECTED
+
+
+def test_too_few_samples_to_expect_anything_of_decide_nothing() -> None:
+    standing = against(10, 0.6, above=5, count=10)
+    assert (standing.closeness, standing.distance) == (Closeness.UNDECIDABLE, None)
+    assert not standing.accepted
 
 
 # ZRF -------------------------------------------------------------------------------------------

@@ -1,0 +1,92 @@
+"""What is expected of a network without a cohort, against counting."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.workers.unlearning.observations import seen
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation, expect
+from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
+from workers.unlearning.surrogate import Surrogate
+
+COHORT = Cohort((0,), 40, scattered=False)
+# Forgotten samples are at 0 to 39, unseen ones of their label at 100 to 139.
+FORGOTTEN, UNSEEN = list(range(40)), list(range(100, 140))
+PROBE = Probe({COHORT: FORGOTTEN}, UNSEEN, [], [], frozenset(), num_classes=3)
+
+Rights = list[bool]
+rights = st.lists(st.booleans(), min_size=80, max_size=80)
+
+
+def network(right: Rights) -> Observed:
+    """Forgotten samples and unseen ones, in an order of its own."""
+    found = seen([0] * 80, right=right)
+    positions = np.array([*FORGOTTEN, *UNSEEN])
+    order = np.random.default_rng(0).permutation(80)
+    columns = replace(found, positions=positions)
+    return Observed(*(values[order] for values in vars(columns).values()))
+
+
+def surrogate(whole: Rights, without: Rights, kin: frozenset[int] | None = None) -> Surrogate:
+    kinds = {} if kin is None else {COHORT: kin}
+    positions = np.array([*FORGOTTEN, *UNSEEN])
+    return Surrogate(positions, np.array(whole), np.array(without), kinds)
+
+
+def share(values: Rights) -> float:
+    return sum(values) / len(values)
+
+
+@given(rights, rights, rights, rights)
+def test_it_is_what_the_base_knows_less_what_hangs_on_the_forgotten(
+    base: Rights, whole: Rights, without: Rights, candidate: Rights
+) -> None:
+    found = expect(COHORT, network(base), PROBE, surrogate(whole, without), min_probe=30)
+    assert found is not None
+    assert found.on == "unseen"
+    known = share(base[40:]) - (share(whole[40:]) - share(without[40:]))
+    assert found.share == pytest.approx(min(1.0, max(0.0, known)))
+    excess = found.excess(network(candidate))
+    assert excess is not None
+    assert excess.count == 40
+    assert excess.value == pytest.approx(share(candidate[40:]) - found.share)
+    assert excess.low <= excess.value <= excess.high
+
+
+def test_of_a_kind_only_its_like_count() -> None:
+    # The surrogate has lost the first of the unseen samples, which are the kind.
+    whole, without = [True] * 80, [True] * 40 + [False] * 30 + [True] * 10
+    kin = frozenset(UNSEEN[:30])
+    found = expect(
+        COHORT, network([True] * 80), PROBE, surrogate(whole, without, kin), min_probe=30
+    )
+    assert found is not None
+    assert found.positions.tolist() == UNSEEN[:30]
+    assert found.share == 0.0
+
+
+def test_where_too_few_are_like_them_the_forgotten_themselves_count() -> None:
+    without = [False] * 30 + [True] * 10 + [True] * 40
+    given = surrogate([True] * 80, without, frozenset(UNSEEN[:29]))
+    found = expect(COHORT, network([True] * 80), PROBE, given, min_probe=30)
+    assert found is not None
+    assert found.on == "forgotten"
+    assert found.positions.tolist() == FORGOTTEN
+    assert found.share == 0.25
+
+
+def test_of_too_few_nothing_is_expected() -> None:
+    given = surrogate([True] * 80, [False] * 80)
+    assert expect(COHORT, network([True] * 80), PROBE, given, min_probe=41) is None
+    kin = surrogate([True] * 80, [False] * 80, frozenset())
+    assert expect(COHORT, network([True] * 80), PROBE, kin, min_probe=41) is None
+
+
+def test_of_samples_that_nobody_looked_at_there_is_no_excess() -> None:
+    expectation = Expectation(np.array([7]), np.array([1.0]), "unseen")
+    assert expectation.excess(network([True] * 80).at([])) is None

@@ -1,0 +1,186 @@
+"""The surrogate, against slow regressions, on pictures whose kinds are known."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from workers.unlearning.batches import Batch
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
+from workers.unlearning.surrogate import FEW, RIDGE, Surrogate, judged_by_others, make_surrogate
+
+SIZE = 8
+# Label 0 has two kinds. Of all that is left, the first of them looks most like label 1.
+SANDAL, BOOT, SHIRT = range(3)
+LABEL = {SANDAL: 0, BOOT: 0, SHIRT: 1}
+EACH = 60
+COHORT = Cohort((0,), EACH, scattered=False)
+
+
+def picture(kind: int, noise: Tensor) -> Tensor:
+    """A dark half, which half depends on the kind, and noise."""
+    image = torch.zeros(1, SIZE, SIZE)
+    if kind == BOOT:
+        image[:, :, : SIZE // 2] = 1.0
+    else:
+        image[:, : SIZE // 2, :] = 1.0
+        if kind == SANDAL:
+            image[:, 0, :] = -1.0
+    return image + 0.2 * noise
+
+
+@dataclass
+class World:
+    """Samples in order of their positions; the base is right about all of them."""
+
+    kinds: list[int]
+    samples: Batch
+    base: Observed
+    probe: Probe
+
+    def surrogate(self, **changed: object) -> Surrogate | None:
+        trained = {0: 2 * EACH, 1: EACH}
+        given = {"trained": trained, "forgotten": {0: len(self.probe.forgotten[COHORT])}} | changed
+        parts = [self.samples.part(start, start + 50) for start in range(0, 400, 50)]
+        return make_surrogate(self.base, parts, self.probe, **given)  # type: ignore[arg-type]
+
+    def right(self, values: np.ndarray, kind: int, positions: np.ndarray) -> float:
+        chosen = np.array([self.kinds[p] == kind and p >= 3 * EACH for p in positions])
+        return float(values[chosen].mean())
+
+
+def world(forgotten: list[int] | None = None) -> World:
+    """As many training samples of each kind, then as many unseen ones, of which all are holdout."""
+    kinds = [kind for _ in range(2) for kind in (SANDAL, BOOT, SHIRT) for _ in range(EACH)]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(len(kinds), 1, SIZE, SIZE, generator=generator)
+    images = torch.stack([picture(*each) for each in zip(kinds, noise, strict=True)])
+    labels = torch.tensor([LABEL[kind] for kind in kinds])
+    samples = Batch.of(images, labels)
+    nothing = np.zeros(len(kinds))
+    base = Observed(
+        samples.positions.numpy(), labels.numpy(), nothing, np.ones(len(kinds), np.bool_), nothing
+    )
+    gone = list(range(EACH)) if forgotten is None else forgotten
+    unseen = list(range(3 * EACH, 6 * EACH))
+    probe = Probe(
+        forgotten={COHORT: gone},
+        unseen=[position for position in unseen if labels[position] == 0],
+        retained=[position for position in range(3 * EACH) if position not in gone],
+        holdout=unseen,
+        gone=frozenset(),
+        num_classes=2,
+    )
+    return World(kinds, samples, base, probe)
+
+
+def test_a_kind_is_found_and_what_is_known_thanks_to_it_alone() -> None:
+    shoes = world()
+    surrogate = shoes.surrogate()
+    assert surrogate is not None
+    for kind, whole, without in ((SANDAL, 1.0, 0.0), (BOOT, 1.0, 1.0), (SHIRT, 1.0, 1.0)):
+        assert shoes.right(surrogate.whole, kind, surrogate.positions) == whole
+        assert shoes.right(surrogate.without, kind, surrogate.positions) == without
+    sandals = {p for p in range(3 * EACH, 6 * EACH) if shoes.kinds[p] == SANDAL}
+    assert surrogate.kinds == {COHORT: sandals}
+
+
+def test_samples_of_all_kinds_are_no_kind_and_nothing_hangs_on_them() -> None:
+    shoes = world(forgotten=list(range(0, 2 * EACH, 3)))
+    surrogate = shoes.surrogate()
+    assert surrogate is not None
+    assert not surrogate.kinds
+    assert (surrogate.whole == surrogate.without).mean() > 0.99
+
+
+def test_a_handful_of_a_large_training_set_is_none_of_its_miniature() -> None:
+    # Of a hundred thousand samples the miniature has a thousandth part.
+    shoes = world(forgotten=list(range(0, 2 * EACH, 3)))
+    surrogate = shoes.surrogate(trained={0: 60_000, 1: 40_000}, forgotten={0: 40})
+    assert surrogate is not None
+    assert (surrogate.whole == surrogate.without).all()
+
+
+def test_predictions_are_those_of_a_slow_regression() -> None:
+    shoes = world()
+    surrogate = shoes.surrogate()
+    assert surrogate is not None
+    pixels = shoes.samples.inputs.double().flatten(1).numpy()
+    scale = shoes.samples.inputs.flatten(1).var().item() * SIZE * SIZE
+    for found, taught in (
+        (surrogate.whole, range(3 * EACH)),
+        (surrogate.without, range(EACH, 3 * EACH)),
+    ):
+        rows = list(taught)
+        gram = np.empty((len(rows), len(rows)))
+        for i, first in enumerate(rows):
+            for j, second in enumerate(rows):
+                distance = ((pixels[first] - pixels[second]) ** 2).sum()
+                gram[i, j] = np.exp(-distance / scale) + (RIDGE if i == j else 0.0)
+        targets = np.array([[LABEL[shoes.kinds[row]] == label for label in (0, 1)] for row in rows])
+        mean = targets.mean(axis=0)
+        weights = np.linalg.solve(gram, targets - mean)
+        for position, right in zip(surrogate.positions, found, strict=True):
+            distances = ((pixels[rows] - pixels[position]) ** 2).sum(axis=1)
+            said = int((np.exp(-distances / scale) @ weights + mean).argmax())
+            assert right == (said == LABEL[shoes.kinds[position]])
+
+
+@given(count=st.integers(2, 12), seed=st.integers(0, 99))
+def test_judging_by_the_others_is_leaving_each_one_out(count: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(count, 3, generator=generator, dtype=torch.float64)
+    gram = torch.exp(-torch.cdist(points, points).square())
+    gram.diagonal().add_(torch.rand(count, generator=generator, dtype=torch.float64) + 0.01)
+    targets = torch.randn(count, generator=generator, dtype=torch.float64)
+    weights, judged = judged_by_others(gram, targets)
+    assert torch.allclose(gram @ weights, targets)
+    for left_out in range(count):
+        others = [row for row in range(count) if row != left_out]
+        theirs = torch.linalg.solve(gram[others][:, others], targets[others])
+        assert torch.isclose(judged[left_out], gram[left_out, others] @ theirs)
+
+
+def test_there_is_none_where_nothing_hangs_on_it() -> None:
+    shoes = world()
+    # A label that is gone whole, and no unseen samples to hold the surrogate against.
+    for probe in (replace(shoes.probe, gone=frozenset([0])), replace(shoes.probe, holdout=[])):
+        assert replace(shoes, probe=probe).surrogate() is None
+
+
+def test_there_is_none_that_is_no_match_for_the_network() -> None:
+    shoes = world()
+    unsure = np.arange(len(shoes.kinds)) % 5 > 0
+    assert replace(shoes, base=replace(shoes.base, right=unsure)).surrogate() is None
+
+
+@pytest.mark.parametrize(
+    "cohort", [Cohort((0,), EACH, scattered=True), Cohort((0,), FEW - 1, scattered=False)]
+)
+def test_of_scattered_samples_and_of_a_few_nothing_is_called_a_kind(cohort: Cohort) -> None:
+    shoes = world()
+    forgotten = {cohort: list(range(cohort.count))}
+    probe = replace(shoes.probe, forgotten=forgotten)
+    surrogate = make_surrogate(
+        shoes.base, [shoes.samples], probe, {0: 2 * EACH, 1: EACH}, {0: cohort.count}
+    )
+    assert surrogate is not None
+    assert not surrogate.kinds
+
+
+def test_large_pictures_are_shrunk_and_small_ones_are_not() -> None:
+    shoes = world()
+    # Every pixel sixty-four times over: shrunk, they are what they were.
+    large = shoes.samples.inputs.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+    grown = replace(shoes, samples=replace(shoes.samples, inputs=large))
+    small, found = shoes.surrogate(), grown.surrogate()
+    assert small is not None
+    assert found is not None
+    assert (found.without == small.without).all()
+    assert found.kinds == small.kinds

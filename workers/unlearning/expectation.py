@@ -1,0 +1,115 @@
+"""What is expected of a network that was never taught a cohort, as far as a surrogate can tell.
+
+Of a label that is forgotten whole such a network recognises nobody but by chance. Of a kind within
+a label, or of a label of which most is forgotten, it still recognises some: the sandals among the
+shoes that look like shoes. Unseen samples like the forgotten ones are to be recognised as often as
+by such a network, neither more nor less.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.intervals import Estimate, Z, mean
+from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
+from workers.unlearning.surrogate import Surrogate
+
+Reference = Literal["unseen", "forgotten"]
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """Of each of `positions` int64 [n], `right` float64 [n]: how surely it is recognised.
+
+    A single one may be below 0 or above 1; it is their mean that says something.
+    """
+
+    positions: NDArray[np.int64]
+    right: NDArray[np.float64]
+    on: Reference
+
+    @property
+    def share(self) -> float:
+        """How many of them are expected to be recognised."""
+        return float(np.clip(self.right.mean(), 0.0, 1.0))
+
+    def excess(self, observed: Observed) -> Estimate | None:
+        """By how much more a network recognises, as a share; None if it has seen none of them."""
+        seen = observed.at(self.positions.tolist())
+        rows = np.searchsorted(self.positions, seen.positions)
+        return mean(seen.right - self.right[rows] + (self.right.mean() - self.share))
+
+
+def expect(
+    cohort: Cohort, base: Observed, probe: Probe, surrogate: Surrogate, *, min_probe: int
+) -> Expectation | None:
+    """What is expected for one cohort; None if there are too few samples to tell.
+
+    What the base recognises of unseen samples, less what the surrogate recognises of them only when
+    it is taught the forgotten ones. Where there are too few unseen samples of a kind, what the
+    surrogate recognises of the forgotten ones without having been taught them.
+    """
+    kin = surrogate.kinds.get(cohort)
+    unseen = base.at(probe.unseen).of(cohort.labels)
+    if kin is not None:
+        unseen = unseen.at(kin)
+    rows = surrogate.rows(unseen.positions)
+    if len(rows) >= min_probe:
+        positions = surrogate.positions[rows]
+        mine = base.at(positions.tolist())
+        right = mine.right[np.argsort(mine.positions)].astype(np.float64)
+        lost = surrogate.whole[rows].astype(np.float64) - surrogate.without[rows]
+        return Expectation(positions, right - lost, "unseen")
+    rows = surrogate.rows(base.at(probe.forgotten[cohort]).positions)
+    if kin is not None and len(rows) >= min_probe:
+        return Expectation(
+            surrogate.positions[rows], surrogate.without[rows].astype(np.float64), "forgotten"
+        )
+    return None
+
+
+def expect_all(
+    base: Observed, probe: Probe, surrogate: Surrogate, *, excess: float, min_probe: int
+) -> dict[Cohort, Expectation]:
+    """What is expected of those cohorts of one label of which the base recognises more.
+
+    By more than `excess`, and significantly so.
+    """
+    found = {}
+    for cohort in probe.forgotten:
+        if cohort.scattered or probe.gone.issuperset(cohort.labels):
+            continue
+        expectation = expect(cohort, base, probe, surrogate, min_probe=min_probe)
+        more = None if expectation is None else expectation.excess(base)
+        if expectation is None or more is None:
+            continue
+        if more.value > max(excess, Z * more.error_towards(0.0)):
+            found[cohort] = expectation
+    return found
+
+
+def adapt(
+    probe: Probe,
+    base: Observed,
+    surrogate: Surrogate,
+    expectations: Mapping[Cohort, Expectation],
+    *,
+    min_probe: int,
+) -> Probe:
+    """The probe, its kinds compared with their like, and what may be lost with them excused."""
+    kinds = {
+        cohort: kin
+        for cohort, kin in surrogate.kinds.items()
+        if cohort in expectations or len(base.at(probe.unseen).at(kin)) >= min_probe
+    }
+    looked_at = frozenset(surrogate.positions.tolist())
+    excused: set[int] = set()
+    for cohort in expectations:
+        theirs = set(base.at(probe.holdout).of(cohort.labels).positions.tolist())
+        excused |= theirs - (looked_at - kinds[cohort]) if cohort in kinds else theirs
+    return replace(probe, kinds=kinds, excused=frozenset(excused))

@@ -1,0 +1,58 @@
+"""Why a candidate does not pass, in sentences that stand on the run and are read by people."""
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
+from workers.unlearning.verification import Closeness, Rule, Standing
+
+
+def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
+    """Why a cohort that could be judged is not forgotten."""
+    if standing.rule is Rule.CHANCE:
+        assert standing.recognised is not None
+        return (
+            f"{cohort.title} is forgotten whole, and {100 * standing.recognised.value:.1f} % of "
+            f"{standing.recognised.count} {standing.recognised_on} samples of it are still "
+            f"recognised; chance would be {100 / probe.num_classes:.1f} %."
+        )
+    if standing.rule is Rule.EXPECTED:
+        assert standing.recognised is not None
+        assert standing.expected is not None
+        more = "more" if standing.closeness is Closeness.FAMILIAR else "fewer"
+        return (
+            f"{cohort.title}: {100 * standing.recognised.value:.1f} % of "
+            f"{standing.recognised.count} {standing.recognised_on} samples like the forgotten ones "
+            f"are recognised, {more} than by a network that was never taught them; about "
+            f"{100 * standing.expected:.1f} % are expected of one."
+        )
+    assert standing.attack is not None
+    area = standing.attack.area
+    looks = "more familiar" if standing.closeness is Closeness.FAMILIAR else "stranger"
+    return (
+        f"{cohort.title}: the forgotten samples look {looks} than unseen ones of their labels; "
+        f"the loss-based attack has an area of {area.value:.3f} ({area.low:.3f} to "
+        f"{area.high:.3f}) on {area.count} of them, and 0.5 would be no difference."
+    )
+
+
+def undecided(cohort: Cohort, standing: Standing, *, min_probe: int) -> str:
+    """Why a cohort could not be judged."""
+    if standing.rule is not Rule.LIKE_UNSEEN:
+        count, what = standing.recognised.count if standing.recognised else 0, "looked at"
+    else:
+        count, what = standing.attack.unseen if standing.attack else 0, "to compare with"
+    return (
+        f"{cohort.title}: there are {count} samples {what}, and the policy wants at least "
+        f"{min_probe} to decide by."
+    )
+
+
+def unmeasured(probe: Probe, candidate: Observed, *, min_probe: int) -> list[str]:
+    """Why it cannot be told what a candidate costs, if it cannot."""
+    count = len(candidate.at(probe.retained))
+    if count >= min_probe:
+        return []
+    return [
+        f"The retained probe holds {count} samples; the policy wants at least "
+        f"{min_probe} to tell the damage by."
+    ]
