@@ -193,8 +193,8 @@ class Gate(Specification):
     )
     max_excess: float = _share(
         0.05,
-        "Share of unseen samples like the forgotten ones by which more or fewer may be recognised "
-        "than is expected of a network that was never taught them.",
+        "Share of unseen samples like the forgotten ones by which more may be recognised than is "
+        "expected of a network that was never taught them; three times as many fewer.",
     )
     min_probe: int = Field(
         default=30,

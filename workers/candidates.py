@@ -16,10 +16,13 @@ from workers.resources import Resources
 from workers.runs import Approval, Run
 from workers.subjects import Subject
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
+from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
 from workers.unlearning.search import gentlest_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.tuning import Setting
@@ -68,7 +71,13 @@ def tune(
     surrogate = make_surrogate(
         base, examiner.batches(), examiner.probe, run.trained, books.forgotten
     )
-    gate = Gate(base, examiner.probe, Bounds.of(run.policy.gate), surrogate)
+    gate = Gate(
+        base,
+        examiner.probe,
+        Bounds.of(run.policy.gate),
+        surrogate,
+        _expected_before(subject, base, examiner.probe),
+    )
     recorded = _recorded(subject, weighed, gate)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
@@ -125,6 +134,17 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
         else:
             floors[cohort] = setting
     return _Recorded(pinned, floors)
+
+
+def _expected_before(subject: Subject, base: Observed, probe: Probe) -> dict[Cohort, Expectation]:
+    """What was expected of cohorts whose forgotten samples can no longer all be looked at."""
+    return {
+        cohort: Expectation.from_json(expectation)
+        for cohort, positions in probe.forgotten.items()
+        if len(base.at(positions)) < len(positions)
+        and not probe.gone.issuperset(cohort.labels)
+        and (expectation := subject.on_record.get(cohort.name, {}).get("expectation"))
+    }
 
 
 class CohortSums:

@@ -85,6 +85,7 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
 def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
     trial = tuned.chosen.trial
     before, after = tuned.gate.at_base[cohort], trial.judgement.standings[cohort]
+    expectation = tuned.gate.expectations.get(cohort)
     return {
         "name": cohort.name,
         "labels": list(cohort.labels),
@@ -92,6 +93,7 @@ def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
         **_setting(trial, cohort),
         "dampened": tuned.mixture.by_cohort[cohort],
         "rule": before.rule.value,
+        "expectation": expectation and expectation.as_json(),
         "base": as_standing(before),
         "candidate": as_standing(after),
     }
@@ -163,6 +165,13 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
         said.append(
             "The base already treated these samples like unseen ones, as far as so many can tell. "
             "They were dampened for all the same, as a precaution."
+        )
+    surrogate = tuned.gate.surrogate
+    if surrogate is not None and not surrogate.is_match:
+        said.append(
+            "What a network without these samples would make of others like them could not be "
+            f"estimated: of unseen samples a simple surrogate recognises "
+            f"{100 * surrogate.accuracy:.1f} %, the network {100 * surrogate.network:.1f} %."
         )
     if run.approval is not None:
         said.append(f"Rung {run.approval.rung} was approved by {run.approval.by}.")

@@ -16,7 +16,7 @@ _RULES = {
     "like_unseen": ("must look like unseen samples of its labels", "attack area, target 0.5"),
     "expected": (
         "must be recognised as by a network that was never taught them, about {expected}",
-        "{on} samples like them recognised",
+        "{on} samples of the kind recognised",
     ),
     "chance": ("label forgotten whole: must not be recognised", "{on} samples recognised"),
 }

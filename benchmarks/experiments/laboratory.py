@@ -144,11 +144,19 @@ class Subject:
                 for each in cohorts
                 for position in of(each, everything, self.holdout.labels, self.holdout.positions)
             ],
-            retained=positions[~forgotten][:size].tolist(),
+            retained=self._stratified(~forgotten, size),
             holdout=self.holdout.positions[:size].tolist(),
             gone=frozenset(label for label, n in counts.items() if n >= trained[label]),
             num_classes=int(labels.max()) + 1,
         )
+
+    def _stratified(self, among: Tensor, size: int) -> list[int]:
+        """As many of every label as of all training samples are of it, if there are."""
+        labels, picked = self.train.labels, []
+        for label, count in _counts(labels).items():
+            share = max(1, round(size * count / len(labels)))
+            picked += self.train.positions[among & (labels == label)][:share].tolist()
+        return picked
 
     def _of_probe(self, probe: Probe) -> list[Batch]:
         wanted = torch.tensor(

@@ -8,7 +8,7 @@ by such a network, neither more nor less.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ Reference = Literal["unseen", "forgotten"]
 class Expectation:
     """Of each of `positions` int64 [n], `right` float64 [n]: how surely it is recognised.
 
-    A single one may be below 0 or above 1; it is their mean that says something.
+    A single one may be below 0 or above 1; it is their mean that says something. `excused` are
+    holdout samples that need not be recognised as they were, because these are of the kind.
     """
 
     positions: NDArray[np.int64]
     right: NDArray[np.float64]
     on: Reference
+    excused: frozenset[int]
 
     @property
     def share(self) -> float:
@@ -44,6 +46,22 @@ class Expectation:
         rows = np.searchsorted(self.positions, seen.positions)
         return mean(seen.right - self.right[rows] + (self.right.mean() - self.share))
 
+    def as_json(self) -> dict[str, Any]:
+        """What a later run needs that can no longer look at the forgotten samples."""
+        return {
+            "share": self.share,
+            "on": self.on,
+            "positions": self.positions.tolist(),
+            "excused": sorted(self.excused),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Expectation":
+        """The same, sample by sample as sure as on the whole."""
+        positions = np.array(found["positions"], np.int64)
+        right = np.full(len(positions), found["share"])
+        return cls(positions, right, found["on"], frozenset(found["excused"]))
+
 
 def expect(
     cohort: Cohort, base: Observed, probe: Probe, surrogate: Surrogate, *, min_probe: int
@@ -52,24 +70,26 @@ def expect(
 
     What the base recognises of unseen samples, less what the surrogate recognises of them only when
     it is taught the forgotten ones. Where there are too few unseen samples of a kind, what the
-    surrogate recognises of the forgotten ones without having been taught them.
+    surrogate recognises of the forgotten ones without having been taught them, and as much more as
+    the network is the better one of the two.
     """
     kin = surrogate.kinds.get(cohort)
-    unseen = base.at(probe.unseen).of(cohort.labels)
+    unseen, holdout = (base.at(given).of(cohort.labels) for given in (probe.unseen, probe.holdout))
     if kin is not None:
-        unseen = unseen.at(kin)
+        unseen, holdout = unseen.at(kin), holdout.at(kin)
+    excused = frozenset(holdout.positions.tolist())
     rows = surrogate.rows(unseen.positions)
     if len(rows) >= min_probe:
         positions = surrogate.positions[rows]
         mine = base.at(positions.tolist())
         right = mine.right[np.argsort(mine.positions)].astype(np.float64)
         lost = surrogate.whole[rows].astype(np.float64) - surrogate.without[rows]
-        return Expectation(positions, right - lost, "unseen")
+        return Expectation(positions, right - lost, "unseen", excused)
     rows = surrogate.rows(base.at(probe.forgotten[cohort]).positions)
     if kin is not None and len(rows) >= min_probe:
-        return Expectation(
-            surrogate.positions[rows], surrogate.without[rows].astype(np.float64), "forgotten"
-        )
+        better = surrogate.network - surrogate.accuracy
+        right = surrogate.without[rows].astype(np.float64) + better
+        return Expectation(surrogate.positions[rows], right, "forgotten", excused)
     return None
 
 
@@ -78,11 +98,14 @@ def expect_all(
 ) -> dict[Cohort, Expectation]:
     """What is expected of those cohorts of one label of which the base recognises more.
 
-    By more than `excess`, and significantly so.
+    By more than `excess`, and significantly so. Of a cohort of which some forgotten samples can no
+    longer be looked at, the surrogate was taught too few.
     """
     found = {}
-    for cohort in probe.forgotten:
+    for cohort, positions in probe.forgotten.items():
         if cohort.scattered or probe.gone.issuperset(cohort.labels):
+            continue
+        if len(base.at(positions)) < len(positions):
             continue
         expectation = expect(cohort, base, probe, surrogate, min_probe=min_probe)
         more = None if expectation is None else expectation.excess(base)
@@ -95,21 +118,18 @@ def expect_all(
 
 def adapt(
     probe: Probe,
-    base: Observed,
-    surrogate: Surrogate,
+    kinds: Mapping[Cohort, frozenset[int]],
     expectations: Mapping[Cohort, Expectation],
     *,
     min_probe: int,
 ) -> Probe:
     """The probe, its kinds compared with their like, and what may be lost with them excused."""
-    kinds = {
-        cohort: kin
-        for cohort, kin in surrogate.kinds.items()
-        if cohort in expectations or len(base.at(probe.unseen).at(kin)) >= min_probe
-    }
-    looked_at = frozenset(surrogate.positions.tolist())
-    excused: set[int] = set()
-    for cohort in expectations:
-        theirs = set(base.at(probe.holdout).of(cohort.labels).positions.tolist())
-        excused |= theirs - (looked_at - kinds[cohort]) if cohort in kinds else theirs
-    return replace(probe, kinds=kinds, excused=frozenset(excused))
+    return replace(
+        probe,
+        kinds={
+            cohort: kin
+            for cohort, kin in kinds.items()
+            if cohort in expectations or len(kin.intersection(probe.unseen)) >= min_probe
+        },
+        excused=frozenset().union(*(each.excused for each in expectations.values())),
+    )

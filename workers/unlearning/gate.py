@@ -1,6 +1,6 @@
 """The gate: what a candidate may cost, what it must have achieved, and what follows from both."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,22 +101,29 @@ class Gate:
     same difference is no longer significant does not mean that it is gone.
 
     A `surrogate` tells which cohorts are kinds, and of which of them a network that was never
-    taught them would recognise less than the base does.
+    taught them would recognise less than the base does. What was expected of a cohort whose samples
+    can no longer all be looked at is `recorded`.
     """
 
     def __init__(
-        self, base: Observed, probe: Probe, bounds: Bounds, surrogate: Surrogate | None = None
+        self,
+        base: Observed,
+        probe: Probe,
+        bounds: Bounds,
+        surrogate: Surrogate | None = None,
+        recorded: Mapping[Cohort, Expectation] | None = None,
     ) -> None:
         self.base = base
         self.bounds = bounds
-        self.probe = probe
-        self._expectations: dict[Cohort, Expectation] = {}
-        if surrogate is not None:
-            enough = bounds.min_probe
-            self._expectations = expect_all(
-                base, probe, surrogate, excess=bounds.excess, min_probe=enough
+        self.surrogate = surrogate
+        self.expectations = dict(recorded or {})
+        kinds: Mapping[Cohort, frozenset[int]] = {}
+        if surrogate is not None and surrogate.is_match:
+            kinds = surrogate.kinds
+            self.expectations |= expect_all(
+                base, probe, surrogate, excess=bounds.excess, min_probe=bounds.min_probe
             )
-            self.probe = adapt(probe, base, surrogate, self._expectations, min_probe=enough)
+        self.probe = adapt(probe, kinds, self.expectations, min_probe=bounds.min_probe)
         by_attack = {
             cohort: standing_of(cohort, base, self.probe, self._thresholds())
             for cohort in probe.forgotten
@@ -128,7 +135,7 @@ class Gate:
         }
         self.at_base = {
             cohort: standing_of(
-                cohort, base, self.probe, self._thresholds(), self._expectations.get(cohort)
+                cohort, base, self.probe, self._thresholds(), self.expectations.get(cohort)
             )
             for cohort in probe.forgotten
         }
@@ -156,19 +163,25 @@ class Gate:
                 candidate,
                 self.probe,
                 self._thresholds(1.0, Z if cohort in self._unsuspected else 1.0),
-                self._expectations.get(cohort),
+                self.expectations.get(cohort),
             )
             for cohort in self.at_base
         }
+        short = {
+            cohort: reasons.shortfall(cohort, standing, self.probe)
+            for cohort, standing in standings.items()
+            if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
+        }
+        # Their like in the holdout is excused, but not from being known as well as is expected.
+        lost = {cohort for cohort in short if standings[cohort].is_loss}
         return Judgement(
             standings=standings,
-            damage=self._damage(candidate),
-            unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
-            shortfalls=[
-                reasons.shortfall(cohort, standing, self.probe)
-                for cohort, standing in standings.items()
-                if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
+            damage=[
+                *self._damage(candidate),
+                *(said for cohort, said in short.items() if cohort in lost),
             ],
+            unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
+            shortfalls=[said for cohort, said in short.items() if cohort not in lost],
             undecided=[
                 reasons.undecided(cohort, standing, min_probe=self.bounds.min_probe)
                 for cohort, standing in standings.items()

@@ -19,17 +19,20 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
         assert standing.recognised is not None
         assert standing.expected is not None
         more = "more" if standing.closeness is Closeness.FAMILIAR else "fewer"
+        which = "forgotten samples"
+        if standing.recognised_on == "unseen":
+            which = "unseen samples like the forgotten ones"
         return (
             f"{cohort.title}: {100 * standing.recognised.value:.1f} % of "
-            f"{standing.recognised.count} {standing.recognised_on} samples like the forgotten ones "
-            f"are recognised, {more} than by a network that was never taught them; about "
-            f"{100 * standing.expected:.1f} % are expected of one."
+            f"{standing.recognised.count} {which} are recognised, {more} than by a network that "
+            f"was never taught them; about {100 * standing.expected:.1f} % are expected of one."
         )
     assert standing.attack is not None
     area = standing.attack.area
+    like = "of their kind" if cohort in probe.kinds else "of their labels"
     looks = "more familiar" if standing.closeness is Closeness.FAMILIAR else "stranger"
     return (
-        f"{cohort.title}: the forgotten samples look {looks} than unseen ones of their labels; "
+        f"{cohort.title}: the forgotten samples look {looks} than unseen ones {like}; "
         f"the loss-based attack has an area of {area.value:.3f} ({area.low:.3f} to "
         f"{area.high:.3f}) on {area.count} of them, and 0.5 would be no difference."
     )

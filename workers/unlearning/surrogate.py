@@ -9,7 +9,7 @@ because every layer of the network itself has been shaped by what it is to forge
 Forgotten samples are a *kind* if they can be told from the retained samples of their label, as the
 sandals among the shoes; then unseen samples of the kind are what they are to be compared with.
 
-A surrogate that is no match for the network on unseen samples is not asked.
+A surrogate that is no match for the network on unseen samples does not speak for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,13 +33,15 @@ MOST = 1000
 # Unseen samples that it is asked about, at most, and how many at once.
 MOST_UNSEEN, AT_ONCE = 10_000, 2_000
 # Of the regression. What is found hardly depends on it, from 0.01 to 0.1.
-RIDGE = 0.01
+RIDGE = 0.1
 # The chance that a forgotten sample can be told from a retained one of its label: of a kind.
 KIND = 0.8
 # With fewer on either side nothing is called a kind.
 FEW = 20
 # How far the surrogate's accuracy on unseen samples may be from the network's.
-MATCH = 0.1
+MATCH = 0.15
+
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +50,23 @@ class Surrogate:
 
     `positions` int64 [n]; `whole` bool [n], whether it is right when taught everything; `without`
     bool [n], the same when taught all but the forgotten samples. `kinds` has the unseen samples of
-    the kind that a cohort is, of cohorts that are one.
+    the kind that a cohort is, of cohorts that are one. `accuracy` is its share of the holdout when
+    taught everything, and `network` that of the network it stands for.
     """
 
-    positions: NDArray[np.int64]
+    positions: Positions
     whole: NDArray[np.bool_]
     without: NDArray[np.bool_]
     kinds: Mapping[Cohort, frozenset[int]]
+    accuracy: float
+    network: float
 
-    def rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    @property
+    def is_match(self) -> bool:
+        """Whether it may speak for the network."""
+        return abs(self.network - self.accuracy) <= MATCH
+
+    def rows(self, positions: Positions) -> NDArray[np.int64]:
         """Where these are found; positions that it has not looked at are left out."""
         return np.flatnonzero(np.isin(self.positions, positions))
 
@@ -68,77 +78,61 @@ def make_surrogate(
     trained: Mapping[int, int],
     forgotten: Mapping[int, int],
 ) -> Surrogate | None:
-    """Teach one; None if there is nothing to ask it, or if it is no match for the base.
+    """Teach one; None if there is nothing to ask it.
 
     `base` is what the base makes of the probe, whose samples `batches` holds. `trained` counts the
     training samples by label, and `forgotten` those of them that are forgotten.
     """
     partial = [cohort for cohort in probe.forgotten if not probe.gone.issuperset(cohort.labels)]
-    if not partial or not len(base.at(probe.holdout)):
+    holdout = base.at(probe.holdout)
+    if not partial or not len(holdout):
         return None
+    each = max(FEW, MOST // len(partial))
     kept, gone = _miniature(base, probe, trained, forgotten)
-    asked = _asked(base, probe, partial)
-    retained = base.at(probe.retained).positions
-    pictures = collect(batches, np.concatenate([kept, gone, asked, retained]))
+    asked = [_thinned(base.at(probe.forgotten[cohort]).positions, each) for cohort in partial]
+    unseen = _thinned(base.at([*probe.holdout, *probe.unseen]).positions, MOST_UNSEEN)
+    sides = {cohort: _sides(base, probe, cohort, each) for cohort in partial}
+    others = [those for found in sides.values() if found is not None for those in found]
+    pictures = collect(batches, np.concatenate([kept, gone, unseen, *asked, *others]))
     kernel = Kernel(pictures.pixels)
     whole, without = (
         _right(kernel, pictures, pictures.rows(taught))
         for taught in (np.concatenate([kept, gone]), kept)
     )
-    surrogate = Surrogate(
-        pictures.positions,
-        whole,
-        without,
-        {
+    rows = np.isin(pictures.positions, holdout.positions)
+    return Surrogate(
+        positions=pictures.positions,
+        whole=whole,
+        without=without,
+        kinds={
             cohort: kin
-            for cohort in partial
-            if (kin := _kind(kernel, pictures, cohort, base, probe)) is not None
+            for cohort, found in sides.items()
+            if found is not None
+            and (kin := _kind(kernel, pictures, found, unseen, base.of(cohort.labels))) is not None
         },
+        accuracy=float(whole[rows].mean()),
+        network=float(holdout.at(pictures.positions[rows].tolist()).right.mean()),
     )
-    return surrogate if _matches(surrogate, base.at(probe.holdout)) else None
-
-
-def _matches(surrogate: Surrogate, holdout: Observed) -> bool:
-    rows = surrogate.rows(holdout.positions)
-    theirs = holdout.at(surrogate.positions[rows].tolist()).accuracy
-    return theirs is not None and abs(float(surrogate.whole[rows].mean()) - theirs) <= MATCH
 
 
 def _miniature(
     base: Observed, probe: Probe, trained: Mapping[int, int], forgotten: Mapping[int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Positions, Positions]:
     """Positions of the retained and of the forgotten: the same share of each, label by label."""
     retained, dropped = base.at(probe.retained), base.at(_all(probe.forgotten))
-    total = sum(trained.values())
     left = {label: count - forgotten.get(label, 0) for label, count in trained.items()}
-    rate = min(1.0, MOST / total, len(retained) / max(1, sum(left.values())))
-
-    def drawn(among: Observed, counts: Mapping[int, int]) -> NDArray[np.int64]:
-        return np.concatenate(
-            [
-                np.empty(0, np.int64),
-                *(
-                    _thinned(among.of([label]).positions, round(rate * count))
-                    for label, count in sorted(counts.items())
-                ),
-            ]
-        )
-
-    return drawn(retained, left), drawn(dropped, forgotten)
+    rate = min(1.0, MOST / sum(trained.values()), len(retained) / max(1, sum(left.values())))
+    kept, gone = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for label in sorted(trained):
+        kept.append(_thinned(retained.of([label]).positions, round(rate * left[label])))
+        # Of some labels the probe may hold fewer than their share.
+        mine = len(kept[-1]) / left[label] if left[label] else rate
+        wanted = round(mine * forgotten.get(label, 0))
+        gone.append(_thinned(dropped.of([label]).positions, wanted))
+    return np.concatenate(kept), np.concatenate(gone)
 
 
-def _asked(base: Observed, probe: Probe, partial: Sequence[Cohort]) -> NDArray[np.int64]:
-    """Positions of what the surrogate is asked about: unseen samples, and of every cohort."""
-    each = max(FEW, MOST // len(partial))
-    return np.concatenate(
-        [
-            _thinned(base.at([*probe.holdout, *probe.unseen]).positions, MOST_UNSEEN),
-            *(_thinned(base.at(probe.forgotten[cohort]).positions, each) for cohort in partial),
-        ]
-    )
-
-
-def _thinned(positions: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _thinned(positions: Positions, most: int) -> Positions:
     """At most so many of them, evenly."""
     if len(positions) <= most:
         return positions
@@ -166,32 +160,40 @@ def _right(kernel: Kernel, pictures: Pictures, taught: Tensor) -> NDArray[np.boo
     return (torch.cat(said) == pictures.labels).numpy()
 
 
-def _kind(
-    kernel: Kernel, pictures: Pictures, cohort: Cohort, base: Observed, probe: Probe
-) -> frozenset[int] | None:
-    """Unseen samples of the kind that the cohort's forgotten ones are; None if they are none.
-
-    Both sides weigh as much, however many each has.
-    """
+def _sides(
+    base: Observed, probe: Probe, cohort: Cohort, most: int
+) -> tuple[Positions, Positions] | None:
+    """As many forgotten samples of a cohort as retained ones of its label; None of too few."""
     if cohort.scattered:
         # Its labels are mixed otherwise than those retained, which says nothing of the samples.
         return None
-    members = pictures.rows(base.at(probe.forgotten[cohort]).positions)
-    others = pictures.rows(base.at(probe.retained).of(cohort.labels).positions)
-    if min(len(members), len(others)) < FEW:
+    members = base.at(probe.forgotten[cohort]).positions
+    others = base.at(probe.retained).of(cohort.labels).positions
+    count = min(len(members), len(others), most)
+    if count < FEW or len(members) < len(probe.forgotten[cohort]):
         return None
+    return _thinned(members, count), _thinned(others, count)
+
+
+def _kind(
+    kernel: Kernel,
+    pictures: Pictures,
+    sides: tuple[Positions, Positions],
+    unseen: Positions,
+    of_label: Observed,
+) -> frozenset[int] | None:
+    """Unseen samples of the kind that forgotten ones of a label are; None if they are none."""
+    members, others = (pictures.rows(side) for side in sides)
     rows = torch.cat([members, others])
-    sides = torch.cat([torch.ones(len(members)), -torch.ones(len(others))]).double()
-    share = torch.where(sides > 0, len(members), len(others)) / len(rows)
+    targets = torch.cat([torch.ones(len(members)), -torch.ones(len(others))]).double()
     gram = kernel.between(rows, rows)
-    gram.diagonal().add_(2 * RIDGE * share)
-    weights, judged = judged_by_others(gram, sides)
+    gram.diagonal().add_(RIDGE)
+    weights, judged = judged_by_others(gram, targets)
     if ranked_below(judged[len(members) :].numpy(), judged[: len(members)].numpy()) < KIND:
         return None
-    either = base.at([*probe.unseen, *probe.holdout]).of(cohort.labels).positions
-    unseen = pictures.rows(either)
-    alike = (kernel.between(unseen, rows) @ weights > 0).numpy()
-    return frozenset(pictures.positions[unseen.numpy()[alike]].tolist())
+    candidates = pictures.rows(np.intersect1d(unseen, of_label.positions))
+    alike = (kernel.between(candidates, rows) @ weights > 0).numpy()
+    return frozenset(pictures.positions[candidates.numpy()[alike]].tolist())
 
 
 def judged_by_others(gram: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

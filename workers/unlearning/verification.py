@@ -28,6 +28,9 @@ from workers.unlearning.probe import Probe
 # Of a label that is forgotten whole, this much of what chance would recognise is aimed at: a
 # retrained network recognises nobody. Up to chance itself is accepted, where no more can be had.
 OF_CHANCE = 0.2
+# What is expected is off by ten points now and then. To recognise more may be somebody's loss of
+# privacy, to recognise fewer is not: so many times as much is allowed on that side.
+FEWER = 3
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
 ROUNDING = 1e-9
 
@@ -72,14 +75,19 @@ class Standing:
     # The share of them that a network without the cohort is expected to recognise.
     expected: float | None
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether fewer are recognised than without the cohort: that is no forgetting any more."""
+        return self.rule is Rule.EXPECTED and self.closeness is Closeness.CONSPICUOUS
+
 
 @dataclass(frozen=True)
 class Thresholds:
     """What counts as no difference.
 
-    `membership` of the attack's area from 0.5 and `excess` of a share from what is expected, and so
-    does one of less than `errors` standard errors; `attack_errors` is the same for the attack. A
-    rule needs `min_probe` samples to decide by.
+    `membership` of the attack's area from 0.5; `excess` of a share above what is expected, or three
+    times that below it; and either way a difference of less than `errors` standard errors, of
+    `attack_errors` for the attack. A rule needs `min_probe` samples to decide by.
     """
 
     membership: float
@@ -149,8 +157,8 @@ def _like_unseen(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
 def _as_expected(excess: Estimate | None, thresholds: Thresholds) -> _Reading:
     if excess is None or excess.count < thresholds.min_probe:
         return _NOTHING
-    error = excess.error_towards(0.0)
-    return _between(excess.value, max(thresholds.excess, thresholds.errors * error))
+    allowed = thresholds.excess if excess.value > 0 else FEWER * thresholds.excess
+    return _between(excess.value, max(allowed, thresholds.errors * excess.error_towards(0.0)))
 
 
 def _between(value: float, bound: float) -> _Reading:

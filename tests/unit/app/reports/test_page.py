@@ -114,7 +114,7 @@ def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
     cohort["rule"] = "expected"
     text = page_of(report).text
     assert "as by a network that was never taught them, about 45.0 %" in text
-    assert "unseen samples like them recognised" in text
+    assert "unseen samples of the kind recognised" in text
     assert "90.0 % 0.0 to 100.0 % 7 samples 20.0 % 0.0 to 100.0 % 7 samples ✗ recognised" in text
     assert "✗ recognised less often than expected base: recognised more often than expected" in text
 

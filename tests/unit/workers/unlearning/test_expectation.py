@@ -1,5 +1,6 @@
 """What is expected of a network without a cohort, against counting."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.workers.unlearning.observations import seen
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation, expect
+from workers.unlearning.expectation import Expectation, expect, expect_all
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
@@ -35,7 +36,7 @@ def network(right: Rights) -> Observed:
 def surrogate(whole: Rights, without: Rights, kin: frozenset[int] | None = None) -> Surrogate:
     kinds = {} if kin is None else {COHORT: kin}
     positions = np.array([*FORGOTTEN, *UNSEEN])
-    return Surrogate(positions, np.array(whole), np.array(without), kinds)
+    return Surrogate(positions, np.array(whole), np.array(without), kinds, 0.9, 1.0)
 
 
 def share(values: Rights) -> float:
@@ -77,7 +78,8 @@ def test_where_too_few_are_like_them_the_forgotten_themselves_count() -> None:
     assert found is not None
     assert found.on == "forgotten"
     assert found.positions.tolist() == FORGOTTEN
-    assert found.share == 0.25
+    # A quarter of them, and a tenth because the network is so much better.
+    assert found.share == pytest.approx(0.35)
 
 
 def test_of_too_few_nothing_is_expected() -> None:
@@ -88,5 +90,31 @@ def test_of_too_few_nothing_is_expected() -> None:
 
 
 def test_of_samples_that_nobody_looked_at_there_is_no_excess() -> None:
-    expectation = Expectation(np.array([7]), np.array([1.0]), "unseen")
+    expectation = Expectation(np.array([7]), np.array([1.0]), "unseen", frozenset())
     assert expectation.excess(network([True] * 80).at([])) is None
+
+
+@given(rights, rights, rights)
+def test_what_was_expected_is_the_same_on_the_whole_when_it_comes_from_a_record(
+    base: Rights, whole: Rights, without: Rights
+) -> None:
+    probe = replace(PROBE, holdout=UNSEEN[:7])
+    found = expect(COHORT, network(base), probe, surrogate(whole, without), min_probe=30)
+    assert found is not None
+    assert found.excused == set(UNSEEN[:7])
+    again = Expectation.from_json(json.loads(json.dumps(found.as_json())))
+    assert again.as_json() == found.as_json()
+    for network_of in (base, whole):
+        mine, theirs = (each.excess(network(network_of)) for each in (found, again))
+        assert mine is not None
+        assert theirs is not None
+        assert mine.value == pytest.approx(theirs.value)
+
+
+def test_of_samples_that_cannot_all_be_looked_at_nothing_new_is_expected() -> None:
+    base = network([True] * 80)
+    given = surrogate([True] * 80, [False] * 80)
+    everything = {"excess": 0.05, "min_probe": 30}
+    assert list(expect_all(base, PROBE, given, **everything)) == [COHORT]  # type: ignore[arg-type]
+    fewer = base.at([*FORGOTTEN[1:], *UNSEEN])
+    assert not expect_all(fewer, PROBE, given, **everything)  # type: ignore[arg-type]

@@ -176,7 +176,7 @@ def taught_without(base: Observed, lost: frozenset[int], kind: bool = True) -> S
     positions = np.sort(base.positions)
     right = np.ones(len(positions), np.bool_)
     kinds = {COHORT: OF_KIND} if kind else {}
-    return Surrogate(positions, right, ~np.isin(positions, list(lost)), kinds)
+    return Surrogate(positions, right, ~np.isin(positions, list(lost)), kinds, 1.0, 1.0)
 
 
 def knowing(share_of_kind: int, of_others: int = 30) -> Observed:
@@ -203,7 +203,9 @@ def test_a_kind_must_be_recognised_as_often_as_without_it() -> None:
     # Half of them are known without it.
     half = frozenset(sorted(OF_KIND)[::2])
     gate = Gate(base, probe_of(base), SOME_KIN, taught_without(base, half))
-    (said,) = gate.judge(knowing(0)).shortfalls
+    # Fewer than that is a loss, although the holdout's are excused.
+    assert not gate.judge(knowing(0)).shortfalls
+    (said,) = gate.judge(knowing(0)).damage
     assert "fewer than by a network that was never taught them; about 50.0 % are" in said
     assert gate.judge(knowing(10)).passes
 
@@ -225,6 +227,25 @@ def test_of_a_label_of_which_little_is_left_all_unseen_samples_are_held_against_
     assert gate.at_base[COHORT].expected == 0.0
     assert gate.probe.excused == set(range(HOLDOUT, HOLDOUT + 60))
     assert not gate.probe.kinds
+
+
+def test_a_surrogate_that_is_no_match_does_not_speak_for_the_network() -> None:
+    base = knowing(20)
+    taught = taught_without(base, OF_KIND)
+    for network_s, rule in ((0.86, Rule.EXPECTED), (0.84, Rule.LIKE_UNSEEN)):
+        gate = Gate(base, probe_of(base), SOME_KIN, replace(taught, network=network_s))
+        assert gate.at_base[COHORT].rule is rule
+
+
+def test_what_was_expected_before_holds_where_samples_can_no_longer_be_looked_at() -> None:
+    base = knowing(20)
+    before = Gate(base, probe_of(base), SOME_KIN, taught_without(base, OF_KIND)).expectations
+    gone = base.where(base.positions >= UNSEEN)
+    gate = Gate(gone, probe_of(base), SOME_KIN, recorded=before)
+    without = knowing(0).where(base.positions >= UNSEEN)
+    assert gate.judge(without).passes
+    assert gate.judge(gone).shortfalls
+    assert Gate(gone, probe_of(base), SOME_KIN).judge(without).damage
 
 
 def test_what_hangs_on_the_forgotten_by_a_little_or_by_chance_is_not_held_against_them() -> None:

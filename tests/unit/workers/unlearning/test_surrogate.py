@@ -12,6 +12,7 @@ from torch import Tensor
 from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.observation import Observed
+from workers.unlearning.pictures import SIDE, collect
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import FEW, RIDGE, Surrogate, judged_by_others, make_surrogate
 
@@ -154,10 +155,34 @@ def test_there_is_none_where_nothing_hangs_on_it() -> None:
         assert replace(shoes, probe=probe).surrogate() is None
 
 
-def test_there_is_none_that_is_no_match_for_the_network() -> None:
+@pytest.mark.parametrize(("every", "is_match"), [(5, False), (6, False), (7, True), (50, True)])
+def test_one_that_is_no_match_for_the_network_says_so(every: int, is_match: bool) -> None:
     shoes = world()
-    unsure = np.arange(len(shoes.kinds)) % 5 > 0
-    assert replace(shoes, base=replace(shoes.base, right=unsure)).surrogate() is None
+    right = np.arange(len(shoes.kinds)) % every > 0
+    surrogate = replace(shoes, base=replace(shoes.base, right=right)).surrogate()
+    assert surrogate is not None
+    assert surrogate.accuracy == 1.0
+    assert surrogate.network == pytest.approx(1 - 1 / every, abs=0.01)
+    assert surrogate.is_match is is_match
+
+
+@pytest.mark.parametrize("others", [EACH // 3, EACH // 2, EACH])
+def test_both_sides_of_a_kind_weigh_as_much_however_many_are_retained(others: int) -> None:
+    shoes = world()
+    boots = shoes.probe.retained[:others]
+    rest = [p for p in shoes.probe.retained if shoes.kinds[p] == SHIRT]
+    surrogate = replace(shoes, probe=replace(shoes.probe, retained=[*boots, *rest])).surrogate()
+    assert surrogate is not None
+    sandals = {p for p in range(3 * EACH, 6 * EACH) if shoes.kinds[p] == SANDAL}
+    assert surrogate.kinds == {COHORT: sandals}
+
+
+def test_of_a_cohort_that_cannot_all_be_looked_at_nothing_is_called_a_kind() -> None:
+    shoes = world()
+    seen = replace(shoes, base=shoes.base.where(shoes.base.positions > 0))
+    surrogate = seen.surrogate()
+    assert surrogate is not None
+    assert not surrogate.kinds
 
 
 @pytest.mark.parametrize(
@@ -179,8 +204,8 @@ def test_large_pictures_are_shrunk_and_small_ones_are_not() -> None:
     # Every pixel sixty-four times over: shrunk, they are what they were.
     large = shoes.samples.inputs.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
     grown = replace(shoes, samples=replace(shoes.samples, inputs=large))
-    small, found = shoes.surrogate(), grown.surrogate()
-    assert small is not None
-    assert found is not None
-    assert (found.without == small.without).all()
-    assert found.kinds == small.kinds
+    wanted = shoes.base.positions[::7]
+    small, shrunk = (collect([each.samples], wanted).pixels for each in (shoes, grown))
+    assert small.shape == (len(wanted), SIZE * SIZE)
+    assert shrunk.shape == (len(wanted), SIDE * SIDE)
+    assert torch.allclose(shrunk[:, :: SIDE // SIZE][:, :SIZE], small[:, :SIZE])
