@@ -67,17 +67,7 @@ def tune(
     """
     require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
-    base = examiner.look(subject.base)
-    surrogate = make_surrogate(
-        base, examiner.batches(), examiner.probe, run.trained, books.forgotten
-    )
-    gate = Gate(
-        base,
-        examiner.probe,
-        Bounds.of(run.policy.gate),
-        surrogate,
-        _expected_before(subject, base, examiner.probe),
-    )
+    gate = _gate(run, subject, examiner, books.forgotten)
     recorded = _recorded(subject, weighed, gate)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
@@ -105,6 +95,14 @@ def tune(
         ),
         examiner,
     )
+
+
+def _gate(run: Run, subject: Subject, examiner: Examiner, forgotten: dict[int, int]) -> Gate:
+    """What candidates are held against: the base, and what is expected without the samples."""
+    base, probe = examiner.look(subject.base), examiner.probe
+    surrogate = make_surrogate(base, examiner.batches(), probe, run.trained, forgotten)
+    before = _expected_before(subject, base, probe)
+    return Gate(base, probe, Bounds.of(run.policy.gate), surrogate, before)
 
 
 @dataclass(frozen=True)
