@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import specifications
+from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.observations import hits, seen, together
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls, falls
@@ -23,14 +24,6 @@ from workers.unlearning.verification import Closeness, Rule
 # Label 0 is forgotten in part: 20 samples of it, and 40 unseen ones.
 COHORT = Cohort((0,), 20, scattered=False)
 FORGOTTEN, UNSEEN, RETAINED, HOLDOUT = 0, 100, 1000, 5000
-BOUNDS = Bounds(
-    retained_fall=0.02,
-    class_fall=0.1,
-    holdout_fall=0.01,
-    membership=0.02,
-    excess=0.05,
-    min_probe=30,
-)
 Right = dict[int, tuple[int, int]]
 ALL_RIGHT: Right = {1: (200, 200), 2: (200, 200)}
 
