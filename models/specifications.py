@@ -128,7 +128,7 @@ class Preprocessing(Specification):
 
 
 class AutoMethod(Specification):
-    """Start at the adaptive setting and search for the gentlest that forgets, within bounds."""
+    """Start at the adaptive setting and search for what forgets and costs least, within bounds."""
 
     method: Literal["auto"] = "auto"
     max_candidates: int = Field(default=16, ge=1, le=64, description="Settings tried, at most.")

@@ -23,7 +23,7 @@ from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
-from workers.unlearning.search import gentlest_passing, nearest
+from workers.unlearning.search import best_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.tuning import Setting
 from workers.unlearning.verification import Closeness
@@ -59,7 +59,7 @@ def tune(
     resources: Resources,
     report: Report,
 ) -> tuple[Tuned, Examiner]:
-    """Try candidates by the policy's method, and take the gentlest that passes the gate.
+    """Try candidates by the policy's method, and take the cheapest that passes the gate.
 
     If none does, the one that comes nearest without too much damage. Raises `NothingRetained` if
     nothing but forgotten samples would be left, `ForgetsTooMuch` if the policy forbids that many,
@@ -84,7 +84,7 @@ def tune(
     else:
         METHODS[run.policy.method.method](run.policy.method, bench)
     trials = [tried.trial for tried in bench.ladder]
-    chosen = gentlest_passing(trials) or nearest(trials)
+    chosen = best_passing(trials) or nearest(trials)
     return (
         Tuned(
             gate=gate,

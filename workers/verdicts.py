@@ -12,8 +12,8 @@ from workers.candidates import Tuned
 from workers.figures import as_standing, figures
 from workers.runs import Run
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import Fall, falls
-from workers.unlearning.gate import decide
+from workers.unlearning.damage import Fall
+from workers.unlearning.judgement import decide
 from workers.unlearning.search import Trial
 from workers.unlearning.workbench import Tried
 
@@ -106,7 +106,7 @@ def _setting(trial: Trial, cohort: Cohort) -> Json:
 
 def _rung(tried: Tried, tuned: Tuned) -> Json:
     trial, judgement = tried.trial, tried.trial.judgement
-    found = falls(tuned.gate.base, tried.seen, tuned.gate.probe)
+    found = judgement.falls
     worst = found.worst_label(min_probe=tuned.gate.bounds.min_probe)
     return {
         "settings": {cohort.name: _setting(trial, cohort) for cohort in trial.settings},
@@ -132,7 +132,7 @@ def _fall(fall: Fall | None) -> Json | None:
 
 
 def _holdout_fall(tuned: Tuned) -> float | None:
-    holdout = falls(tuned.gate.base, tuned.chosen.seen, tuned.gate.probe).holdout
+    holdout = tuned.chosen.trial.judgement.falls.holdout
     return None if holdout is None else max(0.0, holdout.points)
 
 

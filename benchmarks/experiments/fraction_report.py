@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks import results
 from benchmarks.experiments.summary import TITLES, Summary
-from workers.unlearning.gate import Decision
+from workers.unlearning.judgement import Decision
 
 SHOWN = ("retained_test", "forgotten", "loss_auc")
 MARKERS = (".", "s", "o", "x", "D")

@@ -17,13 +17,14 @@ from models.specifications import AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, joined
 from workers.unlearning.cohorts import Cohort, form_cohorts
 from workers.unlearning.dampening import Weights
-from workers.unlearning.gate import Bounds, Decision, Gate, decide
+from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
+from workers.unlearning.judgement import Decision, decide
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
-from workers.unlearning.search import Trial, gentlest_passing, nearest
+from workers.unlearning.search import Trial, best_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.workbench import Workbench
 
@@ -82,7 +83,7 @@ class Subject:
         bench = Workbench(gate, mixer, look)
         METHODS[method.method](method, bench)
         trials = [tried.trial for tried in bench.ladder]
-        taken = gentlest_passing(trials) or nearest(trials)
+        taken = best_passing(trials) or nearest(trials)
         return Forgotten(
             weights=mixer.mix(taken.settings).weights,
             decision=decide(

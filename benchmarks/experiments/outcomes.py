@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.experiments.figures import Accuracies
 from benchmarks.experiments.runs import Measured
 from benchmarks.experiments.store import Cell
-from workers.unlearning.gate import Decision
+from workers.unlearning.judgement import Decision
 
 # Points that retained test accuracy may lie below the base's; beyond, the network has collapsed.
 TOLERANCE = 1.0

@@ -37,6 +37,12 @@ class Falls:
     by_label: dict[int, Fall]
     holdout: Fall | None
 
+    @property
+    def overall(self) -> float:
+        """The greater of the two falls over all labels, as a share; 0 if accuracy has risen."""
+        both = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
+        return max(0.0, *both, 0.0)
+
     def worst_label(self, *, min_probe: int) -> tuple[int, Fall] | None:
         """The label that fell furthest, of those with so many samples in the probe."""
         told = [item for item in self.by_label.items() if item[1].count >= min_probe]

@@ -1,19 +1,19 @@
-"""The gate: what a candidate may cost, what it must have achieved, and what follows from both."""
+"""The gate: what a candidate may cost, and what it must have achieved."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from models import specifications
 from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import falls
+from workers.unlearning.damage import Falls, falls
 from workers.unlearning.expectation import Expectation, adapt, expect_all
 from workers.unlearning.intervals import Z
+from workers.unlearning.judgement import NEGLIGIBLE, NEGLIGIBLE_OF_ONE, Judgement
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import Closeness, Standing, Thresholds, standing_of
+from workers.unlearning.verification import Closeness, Thresholds, standing_of
 
 
 @dataclass(frozen=True)
@@ -41,56 +41,6 @@ class Bounds:
             excess=gate.max_excess,
             min_probe=gate.min_probe,
         )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A candidate before the gate. All lists are sentences."""
-
-    standings: dict[Cohort, Standing]
-    # Why it costs too much, and why that cannot be told.
-    damage: list[str]
-    unmeasured: list[str]
-    # Why it has not forgotten, and of what that cannot be told.
-    shortfalls: list[str]
-    undecided: list[str]
-
-    @property
-    def passes(self) -> bool:
-        """Whether it may be published without further ado."""
-        return not self.reasons
-
-    @property
-    def reasons(self) -> list[str]:
-        """Everything that speaks against publishing it."""
-        return [*self.damage, *self.unmeasured, *self.shortfalls, *self.undecided]
-
-    @property
-    def distance(self) -> float:
-        """The greatest distance of a cohort from its target, on either side."""
-        return max((abs(each.distance or 0.0) for each in self.standings.values()), default=0.0)
-
-
-class Decision(StrEnum):
-    """What becomes of the best candidate there is."""
-
-    PUBLISHED = "published"
-    NO_DETECTABLE_INFLUENCE = "no_detectable_influence"
-    PUBLISHED_SHORT = "published_short"
-    NEEDS_REVIEW = "needs_review"
-
-
-def decide(judgement: Judgement, *, influenced: bool, best_effort: bool) -> Decision:
-    """What follows from a judgement, if no person decides.
-
-    `influenced` says whether the base showed any influence of the samples, `best_effort` whether a
-    candidate may be published of which it is not shown that it has forgotten, if it says so.
-    """
-    if judgement.damage or judgement.unmeasured:
-        return Decision.NEEDS_REVIEW
-    if judgement.shortfalls or judgement.undecided:
-        return Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW
-    return Decision.PUBLISHED if influenced else Decision.NO_DETECTABLE_INFLUENCE
 
 
 class Gate:
@@ -174,10 +124,18 @@ class Gate:
         }
         # Their like in the holdout is excused, but not from being known as well as is expected.
         lost = {cohort for cohort in short if standings[cohort].is_loss}
+        found = falls(self.base, candidate, self.probe)
         return Judgement(
             standings=standings,
+            falls=found,
+            harmless=not self._damage(found, NEGLIGIBLE, NEGLIGIBLE_OF_ONE, NEGLIGIBLE),
             damage=[
-                *self._damage(candidate),
+                *self._damage(
+                    found,
+                    self.bounds.retained_fall,
+                    self.bounds.class_fall,
+                    self.bounds.holdout_fall,
+                ),
                 *(said for cohort, said in short.items() if cohort in lost),
             ],
             unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
@@ -189,15 +147,14 @@ class Gate:
             ],
         )
 
-    def _damage(self, candidate: Observed) -> list[str]:
-        return [
-            *falls(self.base, candidate, self.probe).reasons(
-                retained=self.bounds.retained_fall,
-                one_label=self.bounds.class_fall,
-                holdout=self.bounds.holdout_fall,
-                min_probe=self.bounds.min_probe,
-            )
-        ]
+    def _damage(self, found: Falls, retained: float, one_label: float, holdout: float) -> list[str]:
+        reasons = found.reasons(
+            retained=retained,
+            one_label=one_label,
+            holdout=holdout,
+            min_probe=self.bounds.min_probe,
+        )
+        return list(reasons)
 
     def _thresholds(self, errors: float = Z, attack_errors: float = Z) -> Thresholds:
         return Thresholds(

@@ -9,7 +9,7 @@ from workers.unlearning.workbench import Workbench
 
 
 def auto(method: Method, bench: Workbench) -> None:
-    """Search from the adaptive seeds for the gentlest setting that forgets."""
+    """Search from the adaptive seeds for the setting that forgets and costs least."""
     assert isinstance(method, AutoMethod)
     search(
         {cohort: bench.seed(cohort) for cohort in bench.cohorts},

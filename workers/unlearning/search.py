@@ -1,4 +1,4 @@
-"""Finding the gentlest setting that forgets: every cohort on its own ladder, all judged together.
+"""Finding the setting that forgets at least cost: every cohort on its own ladder, judged together.
 
 One trial is a setting for every cohort, the base dampened with all of them, and one look at the
 probe. Each cohort then moves by what that look says of *it*: stronger if it is still familiar,
@@ -8,7 +8,7 @@ trial is of the combination, a cohort that slips because of the others is seen, 
 
 Damage belongs to the combination. While there is too much of it nobody gets stronger; once every
 cohort has settled all the same, the rung is a ceiling, and the search ends below it, as near to the
-target as damage allows.
+target as damage allows. A candidate that leaves nothing to be gained ends it at once.
 """
 
 import math
@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.gate import Judgement
+from workers.unlearning.judgement import NEGLIGIBLE, Judgement
 from workers.unlearning.tuning import Setting, rung_of, setting_at
 from workers.unlearning.verification import Closeness
 
-# Steps between a rung that passes and one that does not, at which it is near enough; and between
-# one that is too gentle and one that is too strong, while none is known that passes.
+# Steps between a rung that passes and one that is too gentle, at which it is near enough; and
+# between one that is too gentle and one that is too strong or damages, while none passes.
 RESOLUTION, FINEST = 0.5, 0.05
 # The gentlest rung: 1.5 ** 12 is 130 times the seed's α.
 GENTLEST = -12.0
@@ -62,7 +62,7 @@ class _Ladder:
     enough: float = math.inf
     harmless: float = -math.inf
     ceiling: float = math.inf
-    # Whether `enough` is more than enough.
+    # Whether the trial at `enough` cannot pass: it was more than enough, or there was damage.
     too_much: bool = False
     step: float = 1.0
 
@@ -91,7 +91,8 @@ class _Ladder:
                 self.enough, self.step = math.inf, 1.0
         else:
             if self.rung <= self.enough:
-                self.enough, self.too_much = self.rung, closeness is Closeness.CONSPICUOUS
+                self.enough = self.rung
+                self.too_much = damaged or closeness is Closeness.CONSPICUOUS
             if self.too_gentle >= self.enough:
                 self.too_gentle = -math.inf
 
@@ -100,7 +101,7 @@ class _Ladder:
         upper = min(self.enough, self.ceiling)
         if self.blind or (damaged and self.rung < upper):
             return
-        resolution = FINEST if self.too_much and self.enough == upper else RESOLUTION
+        resolution = RESOLUTION if self.enough == upper and not self.too_much else FINEST
         if upper - self.too_gentle <= resolution:
             # A ceiling is where it damaged: what is near enough lies below.
             self.rung = self.enough if self.enough <= upper else self.too_gentle
@@ -154,6 +155,8 @@ def search(
         tried.add(rungs)
         trial = attempt({c: setting_at(each.seed, each.rung) for c, each in ladders.items()})
         trials.append(trial)
+        if trial.judgement.is_ideal:
+            break
         _learn(list(ladders.items()), trial.judgement)
     return trials
 
@@ -175,13 +178,15 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
             ladder.retreat()
 
 
-def gentlest_passing(trials: list[Trial]) -> Trial | None:
-    """Of the candidates that pass, the one that changes the weights least; None if none passes.
+def best_passing(trials: list[Trial]) -> Trial | None:
+    """Of the candidates that pass and cost next to nothing more than the cheapest, the gentlest.
 
-    If they only pass because what is left is accepted, the one that leaves least.
+    It is the one that changes the weights least. None if none passes.
     """
     passing = [trial for trial in trials if trial.judgement.passes]
-    return min(passing, key=lambda trial: (trial.judgement.distance, trial.change), default=None)
+    least = min((trial.judgement.cost for trial in passing), default=0.0)
+    equals = [trial for trial in passing if trial.judgement.cost <= least + NEGLIGIBLE]
+    return min(equals, key=lambda trial: trial.change, default=None)
 
 
 def nearest(trials: list[Trial]) -> Trial:

@@ -76,6 +76,17 @@ class Standing:
     expected: float | None
 
     @property
+    def left(self) -> float:
+        """The share that a network without the cohort surely would not show: 0 at the target.
+
+        It recognises nobody of a label that is gone. Of other targets nothing tells what lies
+        within the bound from none.
+        """
+        if self.rule is Rule.CHANCE and self.recognised is not None:
+            return self.recognised.value
+        return max(0.0, self.distance or 0.0)
+
+    @property
     def is_loss(self) -> bool:
         """Whether fewer are recognised than without the cohort: that is no forgetting any more."""
         return self.rule is Rule.EXPECTED and self.closeness is Closeness.CONSPICUOUS

@@ -12,7 +12,7 @@ from torch import nn
 from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.tasks import Task
-from workers.unlearning.gate import Decision
+from workers.unlearning.judgement import Decision
 
 
 def ours(network: nn.Module, task: Task, _seed: int) -> Noted:

@@ -17,8 +17,8 @@ from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.sequences.course import Course, Version
 from workers.unlearning.cohorts import form_cohorts
 from workers.unlearning.dampening import Population, apply_factors, tighten, unit_factors
-from workers.unlearning.gate import Decision
 from workers.unlearning.importances import Sums, add_sums, sums_by_label, zero_sums
+from workers.unlearning.judgement import Decision
 from workers.unlearning.tuning import adaptive_selection
 
 

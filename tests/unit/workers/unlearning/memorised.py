@@ -2,7 +2,8 @@
 
 Its inputs have one feature for each of two labels, and one for every training sample. The label's
 weight is shared, and the sample's own is what it remembers the sample by: without it, a forgotten
-sample is exactly like an unseen one of its label.
+sample is exactly like an unseen one of its label. If samples are remembered `in_pairs`, the
+forgotten share theirs with retained ones, and nothing forgets them altogether.
 """
 
 from collections.abc import Callable
@@ -33,11 +34,14 @@ BOUNDS = Bounds(
 )
 
 
-def samples() -> Batch:
+def samples(*, in_pairs: bool = False) -> Batch:
     """Training samples, label by label, then as many that were never seen."""
     labels = torch.arange(2).repeat_interleave(PER_LABEL)
     shared = nn.functional.one_hot(labels).float()
-    trained = torch.cat([shared, torch.eye(TRAINED)], dim=1)
+    own = torch.eye(TRAINED)
+    if in_pairs:
+        own[:FORGOTTEN] = own[FORGOTTEN : 2 * FORGOTTEN]
+    trained = torch.cat([shared, own], dim=1)
     unseen = torch.cat([shared, torch.zeros(TRAINED, TRAINED)], dim=1)
     return Batch.of(torch.cat([trained, unseen]), labels.repeat(2))
 
@@ -54,9 +58,9 @@ def network() -> nn.Module:
     return linear.eval()
 
 
-def bench(done: Callable[[], None] = lambda: None) -> Workbench:
+def bench(done: Callable[[], None] = lambda: None, *, in_pairs: bool = False) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
-    everything, linear = samples(), network()
+    everything, linear = samples(in_pairs=in_pairs), network()
     base: Weights = {name: tensor.clone() for name, tensor in linear.state_dict().items()}
 
     def look(weights: Weights) -> Observed:

@@ -15,7 +15,8 @@ from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.observations import hits, seen, together
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls, falls
-from workers.unlearning.gate import Bounds, Decision, Gate, Judgement, decide
+from workers.unlearning.gate import Bounds, Gate
+from workers.unlearning.judgement import Decision, Judgement, decide
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
@@ -378,6 +379,61 @@ def test_a_collapsed_network_is_judged_like_any_other(gone: frozenset[int], loss
     json.dumps([asdict(standing), judgement.distance], allow_nan=False)
 
 
+# What a candidate costs ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "holdout", "ideal"),
+    [
+        # Half a point over all labels, on either probe, and two points of one label.
+        (895, 100, 1000, True),
+        (894, 100, 1000, False),
+        (900, 100, 995, True),
+        (900, 100, 994, False),
+        (900, 98, 1000, True),
+        (900, 97, 1000, False),
+    ],
+)
+def test_what_passes_is_ideal_if_hardly_anything_is_lost(
+    large: int, small: int, holdout: int, ideal: bool
+) -> None:
+    base = network(retained={1: (900, 900), 2: (100, 100)}, holdout={1: (1000, 1000)})
+    after = network(retained={1: (large, 900), 2: (small, 100)}, holdout={1: (holdout, 1000)})
+    judgement = judged(base, after)
+    assert judgement.passes
+    assert judgement.is_ideal == judgement.harmless == ideal
+    lost = max(1000 - large - small, 1000 - holdout)
+    assert judgement.cost == pytest.approx(lost / 1000)
+
+
+@pytest.mark.parametrize(("left", "ideal"), [(0, True), (1, True), (2, False)])
+def test_of_a_label_that_is_gone_hardly_anything_may_be_left(left: int, ideal: bool) -> None:
+    base = network(unseen=200)
+    gate = Gate(base, probe_of(base, gone=frozenset([0])), BOUNDS)
+    recognised = np.isin(base.positions, range(UNSEEN, UNSEEN + left))
+    judgement = gate.judge(replace(base, right=recognised | (base.labels != 0)))
+    assert judgement.passes
+    assert judgement.is_ideal == ideal
+    assert judgement.cost == pytest.approx(left / 200)
+
+
+def test_what_does_not_pass_is_never_ideal() -> None:
+    base = network(40)
+    judgement = judged(base, base)
+    assert judgement.harmless
+    assert not judgement.is_ideal
+    assert judgement.cost == judgement.distance > 0
+
+
+def test_a_rise_makes_up_for_nothing() -> None:
+    base = network(retained={1: (150, 200), 2: (200, 200)}, holdout={1: (200, 200)})
+    judgement = judged(
+        base, network(retained={1: (200, 200), 2: (194, 200)}, holdout={1: (200, 200)})
+    )
+    assert judgement.cost == 0.0
+    assert not judgement.is_ideal
+
+
 # What follows ----------------------------------------------------------------------------------
 
 
@@ -386,7 +442,7 @@ def test_a_collapsed_network_is_judged_like_any_other(gone: frozenset[int], loss
 def test_what_follows_from_a_judgement(influenced: bool, best_effort: bool) -> None:
     def follows(damage: int = 0, unmeasured: int = 0, short: int = 0, open_: int = 0) -> Decision:
         lists = (["damage"] * damage, ["?"] * unmeasured, ["short"] * short, ["?"] * open_)
-        judgement = Judgement({}, *lists)
+        judgement = Judgement({}, Falls(None, {}, None), False, *lists)
         assert judgement.passes == (damage + unmeasured + short + open_ == 0)
         return decide(judgement, influenced=influenced, best_effort=best_effort)
 

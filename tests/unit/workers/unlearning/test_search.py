@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.gate import Judgement
+from workers.unlearning.damage import Fall, Falls
+from workers.unlearning.intervals import Estimate
+from workers.unlearning.judgement import Judgement
 from workers.unlearning.search import (
+    FINEST,
     GENTLEST,
     RESOLUTION,
     STRONGEST,
     Limits,
     Trial,
-    gentlest_passing,
+    best_passing,
     nearest,
     search,
 )
@@ -28,6 +31,7 @@ from workers.unlearning.verification import Closeness, Rule, Standing
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(4)]
 SEEDS = {cohort: 2.0 + 5 * i for i, cohort in enumerate(COHORTS)}
 PLENTY = Limits(candidates=64, seconds=math.inf)
+NO_FALLS = Falls(None, {}, None)
 Rungs = tuple[float, ...]
 
 
@@ -36,13 +40,15 @@ class World:
     """What a network does at which rungs, in steps stronger than the seeds.
 
     A cohort is familiar below `needs`, conspicuous from `strange` on; damage is the sum of `costs`,
-    which grow as the strength of settings does, beyond `bearable`.
+    which grow as the strength of settings does, beyond `bearable`. Below that those that stay lose
+    nothing that is worth a further candidate if they are `spared`, and a little otherwise.
     """
 
     needs: Rungs
     strange: Rungs = (math.inf,) * 4
     costs: Rungs = (0.0,) * 4
     bearable: float = math.inf
+    spared: bool = False
     # By how much the needs of each cohort are greater at these rungs.
     influence: Callable[[Rungs], Rungs] = field(default=lambda rungs: (0.0,) * len(rungs))
 
@@ -72,6 +78,8 @@ class World:
                     cohort: standing(distance)
                     for cohort, distance in zip(settings, distances, strict=True)
                 },
+                falls=NO_FALLS,
+                harmless=self.spared,
                 damage=["too much"] if self.damages(rungs) else [],
                 shortfalls=["not enough" for distance in distances if distance],
                 unmeasured=[],
@@ -136,7 +144,7 @@ def test_a_candidate_that_passes_is_found_where_there_is_one(world: World) -> No
     trials = world.search()
     passing = [trial for trial in trials if trial.judgement.passes]
     assert passing
-    assert gentlest_passing(trials) is min(passing, key=lambda trial: trial.change)
+    assert best_passing(trials) is min(passing, key=lambda trial: trial.change)
     assert len(trials) <= 16
 
 
@@ -153,7 +161,7 @@ def test_no_candidate_is_repeated_and_no_limit_exceeded(world: World, most: int)
 
 @given(needed)
 def test_what_passes_is_hardly_stronger_than_needed(need: float) -> None:
-    chosen = gentlest_passing(World((need,)).search())
+    chosen = best_passing(World((need,)).search())
     assert chosen is not None
     ((rung,),) = tried([chosen])
     assert need <= rung <= need + RESOLUTION
@@ -162,7 +170,7 @@ def test_what_passes_is_hardly_stronger_than_needed(need: float) -> None:
 @given(needed)
 def test_between_too_gentle_and_too_strong_a_narrow_pass_is_found(need: float) -> None:
     trials = World((need,), strange=(need + 0.1,)).search()
-    assert gentlest_passing(trials) is not None
+    assert best_passing(trials) is not None
     assert len(trials) <= 16
 
 
@@ -184,7 +192,7 @@ def test_nothing_forgotten_is_one_candidate() -> None:
 def test_the_ladder_ends(need: float, end: float) -> None:
     trials = World((need,)).search()
     assert tried(trials)[-1] == (end,)
-    assert (gentlest_passing(trials) is None) == (need > 0)
+    assert (best_passing(trials) is None) == (need > 0)
 
 
 # Cohorts influence one another -----------------------------------------------------------------
@@ -197,7 +205,7 @@ def test_a_cohort_that_slips_because_of_another_one_is_dampened_further() -> Non
     # Familiar where it would have passed before the other one got there.
     slipped = [rungs for rungs in tried(trials) if rungs[0] >= -0.4 and world.beyond(rungs)[0] > 0]
     assert slipped
-    chosen = gentlest_passing(trials)
+    chosen = best_passing(trials)
     assert chosen is not None
     first, second = rungs_of(chosen.settings)
     assert 1.6 <= first <= 1.6 + 2 * RESOLUTION
@@ -212,7 +220,7 @@ def test_a_cohort_that_passes_where_it_did_not_before_may_be_dampened_less() -> 
         bearable=0.8,
         influence=lambda rungs: (-2.7 if rungs[1] < -0.5 else 0.0, 0.0),
     )
-    chosen = gentlest_passing(world.search())
+    chosen = best_passing(world.search())
     assert chosen is not None
     first, second = rungs_of(chosen.settings)
     assert -2.2 <= first <= -2.2 + RESOLUTION
@@ -228,7 +236,7 @@ def test_cohorts_that_undo_one_another_all_pass_in_the_end(needs: list[float], p
         above = [max(0.0, min(4.0, r - n)) for r, n in zip(rungs, needs, strict=True)]
         return tuple(part * max(above[:i] + above[i + 1 :]) for i in range(len(above)))
 
-    assert gentlest_passing(World(tuple(needs), influence=influence).search()) is not None
+    assert best_passing(World(tuple(needs), influence=influence).search()) is not None
 
 
 # Damage ----------------------------------------------------------------------------------------
@@ -238,11 +246,11 @@ def test_cohorts_that_undo_one_another_all_pass_in_the_end(needs: list[float], p
 def test_if_nothing_passes_it_ends_right_below_the_damage(ceiling: float, missing: float) -> None:
     world = World((ceiling + missing,), costs=(1.0,), bearable=RUNG**ceiling * (1 - 1e-9))
     trials = world.search()
-    assert gentlest_passing(trials) is None
+    assert best_passing(trials) is None
     best = nearest(trials)
     assert not best.judgement.damage
     ((rung,),) = tried([best])
-    assert ceiling - RESOLUTION <= rung < ceiling
+    assert ceiling - FINEST <= rung < ceiling
 
 
 @given(solvable_worlds(), st.floats(0.01, 0.9))
@@ -252,7 +260,7 @@ def test_if_nothing_passes_what_comes_nearest_does_no_damage(world: World, part:
     least = sum(c * RUNG**n for c, n in zip(world.costs, world.needs, strict=True))
     scarce = replace(world, bearable=least * part)
     trials = scarce.search()
-    assert gentlest_passing(trials) is None
+    assert best_passing(trials) is None
     harmless = [trial for trial in trials if not trial.judgement.damage]
     if scarce.damages((GENTLEST,) * len(world.needs)):
         return
@@ -280,7 +288,7 @@ def test_while_there_is_damage_nobody_gets_stronger() -> None:
                 world.beyond(rungs_of(before.settings)), pairs, strict=True
             ):
                 assert now <= was or not distance > 0
-    assert gentlest_passing(trials) is not None
+    assert best_passing(trials) is not None
 
 
 # Cohorts of which nothing tells how much would be enough ---------------------------------------
@@ -305,7 +313,7 @@ def test_what_becomes_conspicuous_though_the_base_was_alike_steps_back(strange: 
 def test_it_steps_back_by_itself_while_others_search() -> None:
     world = World((3.0, -math.inf), strange=(math.inf, -0.5))
     known = dict(zip(COHORTS, (Closeness.FAMILIAR, Closeness.ALIKE), strict=False))
-    chosen = gentlest_passing(world.search(at_base=known))
+    chosen = best_passing(world.search(at_base=known))
     assert chosen is not None
     assert rungs_of(chosen.settings) == (3.0, -1.0)
 
@@ -313,7 +321,7 @@ def test_it_steps_back_by_itself_while_others_search() -> None:
 def test_what_slips_though_the_base_was_alike_is_dampened_further() -> None:
     world = World((2.0, 1.7))
     known = dict(zip(COHORTS, (Closeness.FAMILIAR, Closeness.ALIKE), strict=False))
-    chosen = gentlest_passing(world.search(at_base=known))
+    chosen = best_passing(world.search(at_base=known))
     assert chosen is not None
     assert rungs_of(chosen.settings) == (2.0, 2.0)
 
@@ -321,11 +329,25 @@ def test_what_slips_though_the_base_was_alike_is_dampened_further() -> None:
 def test_what_cannot_be_decided_stays_at_its_seed() -> None:
     def attempt(settings: Mapping[Cohort, Setting]) -> Trial:
         standings = dict.fromkeys(settings, standing(None))
-        return Trial(dict(settings), Judgement(standings, [], [], [], ["who knows"]), 1.0)
+        return Trial(
+            dict(settings), Judgement(standings, NO_FALLS, False, [], [], [], ["who knows"]), 1.0
+        )
 
     cohort = COHORTS[0]
     trials = search({cohort: 2.0}, {cohort: Closeness.UNDECIDABLE}, attempt, PLENTY)
     assert tried(trials) == [(0.0,)]
+
+
+# An end before all is known --------------------------------------------------------------------
+
+
+@given(solvable_worlds())
+def test_a_candidate_that_leaves_nothing_to_gain_ends_the_search(world: World) -> None:
+    trials = replace(world, spared=True).search()
+    assert trials[-1].judgement.is_ideal
+    assert not any(trial.judgement.is_ideal for trial in trials[:-1])
+    # It is the beginning of what would have been tried else.
+    assert tried(trials) == tried(world.search())[: len(trials)]
 
 
 # Time ------------------------------------------------------------------------------------------
@@ -348,17 +370,41 @@ def test_no_candidate_is_tried_after_the_time_is_up(seconds: float, most: int) -
 # What is taken ---------------------------------------------------------------------------------
 
 
-def trial(change: float, distance: float = 0.0, *, damage: bool = False) -> Trial:
+def trial(
+    change: float, distance: float = 0.0, *, damage: bool = False, fall: float = 0.0
+) -> Trial:
     standings = {COHORTS[0]: standing(distance), COHORTS[1]: standing(None)}
     short = ["not enough"] if distance else []
-    return Trial({}, Judgement(standings, ["too much"] * damage, [], short, []), change)
+    falls = Falls(Fall(1.0, 1.0 - fall, 1000), {}, None)
+    judgement = Judgement(standings, falls, False, ["too much"] * damage, [], short, [])
+    return Trial({}, judgement, change)
 
 
 def test_of_those_that_pass_the_gentlest_is_taken() -> None:
     trials = [trial(3.0), trial(1.0, damage=True), trial(2.0), trial(0.5, 0.1), trial(2.5)]
-    assert gentlest_passing(trials) is trials[2]
-    assert gentlest_passing(trials[3:4]) is None
-    assert gentlest_passing([]) is None
+    assert best_passing(trials) is trials[2]
+    assert best_passing(trials[3:4]) is None
+    assert best_passing([]) is None
+
+
+def test_gentleness_decides_between_those_that_cost_about_the_same() -> None:
+    trials = [trial(3.0, fall=0.004), trial(4.0), trial(1.0, fall=0.02), trial(2.0, fall=0.006)]
+    assert best_passing(trials) is trials[0]
+    assert best_passing(trials[2:]) is trials[3]
+    # A rise is no merit: it may be chance, and others fall.
+    assert best_passing([trial(1.0), trial(2.0, fall=-0.1)]).change == 1.0  # type: ignore[union-attr]
+
+
+def test_of_a_label_that_is_gone_what_is_left_counts_as_what_is_lost_does() -> None:
+    def leaving(change: float, left: float, fall: float = 0.0) -> Trial:
+        recognised = Estimate(left, 100, left, left)
+        gone = replace(standing(0.0), rule=Rule.CHANCE, recognised=recognised)
+        found = trial(change, fall=fall)
+        return replace(found, judgement=replace(found.judgement, standings={COHORTS[0]: gone}))
+
+    trials = [leaving(1.0, 0.02), leaving(2.0, 0.001), leaving(3.0, 0.0, 0.03)]
+    assert best_passing(trials) is trials[1]
+    assert best_passing(trials[::2]) is trials[0]
 
 
 def test_of_those_that_do_not_pass_the_nearest_is_taken_on_either_side() -> None:
@@ -389,6 +435,6 @@ def test_what_is_dampened_as_a_precaution_gives_way_first() -> None:
     world = World(needs=(0.7, -math.inf), costs=(0.0, 1.0), bearable=0.9)
     first, second = world.seeds
     at_base = {first: Closeness.FAMILIAR, second: Closeness.ALIKE}
-    taken = gentlest_passing(world.search(at_base=at_base))
+    taken = best_passing(world.search(at_base=at_base))
     assert taken is not None
     assert rungs_of(taken.settings)[0] == pytest.approx(1.0)

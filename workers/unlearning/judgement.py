@@ -1,0 +1,78 @@
+"""What the gate finds of a candidate, and what follows from it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.damage import Falls
+from workers.unlearning.verification import Standing
+
+# What is not worth a further candidate: half a point over all labels, two points of one of them.
+NEGLIGIBLE, NEGLIGIBLE_OF_ONE = 0.005, 0.02
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A candidate before the gate. All lists are sentences."""
+
+    standings: dict[Cohort, Standing]
+    falls: Falls
+    # Whether those that stay lose next to nothing, on any label.
+    harmless: bool
+    # Why it costs too much, and why that cannot be told.
+    damage: list[str]
+    unmeasured: list[str]
+    # Why it has not forgotten, and of what that cannot be told.
+    shortfalls: list[str]
+    undecided: list[str]
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be published without further ado."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        """Everything that speaks against publishing it."""
+        return [*self.damage, *self.unmeasured, *self.shortfalls, *self.undecided]
+
+    @property
+    def cost(self) -> float:
+        """How far from a network without the samples, as a share: what is left and what is lost."""
+        return self._left + self.falls.overall
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether it passes, and another candidate could hardly be better."""
+        return self.passes and self.harmless and self._left <= NEGLIGIBLE
+
+    @property
+    def _left(self) -> float:
+        return max((each.left for each in self.standings.values()), default=0.0)
+
+    @property
+    def distance(self) -> float:
+        """The greatest distance of a cohort from its target, on either side."""
+        return max((abs(each.distance or 0.0) for each in self.standings.values()), default=0.0)
+
+
+class Decision(StrEnum):
+    """What becomes of the best candidate there is."""
+
+    PUBLISHED = "published"
+    NO_DETECTABLE_INFLUENCE = "no_detectable_influence"
+    PUBLISHED_SHORT = "published_short"
+    NEEDS_REVIEW = "needs_review"
+
+
+def decide(judgement: Judgement, *, influenced: bool, best_effort: bool) -> Decision:
+    """What follows from a judgement, if no person decides.
+
+    `influenced` says whether the base showed any influence of the samples, `best_effort` whether a
+    candidate may be published of which it is not shown that it has forgotten, if it says so.
+    """
+    if judgement.damage or judgement.unmeasured:
+        return Decision.NEEDS_REVIEW
+    if judgement.shortfalls or judgement.undecided:
+        return Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW
+    return Decision.PUBLISHED if influenced else Decision.NO_DETECTABLE_INFLUENCE
