@@ -23,7 +23,7 @@ from workers.unlearning.verification import Closeness
 
 # Steps between a rung that passes and one that is too gentle, at which it is near enough; and
 # between one that is too gentle and one that is too strong or damages, while none passes.
-RESOLUTION, FINEST = 0.5, 0.05
+RESOLUTION, FINEST = 0.5, 0.125
 # The gentlest rung: 1.5 ** 12 is 130 times the seed's α.
 GENTLEST = -12.0
 STRONGEST = 20.0
