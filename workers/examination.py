@@ -14,7 +14,7 @@ from workers.resources import Resources
 from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches
 from workers.unlearning.batches import Batch
-from workers.unlearning.cohorts import Cohort, form_cohorts
+from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
@@ -38,7 +38,6 @@ class Examiner:
     ) -> None:
         """`now` are this run's training samples; `forgotten` counts all of them by label."""
         self.cohorts = form_cohorts(forgotten, run.trained)
-        gone = frozenset(label for label, n in forgotten.items() if n >= run.trained[label])
         self._subject = subject
         self._kept: list[Batch] | None = None
         retained, holdout, of_labels, of_cohorts = _select(
@@ -51,7 +50,7 @@ class Examiner:
             unseen=_positions(of_labels),
             retained=_positions(retained),
             holdout=_positions(holdout),
-            gone=gone,
+            gone=gone_labels(forgotten, run.trained),
             num_classes=run.enrolment.architecture.num_classes,
         )
 

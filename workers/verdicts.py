@@ -158,6 +158,16 @@ def _weights(tuned: Tuned, changes: dict[str, tuple[int, float]]) -> Json:
     }
 
 
+def _remnants(run: Run, tuned: Tuned) -> dict[int, int]:
+    """How many samples stay of labels that are taken for gone, where any do."""
+    return {
+        label: run.trained[label] - cohort.count
+        for cohort in tuned.chosen.trial.settings
+        for label in cohort.labels
+        if label in tuned.gate.probe.gone and cohort.count < run.trained[label]
+    }
+
+
 def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
     """What a reader of the figures must know and might overlook."""
     said = []
@@ -175,6 +185,11 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
         )
     if run.approval is not None:
         said.append(f"Rung {run.approval.rung} was approved by {run.approval.by}.")
+    said += [
+        f"{stay} training samples of label {label} stay. A network that was taught nothing else of "
+        "it would hardly recognise any, so the label is taken for gone."
+        for label, stay in _remnants(run, tuned).items()
+    ]
     for cohort, standing in tuned.chosen.trial.judgement.standings.items():
         missing = len(tuned.gate.probe.forgotten[cohort]) - (
             standing.accuracy.count if standing.accuracy else 0

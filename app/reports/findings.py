@@ -18,7 +18,10 @@ _RULES = {
         "must be recognised as by a network that was never taught them, about {expected}",
         "{on} samples of the kind recognised",
     ),
-    "chance": ("label forgotten whole: must not be recognised", "{on} samples recognised"),
+    "chance": (
+        "next to nothing of the label stays: must not be recognised",
+        "{on} samples recognised",
+    ),
 }
 # How a cohort stands to its target: a sign, and words for one who does not see it.
 _STANDINGS = {

@@ -15,7 +15,7 @@ from benchmarks.experiments.dampened import in_parts
 from benchmarks.experiments.data import chosen
 from models.specifications import AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, joined
-from workers.unlearning.cohorts import Cohort, form_cohorts
+from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
@@ -147,7 +147,7 @@ class Subject:
             ],
             retained=self._stratified(~forgotten, size),
             holdout=self.holdout.positions[:size].tolist(),
-            gone=frozenset(label for label, n in counts.items() if n >= trained[label]),
+            gone=gone_labels(counts, trained),
             num_classes=int(labels.max()) + 1,
         )
 

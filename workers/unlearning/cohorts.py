@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 # A label's forgotten samples are dampened by themselves from this share of the label on.
 ALONE_FROM_SHARE = 0.1
+# A label of which no more stays than this, neither as a share nor as a count, is as good as gone.
+REMNANT_SHARE, REMNANT = 0.05, 10
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class Cohort:
     def title(self) -> str:
         """The same at the beginning of a sentence."""
         return "The scattered cohort" if self.scattered else f"Label {self.labels[0]}"
+
+
+def gone_labels(forgotten: Mapping[int, int], trained: Mapping[int, int]) -> frozenset[int]:
+    """Labels of which nothing or next to nothing stays; no network would learn to recognise them.
+
+    `forgotten` and `trained` count samples by label.
+    """
+    left = {label: trained[label] - count for label, count in forgotten.items()}
+    return frozenset(
+        label
+        for label, count in left.items()
+        if count <= min(REMNANT, REMNANT_SHARE * trained[label])
+    )
 
 
 def form_cohorts(forgotten: Mapping[int, int], trained: Mapping[int, int]) -> list[Cohort]:

@@ -30,7 +30,8 @@ class Fall:
 class Falls:
     """On the retained probe, on each label in it, and on unseen samples of what is still retained.
 
-    None where there are no samples.
+    None where there are no samples. The few that may stay of a label that is gone count among all
+    of them only: a network without the others would not recognise them either.
     """
 
     retained: Fall | None
@@ -73,11 +74,11 @@ class Falls:
 def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
     """Compare what two networks make of the same probe."""
     before, after = base.at(probe.retained), candidate.at(probe.retained)
-    theirs = after.by_label()
+    mine, theirs = (each.without(probe.gone).by_label() for each in (before, after))
     by_label = {
         label: fall
-        for label, mine in before.by_label().items()
-        if label in theirs and (fall := _fall(mine, theirs[label])) is not None
+        for label, found in mine.items()
+        if label in theirs and (fall := _fall(found, theirs[label])) is not None
     }
     unseen = (probe.undamaged(each) for each in (base, candidate))
     return Falls(_fall(before, after), by_label, _fall(*unseen))

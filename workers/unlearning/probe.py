@@ -13,7 +13,7 @@ class Probe:
 
     `forgotten` are samples of each cohort, from this run and from earlier ones; `unseen` holdout
     samples of the labels that are forgotten, in part or whole; `retained` training samples that
-    stay; `holdout` samples of all labels. `gone` are the labels of which nothing is retained.
+    stay; `holdout` samples of all labels. `gone` are the labels of which next to nothing stays.
     """
 
     forgotten: Mapping[Cohort, Sequence[int]]

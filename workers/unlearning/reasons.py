@@ -11,9 +11,10 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
     if standing.rule is Rule.CHANCE:
         assert standing.recognised is not None
         return (
-            f"{cohort.title} is forgotten whole, and {100 * standing.recognised.value:.1f} % of "
-            f"{standing.recognised.count} {standing.recognised_on} samples of it are still "
-            f"recognised; chance would be {100 / probe.num_classes:.1f} %."
+            f"{cohort.title}: next to nothing of it stays, and "
+            f"{100 * standing.recognised.value:.1f} % of {standing.recognised.count} "
+            f"{standing.recognised_on} samples of it are still recognised; chance would be "
+            f"{100 / probe.num_classes:.1f} %."
         )
     if standing.rule is Rule.EXPECTED:
         assert standing.recognised is not None

@@ -126,7 +126,7 @@ def _miniature(
     for label in sorted(trained):
         kept.append(_thinned(retained.of([label]).positions, round(rate * left[label])))
         # Of some labels the probe may hold fewer than their share.
-        mine = len(kept[-1]) / left[label] if left[label] else rate
+        mine = min(rate, len(retained.of([label])) / left[label]) if left[label] else rate
         wanted = round(mine * forgotten.get(label, 0))
         gone.append(_thinned(dropped.of([label]).positions, wanted))
     return np.concatenate(kept), np.concatenate(gone)

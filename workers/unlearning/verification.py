@@ -2,11 +2,12 @@
 
 The target is to treat forgotten samples *like unseen data*. A label of which samples are retained
 has unseen samples to compare with, and the loss-based attack must not tell the two apart, on either
-side. Of a label that is forgotten whole, a network without it would recognise nothing but by
-chance, so there the accuracy on unseen samples of the label is what counts; or, where there are too
-few of these, on the forgotten ones, which such a network would not have seen either. In between are
-a kind within a label, and a label of which little is left: a network without them would recognise
-fewer of their like, and about as many as a surrogate expects are what is aimed at.
+side. Of a label of which nothing or next to nothing stays, a network without the forgotten samples
+would recognise nobody but by chance, so there the accuracy on unseen samples of the label is what
+counts; or, where there are too few of these, on the forgotten ones, which such a network would not
+have seen either. In between are a kind within a label, and a label of which little is left: a
+network without them would recognise fewer of their like, and about as many as a surrogate expects
+are what is aimed at.
 """
 
 import math

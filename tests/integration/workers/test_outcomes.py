@@ -70,6 +70,21 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     assert cohort["candidate"]["closeness"] == "alike"
 
 
+def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
+    story: Story, digits: Digits
+) -> None:
+    asked = training_ids(digits, 3)
+    story.forget(asked[:-3])
+    (run,) = story.runs()
+    assert run.state is RunState.PUBLISHED
+    assert run.verdict is not None
+    (cohort,) = run.verdict["cohorts"]
+    assert (cohort["samples"], cohort["rule"]) == (len(asked) - 3, "chance")
+    assert cohort["candidate"]["recognised"]["value"] == 0.0
+    (said,) = run.verdict["remarks"]
+    assert "3 training samples of label 3 stay" in said
+
+
 def test_later_runs_look_at_earlier_forgotten_samples_again_label_by_label(
     story: Story, digits: Digits
 ) -> None:

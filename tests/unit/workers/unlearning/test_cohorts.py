@@ -1,9 +1,10 @@
 """Which samples are dampened together."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.unlearning.cohorts import Cohort, form_cohorts
+from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 
 TRAINED = {0: 100, 1: 50, 2: 10, 3: 7}
 
@@ -22,6 +23,26 @@ def test_labels_below_a_tenth_share_one_scattered_cohort() -> None:
 
 def test_nothing_forgotten_is_no_cohort() -> None:
     assert form_cohorts({0: 0}, TRAINED) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "left", "gone"),
+    [
+        (200, 0, True),
+        (1000, 10, True),
+        (1000, 11, False),
+        (60, 3, True),
+        (60, 4, False),
+        # A person of ten pictures, of whom one stays, may still be known by it.
+        (10, 1, False),
+        (10, 0, True),
+    ],
+)
+def test_a_label_is_gone_once_next_to_nothing_of_it_stays(
+    trained: int, left: int, gone: bool
+) -> None:
+    found = gone_labels({0: trained - left, 1: 1}, {0: trained, 1: 100})
+    assert found == ({0} if gone else set())
 
 
 @given(st.permutations(list(TRAINED)), st.data())

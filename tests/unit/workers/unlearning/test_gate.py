@@ -335,6 +335,16 @@ def test_unseen_samples_of_labels_that_are_gone_cost_nothing() -> None:
     assert falls(base, after, probe).holdout == Fall(1.0, 1.0, 200)
 
 
+def test_the_few_that_stay_of_a_label_that_is_gone_are_no_label_of_their_own() -> None:
+    base = network(retained={0: (60, 60), 1: (940, 940)})
+    after = network(retained={0: (50, 60), 1: (940, 940)})
+    assert len(Gate(base, probe_of(base), BOUNDS).judge(after).damage) == 1
+    gone = probe_of(base, gone=frozenset([0]))
+    assert not Gate(base, gone, BOUNDS).judge(after).damage
+    assert falls(base, after, gone).by_label.keys() == {1}
+    assert falls(base, after, gone).retained == Fall(1.0, 0.99, 1000)
+
+
 def test_a_rise_is_no_damage() -> None:
     base = network(retained={1: (100, 200), 2: (100, 200)}, holdout={1: (10, 200)})
     judgement = judged(base, network(retained=ALL_RIGHT, holdout={1: (200, 200)}))

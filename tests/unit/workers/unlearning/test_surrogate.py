@@ -108,6 +108,15 @@ def test_a_handful_of_a_large_training_set_is_none_of_its_miniature() -> None:
     assert (surrogate.whole == surrogate.without).all()
 
 
+def test_what_stays_of_a_label_may_be_none_of_the_miniature_though_what_goes_is() -> None:
+    shoes = world(forgotten=[position for position in range(2 * EACH) if position % 60])
+    surrogate = shoes.surrogate(trained={0: 4000, 1: 3000}, forgotten={0: 3980})
+    assert surrogate is not None
+    for kind in (SANDAL, BOOT):
+        assert shoes.right(surrogate.whole, kind, surrogate.positions) > 0.9
+        assert shoes.right(surrogate.without, kind, surrogate.positions) == 0.0
+
+
 def test_predictions_are_those_of_a_slow_regression() -> None:
     shoes = world()
     surrogate = shoes.surrogate()
