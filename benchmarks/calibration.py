@@ -12,6 +12,8 @@ it is the difference of retained test accuracy plus that of forgotten test accur
 the samples themselves if they were drawn at random), in points. For some tasks a grid of settings
 is tried out, and its optimum chosen by that very distance on the very test samples: an oracle that
 nobody can ask, who knows the retrained network. Automatic choice ought to come within a point.
+A network that keeps more of what stays than the retrained one is at a distance, too, which nobody
+would mind; what a candidate falls *short* of retraining leaves that out.
 
 A method's candidate is measured whatever the gate decides. It has collapsed if retained test
 accuracy is more than a point below the base's and it would be published nevertheless.

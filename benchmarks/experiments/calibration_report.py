@@ -68,7 +68,9 @@ def _sentence(method: str, found: Mapping[str, Any]) -> str:
         ""
         if behind is None
         else f" Within a point of the grid's optimum in {found['within_a_point_of_the_optimum']} "
-        f"of {found['grid_runs']}, {behind:+.1f} at worst."
+        f"of {found['grid_runs']}, {behind:+.1f} at worst; in "
+        f"{found['within_a_point_of_the_least_short']} if more retained accuracy than "
+        "retraining has is no distance."
     )
     return (
         f"{method}: of {found['runs']} runs {found['collapsed']} collapsed and {found['held']} "

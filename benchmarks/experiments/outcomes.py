@@ -21,11 +21,13 @@ BASE, RETRAINED, GRID = "base", "retrained", "grid"
 class Outcome:
     """A candidate of one method, and what the gate decides of it.
 
-    `distance` is from retraining and `fall` is retained accuracy's since the base, both in points.
+    `distance` is from retraining, `short` is what it falls short of retraining, and `fall` is
+    retained accuracy's since the base, all in points.
     """
 
     accuracies: Accuracies
     distance: float
+    short: float
     fall: float
     decision: Decision
     notes: dict[str, Any]
@@ -73,10 +75,16 @@ class Run:
     retraining_seconds: float
     outcomes: dict[str, Outcome]
     optimum: Optimum | None
+    # How little a setting of the grid falls short of retraining, at best.
+    least_short: float | None
 
     def behind(self, method: str) -> float | None:
         """How many points farther than the grid's optimum the method's candidate is."""
         return self.outcomes[method].distance - self.optimum.distance if self.optimum else None
+
+    def shorter(self, method: str) -> float | None:
+        """How many points more than the best of the grid the method's candidate falls short."""
+        return None if self.least_short is None else self.outcomes[method].short - self.least_short
 
     def cost(self, method: str) -> float:
         """A request's seconds as a share of those of retraining."""
@@ -89,6 +97,7 @@ class Run:
             method: {
                 **outcome.as_json(),
                 "behind_optimum": self.behind(method),
+                "shorter_than_the_least": self.shorter(method),
                 "share_of_retraining_seconds": self.cost(method),
             }
             for method, outcome in self.outcomes.items()
@@ -112,6 +121,7 @@ def _run(kind: str, task: str, seed: int, cells: Mapping[str, Cell]) -> Run:
         return Outcome(
             accuracies=mine,
             distance=mine.points_from(retrained),
+            short=mine.points_short_of(retrained),
             fall=100 * (base.retained - mine.retained),
             decision=Decision(cell["notes"]["decision"]),
             notes=cell["notes"],
@@ -126,6 +136,7 @@ def _run(kind: str, task: str, seed: int, cells: Mapping[str, Cell]) -> Run:
         retraining_seconds=cells[RETRAINED]["seconds"],
         outcomes={name: outcome(cell) for name, cell in cells.items() if "notes" in cell},
         optimum=_optimum(cells[GRID], retrained) if GRID in cells else None,
+        least_short=_least_short(cells[GRID], retrained) if GRID in cells else None,
     )
 
 
@@ -137,6 +148,10 @@ def _optimum(cell: Cell, retrained: Accuracies) -> Optimum:
     ]
     # Of settings that come equally near, the gentlest.
     return min(optima, key=lambda each: (each.distance, -each.selection, -each.strength))
+
+
+def _least_short(cell: Cell, retrained: Accuracies) -> float:
+    return min(accuracies_of(point).points_short_of(retrained) for point in cell["points"])
 
 
 def accuracies_of(cell: Cell) -> Accuracies:
@@ -153,6 +168,7 @@ def summarise(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
     outcomes = [run.outcomes[method] for run in runs]
     behind = [points for run in runs if (points := run.behind(method)) is not None]
+    shorter = [points for run in runs if (points := run.shorter(method)) is not None]
     return {
         "runs": len(outcomes),
         "collapsed": sum(each.collapsed for each in outcomes),
@@ -165,5 +181,6 @@ def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
         "grid_runs": len(behind),
         "within_a_point_of_the_optimum": sum(points <= 1 + ROUNDING for points in behind),
         "farthest_behind_the_optimum": max(behind, default=None),
+        "within_a_point_of_the_least_short": sum(points <= 1 + ROUNDING for points in shorter),
         "largest_share_of_retraining_seconds": max(run.cost(method) for run in runs),
     }

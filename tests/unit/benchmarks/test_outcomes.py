@@ -42,6 +42,19 @@ def test_the_distance_is_the_sum_of_both_differences_in_points() -> None:
     assert found.cost("auto") == pytest.approx(0.04)
 
 
+@pytest.mark.parametrize(
+    ("retained", "short", "shorter"), [(0.895, 3.5, 1.5), (0.92, 1.0, -1.0), (0.95, 1.0, -1.0)]
+)
+def test_to_retain_more_than_retraining_does_is_no_shortfall(
+    retained: float, short: float, shorter: float
+) -> None:
+    found = run("published", retained)
+    assert found.outcomes["auto"].short == pytest.approx(short)
+    assert found.shorter("auto") == pytest.approx(shorter)
+    counted = summarise([found])["auto"]["within_a_point_of_the_least_short"]
+    assert counted == (shorter <= 1)
+
+
 def test_of_equally_near_settings_the_gentlest_is_the_optimum() -> None:
     optimum = run("published", 0.9).optimum
     assert optimum is not None
