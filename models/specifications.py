@@ -233,6 +233,12 @@ class Policy(Specification):
 # Estimator -------------------------------------------------------------------------------------
 
 
+class LogitEstimator(Specification):
+    """Squared gradients of the logit of the true label."""
+
+    kind: Literal["logit"] = "logit"
+
+
 class EmpiricalEstimator(Specification):
     """Squared gradients of the cross-entropy at the true labels."""
 
@@ -253,8 +259,10 @@ class PredictiveEstimator(Specification):
 
 
 EstimatorSpec = Annotated[
-    EmpiricalEstimator | LabelFreeEstimator | PredictiveEstimator, Field(discriminator="kind")
+    LogitEstimator | EmpiricalEstimator | PredictiveEstimator | LabelFreeEstimator,
+    Field(discriminator="kind"),
 ]
+DEFAULT_ESTIMATOR = LogitEstimator()
 
 
 def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:
@@ -296,7 +304,7 @@ class Enrolment(Specification):
     preprocessing: Preprocessing
     holdout: HoldoutSpec = HoldoutSpec()
     estimator: EstimatorSpec = Field(
-        default=EmpiricalEstimator(), description="How it is measured what matters to a sample."
+        default=DEFAULT_ESTIMATOR, description="How it is measured what matters to a sample."
     )
     policy: Policy = Policy()
 

@@ -16,6 +16,7 @@ from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
 from benchmarks.experiments.sources import SOURCES, Source
 from benchmarks.experiments.store import Store
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
+from models.specifications import DEFAULT_ESTIMATOR
 
 FOLDER = Path(".data/experiments")
 TRAINED = FOLDER / "trained"
@@ -38,8 +39,12 @@ class Bench:
     settings: dict[str, Any]
 
     def store(self, benchmark: str = "") -> Store:
-        """Where a benchmark keeps its cells; that of the paper's table has no name."""
-        names = (benchmark, self.settings["dataset"], self.recipe.network, digest(self.settings))
+        """Where a benchmark keeps its cells; that of the paper's table has no name.
+
+        The others are of this service's own ways, and those depend on its estimator.
+        """
+        own = benchmark and f"{benchmark}-{DEFAULT_ESTIMATOR.kind}"
+        names = (own, self.settings["dataset"], self.recipe.network, digest(self.settings))
         return Store(FOLDER / "cells" / "-".join(filter(None, names)))
 
     def tasks(

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from benchmarks.experiments.dampened import in_parts
 from benchmarks.experiments.data import chosen
-from models.specifications import AutoMethod, Method, Policy
+from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, joined
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
+from workers.unlearning.estimators import estimator_of
 from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
 from workers.unlearning.judgement import Decision, decide
@@ -27,6 +28,9 @@ from workers.unlearning.probe import Probe
 from workers.unlearning.search import Trial, best_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.workbench import Workbench
+
+# What a model is enrolled with that says nothing else.
+ESTIMATOR = estimator_of(DEFAULT_ESTIMATOR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,8 @@ class Subject:
         """One gradient pass over all training samples."""
         copy = deepcopy(network)
         base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
-        return cls(copy, train, holdout, squared_gradient_sums(copy, in_parts(train)), base)
+        full = squared_gradient_sums(copy, in_parts(train), estimator=ESTIMATOR)
+        return cls(copy, train, holdout, full, base)
 
     def forget(
         self, forgotten: Tensor, *, method: Method | None = None, policy: Policy | None = None
@@ -116,7 +121,9 @@ class Subject:
         if key not in self._sums:
             self.network.load_state_dict(self.base)
             samples = chosen(self.train, rows)
-            self._sums[key] = squared_gradient_sums(self.network, in_parts(samples))
+            self._sums[key] = squared_gradient_sums(
+                self.network, in_parts(samples), estimator=ESTIMATOR
+            )
         return self._sums[key]
 
     def _of_cohort(self, cohort: Cohort, forgotten: Tensor) -> Sums:
