@@ -27,11 +27,24 @@ class Fall:
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """How far accuracy may fall, as shares; of a label that has so many samples in the probe.
+
+    Fewer than `min_probe` of them do not tell how it fares.
+    """
+
+    retained: float
+    one_label: float
+    holdout: float
+    min_probe: int
+
+
+@dataclass(frozen=True)
 class Falls:
     """On the retained probe, on each label in it, and on unseen samples of what is still retained.
 
-    None where there are no samples. The few that may stay of a label that is gone count among all
-    of them only: a network without the others would not recognise them either.
+    None where there are no samples. The few that may stay of a label that is gone do not count: a
+    network without the others would recognise few of them or none.
     """
 
     retained: Fall | None
@@ -39,42 +52,49 @@ class Falls:
     holdout: Fall | None
 
     @property
-    def overall(self) -> float:
-        """The greater of the two falls over all labels, as a share; 0 if accuracy has risen."""
-        both = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
-        return max(0.0, *both, 0.0)
+    def loss(self) -> float:
+        """The greatest of these falls, as a share of all samples; 0 if accuracy has risen.
+
+        A label's counts by its part of the retained probe: that others rise does not make it good.
+        """
+        among = self.retained.count if self.retained else 1
+        overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
+        labels = (fall.points * fall.count / among for fall in self.by_label.values())
+        return max([0.0, *overall, *labels])
 
     def worst_label(self, *, min_probe: int) -> tuple[int, Fall] | None:
         """The label that fell furthest, of those with so many samples in the probe."""
         told = [item for item in self.by_label.items() if item[1].count >= min_probe]
         return max(told, key=lambda item: item[1].points, default=None)
 
-    def reasons(
-        self, *, retained: float, one_label: float, holdout: float, min_probe: int
-    ) -> Iterator[str]:
-        """Sentences on what fell further than these bounds allow.
+    def within(self, allowed: Allowed) -> bool:
+        """Whether nothing fell further."""
+        return not any(True for _ in self._beyond(allowed))
 
-        Fewer than `min_probe` samples of a label do not tell how it fares.
-        """
-        if self.retained is not None and self.retained.over(retained):
-            yield _too_far("the retained probe", self.retained, retained)
+    def reasons(self, allowed: Allowed) -> list[str]:
+        """Sentences on what fell further, and on one label at most."""
+        return [_too_far(*found) for found in self._beyond(allowed)]
+
+    def _beyond(self, allowed: Allowed) -> Iterator[tuple[str, Fall, float]]:
+        if self.retained is not None and self.retained.over(allowed.retained):
+            yield "the retained probe", self.retained, allowed.retained
         too_far = {
             label: fall
             for label, fall in self.by_label.items()
-            if fall.count >= min_probe and fall.over(one_label)
+            if fall.count >= allowed.min_probe and fall.over(allowed.one_label)
         }
         if too_far:
             label, fall = max(too_far.items(), key=lambda item: item[1].points)
-            yield _too_far(f"retained samples of label {label}", fall, one_label)
-        if self.holdout is not None and self.holdout.over(holdout):
+            yield f"retained samples of label {label}", fall, allowed.one_label
+        if self.holdout is not None and self.holdout.over(allowed.holdout):
             what = "unseen samples of the labels that are still retained"
-            yield _too_far(what, self.holdout, holdout)
+            yield what, self.holdout, allowed.holdout
 
 
 def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
     """Compare what two networks make of the same probe."""
-    before, after = base.at(probe.retained), candidate.at(probe.retained)
-    mine, theirs = (each.without(probe.gone).by_label() for each in (before, after))
+    before, after = (each.at(probe.retained).without(probe.gone) for each in (base, candidate))
+    mine, theirs = before.by_label(), after.by_label()
     by_label = {
         label: fall
         for label, found in mine.items()

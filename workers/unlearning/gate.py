@@ -1,19 +1,22 @@
 """The gate: what a candidate may cost, and what it must have achieved."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models import specifications
 from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import Falls, falls
+from workers.unlearning.damage import Allowed, falls
 from workers.unlearning.expectation import Expectation, adapt, expect_all
 from workers.unlearning.intervals import Z
-from workers.unlearning.judgement import NEGLIGIBLE, NEGLIGIBLE_OF_ONE, Judgement
+from workers.unlearning.judgement import Judgement
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import Closeness, Thresholds, standing_of
+from workers.unlearning.verification import NEGLIGIBLE, Closeness, Thresholds, standing_of
+
+# A fall that is not worth a further candidate: half a point over all labels, two of one of them.
+NEXT_TO_NOTHING = Allowed(NEGLIGIBLE, 0.02, NEGLIGIBLE, min_probe=1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Bounds:
     membership: float
     excess: float
     min_probe: int
+
+    @property
+    def falls(self) -> Allowed:
+        """How far accuracy may fall."""
+        return Allowed(self.retained_fall, self.class_fall, self.holdout_fall, self.min_probe)
 
     @classmethod
     def of(cls, gate: specifications.Gate) -> "Bounds":
@@ -128,14 +136,9 @@ class Gate:
         return Judgement(
             standings=standings,
             falls=found,
-            harmless=not self._damage(found, NEGLIGIBLE, NEGLIGIBLE_OF_ONE, NEGLIGIBLE),
+            spares=found.within(replace(NEXT_TO_NOTHING, min_probe=self.bounds.min_probe)),
             damage=[
-                *self._damage(
-                    found,
-                    self.bounds.retained_fall,
-                    self.bounds.class_fall,
-                    self.bounds.holdout_fall,
-                ),
+                *found.reasons(self.bounds.falls),
                 *(said for cohort, said in short.items() if cohort in lost),
             ],
             unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
@@ -146,15 +149,6 @@ class Gate:
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in excused
             ],
         )
-
-    def _damage(self, found: Falls, retained: float, one_label: float, holdout: float) -> list[str]:
-        reasons = found.reasons(
-            retained=retained,
-            one_label=one_label,
-            holdout=holdout,
-            min_probe=self.bounds.min_probe,
-        )
-        return list(reasons)
 
     def _thresholds(self, errors: float = Z, attack_errors: float = Z) -> Thresholds:
         return Thresholds(

@@ -5,10 +5,7 @@ from enum import StrEnum
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
-from workers.unlearning.verification import Standing
-
-# What is not worth a further candidate: half a point over all labels, two points of one of them.
-NEGLIGIBLE, NEGLIGIBLE_OF_ONE = 0.005, 0.02
+from workers.unlearning.verification import Closeness, Standing
 
 
 @dataclass(frozen=True)
@@ -17,8 +14,8 @@ class Judgement:
 
     standings: dict[Cohort, Standing]
     falls: Falls
-    # Whether those that stay lose next to nothing, on any label.
-    harmless: bool
+    # Whether those that stay lose next to nothing, whatever their label.
+    spares: bool
     # Why it costs too much, and why that cannot be told.
     damage: list[str]
     unmeasured: list[str]
@@ -38,17 +35,17 @@ class Judgement:
 
     @property
     def cost(self) -> float:
-        """How far from a network without the samples, as a share: what is left and what is lost."""
-        return self._left + self.falls.overall
+        """What is left of labels that are gone, and what is lost of the others, as shares."""
+        return sum(each.left for each in self.standings.values()) + self.falls.loss
 
     @property
     def is_ideal(self) -> bool:
         """Whether it passes, and another candidate could hardly be better."""
-        return self.passes and self.harmless and self._left <= NEGLIGIBLE
-
-    @property
-    def _left(self) -> float:
-        return max((each.left for each in self.standings.values()), default=0.0)
+        reached = not any(
+            each.leaves_some or each.closeness is Closeness.FAMILIAR
+            for each in self.standings.values()
+        )
+        return self.passes and self.spares and reached
 
     @property
     def distance(self) -> float:

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.judgement import NEGLIGIBLE, Judgement
+from workers.unlearning.judgement import Judgement
 from workers.unlearning.tuning import Setting, rung_of, setting_at
-from workers.unlearning.verification import Closeness
+from workers.unlearning.verification import NEGLIGIBLE, Closeness, Standing
 
 # Steps between a rung that passes and one that is too gentle, at which it is near enough; and
 # between one that is too gentle and one that is too strong or damages, while none passes.
@@ -96,10 +96,16 @@ class _Ladder:
             if self.too_gentle >= self.enough:
                 self.too_gentle = -math.inf
 
-    def move(self, *, damaged: bool) -> None:
-        """Go where the next trial tells most, or stay."""
+    def move(self, *, damaged: bool, passes: bool = False) -> None:
+        """Go where the next trial tells most, or stay.
+
+        Where it is enough it stays until all others have got there, so that it is not driven to
+        the edge meanwhile.
+        """
         upper = min(self.enough, self.ceiling)
         if self.blind or (damaged and self.rung < upper):
+            return
+        if not (damaged or passes or self.too_much) and self.rung == self.enough:
             return
         resolution = RESOLUTION if self.enough == upper and not self.too_much else FINEST
         if upper - self.too_gentle <= resolution:
@@ -169,8 +175,8 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
     damaged = bool(judgement.damage)
     before = [ladder.rung for _, ladder in ladders]
     for cohort, ladder in ladders:
-        ladder.note(judgement.standings[cohort].closeness, damaged=damaged)
-        ladder.move(damaged=damaged)
+        ladder.note(_aimed_at(judgement.standings[cohort]), damaged=damaged)
+        ladder.move(damaged=damaged, passes=judgement.passes)
     if damaged and before == [ladder.rung for _, ladder in ladders]:
         # What was dampened as a precaution only gives way before what has something to forget.
         precautions = [ladder for _, ladder in ladders if ladder.blind and ladder.can_retreat]
@@ -178,15 +184,21 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
             ladder.retreat()
 
 
+def _aimed_at(standing: Standing) -> Closeness:
+    """How it stands to what the search aims at: that nothing is left, where that can be told."""
+    return Closeness.FAMILIAR if standing.leaves_some else standing.closeness
+
+
 def best_passing(trials: list[Trial]) -> Trial | None:
     """Of the candidates that pass and cost next to nothing more than the cheapest, the gentlest.
 
-    It is the one that changes the weights least. None if none passes.
+    It is the one that changes the weights least, of those that reach the target if any do. None if
+    none passes.
     """
     passing = [trial for trial in trials if trial.judgement.passes]
     least = min((trial.judgement.cost for trial in passing), default=0.0)
     equals = [trial for trial in passing if trial.judgement.cost <= least + NEGLIGIBLE]
-    return min(equals, key=lambda trial: trial.change, default=None)
+    return min(equals, key=lambda trial: (trial.judgement.distance > 0, trial.change), default=None)
 
 
 def nearest(trials: list[Trial]) -> Trial:

@@ -32,6 +32,8 @@ OF_CHANCE = 0.2
 # What is expected is off by ten points now and then. To recognise more may be somebody's loss of
 # privacy, to recognise fewer is not: so many times as much is allowed on that side.
 FEWER = 3
+# What is not worth a further candidate, as a share of all samples.
+NEGLIGIBLE = 0.005
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
 ROUNDING = 1e-9
 
@@ -78,14 +80,21 @@ class Standing:
 
     @property
     def left(self) -> float:
-        """The share that a network without the cohort surely would not show: 0 at the target.
+        """Of a label that is gone, the share recognised: a network without it recognises nobody.
 
-        It recognises nobody of a label that is gone. Of other targets nothing tells what lies
-        within the bound from none.
+        0 for other cohorts, of which nothing tells what lies within the bound from none, and where
+        too few were looked at.
         """
-        if self.rule is Rule.CHANCE and self.recognised is not None:
-            return self.recognised.value
-        return max(0.0, self.distance or 0.0)
+        if self.rule is not Rule.CHANCE or self.closeness is Closeness.UNDECIDABLE:
+            return 0.0
+        assert self.recognised is not None
+        return self.recognised.value
+
+    @property
+    def leaves_some(self) -> bool:
+        """Whether more than half a point is left, and more than one sample."""
+        count = self.recognised.count if self.recognised else 1
+        return self.left > max(NEGLIGIBLE, 1 / count) + ROUNDING
 
     @property
     def is_loss(self) -> bool:

@@ -335,14 +335,16 @@ def test_unseen_samples_of_labels_that_are_gone_cost_nothing() -> None:
     assert falls(base, after, probe).holdout == Fall(1.0, 1.0, 200)
 
 
-def test_the_few_that_stay_of_a_label_that_is_gone_are_no_label_of_their_own() -> None:
-    base = network(retained={0: (60, 60), 1: (940, 940)})
-    after = network(retained={0: (50, 60), 1: (940, 940)})
-    assert len(Gate(base, probe_of(base), BOUNDS).judge(after).damage) == 1
-    gone = probe_of(base, gone=frozenset([0]))
-    assert not Gate(base, gone, BOUNDS).judge(after).damage
-    assert falls(base, after, gone).by_label.keys() == {1}
-    assert falls(base, after, gone).retained == Fall(1.0, 0.99, 1000)
+def test_the_few_that_stay_of_labels_that_are_gone_hold_nothing_up() -> None:
+    base = network(retained={0: (30, 30), 1: (30, 30), 2: (940, 940)})
+    after = network(retained={0: (0, 30), 1: (0, 30), 2: (940, 940)})
+    assert len(Gate(base, probe_of(base), BOUNDS).judge(after).damage) == 2
+    gone = probe_of(base, gone=frozenset([0, 1]))
+    judgement = Gate(base, gone, BOUNDS).judge(after)
+    assert judgement.spares
+    assert not judgement.damage
+    assert judgement.falls.by_label.keys() == {2}
+    assert judgement.falls.retained == Fall(1.0, 1.0, 940)
 
 
 def test_a_rise_is_no_damage() -> None:
@@ -411,7 +413,7 @@ def test_what_passes_is_ideal_if_hardly_anything_is_lost(
     after = network(retained={1: (large, 900), 2: (small, 100)}, holdout={1: (holdout, 1000)})
     judgement = judged(base, after)
     assert judgement.passes
-    assert judgement.is_ideal == judgement.harmless == ideal
+    assert judgement.is_ideal == judgement.spares == ideal
     lost = max(1000 - large - small, 1000 - holdout)
     assert judgement.cost == pytest.approx(lost / 1000)
 
@@ -430,9 +432,38 @@ def test_of_a_label_that_is_gone_hardly_anything_may_be_left(left: int, ideal: b
 def test_what_does_not_pass_is_never_ideal() -> None:
     base = network(40)
     judgement = judged(base, base)
-    assert judgement.harmless
+    assert judgement.spares
     assert not judgement.is_ideal
-    assert judgement.cost == judgement.distance > 0
+    # Of a label that is left nothing tells how much of the distance is too much.
+    assert judgement.cost == 0.0 < judgement.distance
+
+
+def test_of_labels_that_are_gone_all_that_is_left_adds_up_and_each_must_be_alike() -> None:
+    second = Cohort((1,), 20, scattered=False)
+    base = network(unseen=200, holdout={1: (400, 400), 2: (400, 400)})
+    probe = probe_of(base, gone=frozenset([0, 1]))
+    ones = [p for p in probe.holdout if base.labels[base.positions == p] == 1]
+    forgotten = {**probe.forgotten, second: probe.forgotten[COHORT]}
+    both = replace(probe, forgotten=forgotten, unseen=[*probe.unseen, *ones], num_classes=200)
+
+    def leaving(first: int, other: int) -> Judgement:
+        left = [*range(UNSEEN, UNSEEN + first), *ones[:other]]
+        right = np.isin(base.positions, left) | (base.labels == 2)
+        return Gate(base, both, BOUNDS).judge(replace(base, right=right))
+
+    assert leaving(1, 1).cost == pytest.approx(1 / 200 + 1 / 400)
+    # A fifth of what chance would recognise is 0.1 %, and one sample of 200 is more.
+    assert leaving(1, 0).passes
+    assert not leaving(1, 0).is_ideal
+    assert leaving(0, 0).is_ideal
+
+
+def test_what_cannot_be_told_of_a_label_that_is_gone_is_not_left() -> None:
+    base = network(unseen=BOUNDS.min_probe - 1)
+    judgement = Gate(base, probe_of(base, gone=frozenset([0])), BOUNDS).judge(base)
+    (standing,) = judgement.standings.values()
+    assert standing.closeness is Closeness.UNDECIDABLE
+    assert standing.left == judgement.cost == 0.0
 
 
 def test_a_rise_makes_up_for_nothing() -> None:
@@ -440,7 +471,8 @@ def test_a_rise_makes_up_for_nothing() -> None:
     judgement = judged(
         base, network(retained={1: (200, 200), 2: (194, 200)}, holdout={1: (200, 200)})
     )
-    assert judgement.cost == 0.0
+    assert judgement.falls.retained == Fall(0.875, 0.985, 400)
+    assert judgement.cost == pytest.approx(6 / 400)
     assert not judgement.is_ideal
 
 

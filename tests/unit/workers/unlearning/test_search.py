@@ -79,7 +79,7 @@ class World:
                     for cohort, distance in zip(settings, distances, strict=True)
                 },
                 falls=NO_FALLS,
-                harmless=self.spared,
+                spares=self.spared,
                 damage=["too much"] if self.damages(rungs) else [],
                 shortfalls=["not enough" for distance in distances if distance],
                 unmeasured=[],
@@ -145,7 +145,9 @@ def test_a_candidate_that_passes_is_found_where_there_is_one(world: World) -> No
     passing = [trial for trial in trials if trial.judgement.passes]
     assert passing
     assert best_passing(trials) is min(passing, key=lambda trial: trial.change)
-    assert len(trials) <= 16
+    # A policy allows for 16 unless it says otherwise.
+    assert any(trial.judgement.passes for trial in trials[:16])
+    assert len(trials) <= 24
 
 
 @given(solvable_worlds(), st.integers(1, 12))
@@ -169,19 +171,26 @@ def test_what_passes_is_hardly_stronger_than_needed(need: float) -> None:
 
 @given(needed)
 def test_between_too_gentle_and_too_strong_a_narrow_pass_is_found(need: float) -> None:
-    trials = World((need,), strange=(need + 0.13,)).search()
+    trials = World((need,), strange=(need + FINEST + 0.02,)).search()
     assert best_passing(trials) is not None
     assert len(trials) <= 16
 
 
 def test_cohorts_move_together_each_by_its_own_ladder() -> None:
-    trials = World((2.0, -2.0)).search()
-    assert tried(trials)[:3] == [(0.0, 0.0), (1.0, -1.0), (3.0, -3.0)]
+    trials = World((2.0, 0.5)).search()
+    assert tried(trials)[:3] == [(0.0, 0.0), (1.0, 1.0), (3.0, 1.0)]
     first, second = COHORTS[:2]
-    assert trials[1].settings == {
-        first: setting_at(SEEDS[first], 1.0),
-        second: setting_at(SEEDS[second], -1.0),
+    assert trials[2].settings == {
+        first: setting_at(SEEDS[first], 3.0),
+        second: setting_at(SEEDS[second], 1.0),
     }
+
+
+def test_a_cohort_that_has_passed_waits_for_the_others_before_it_gets_gentler() -> None:
+    world = World((2.0, -2.0))
+    rungs = tried(world.search())
+    assert rungs[:4] == [(0.0, 0.0), (1.0, 0.0), (3.0, 0.0), (2.0, -1.0)]
+    assert tried(replace(world, spared=True).search()) == rungs[:3]
 
 
 def test_nothing_forgotten_is_one_candidate() -> None:
