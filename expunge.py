@@ -140,8 +140,8 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @click.option("--holdout-seed", type=int, default=0, show_default=True)
 @click.option(
     "--estimator",
-    type=click.Choice(["logit", "empirical", "predictive", "label_free"]),
-    default="logit",
+    type=click.Choice(["predictive", "empirical", "label_free"]),
+    default="predictive",
     show_default=True,
     help="How it is measured what matters to a sample.",
 )

@@ -233,12 +233,6 @@ class Policy(Specification):
 # Estimator -------------------------------------------------------------------------------------
 
 
-class LogitEstimator(Specification):
-    """Squared gradients of the logit of the true label."""
-
-    kind: Literal["logit"] = "logit"
-
-
 class EmpiricalEstimator(Specification):
     """Squared gradients of the cross-entropy at the true labels."""
 
@@ -259,10 +253,9 @@ class PredictiveEstimator(Specification):
 
 
 EstimatorSpec = Annotated[
-    LogitEstimator | EmpiricalEstimator | PredictiveEstimator | LabelFreeEstimator,
-    Field(discriminator="kind"),
+    PredictiveEstimator | EmpiricalEstimator | LabelFreeEstimator, Field(discriminator="kind")
 ]
-DEFAULT_ESTIMATOR = LogitEstimator()
+DEFAULT_ESTIMATOR = PredictiveEstimator()
 
 
 def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:

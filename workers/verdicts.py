@@ -186,8 +186,8 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
     if run.approval is not None:
         said.append(f"Rung {run.approval.rung} was approved by {run.approval.by}.")
     said += [
-        f"{stay} training samples of label {label} stay. A network that was taught nothing else of "
-        "it would hardly recognise any, so the label is taken for gone."
+        f"Training samples of label {label} that stay: {stay}. A network that was taught nothing "
+        "else of it would recognise few or none, so the label is taken for gone."
         for label, stay in _remnants(run, tuned).items()
     ]
     for cohort, standing in tuned.chosen.trial.judgement.standings.items():

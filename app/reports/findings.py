@@ -19,7 +19,7 @@ _RULES = {
         "{on} samples of the kind recognised",
     ),
     "chance": (
-        "next to nothing of the label stays: must not be recognised",
+        "nothing or next to nothing of the label stays: must not be recognised",
         "{on} samples recognised",
     ),
 }

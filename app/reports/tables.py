@@ -78,7 +78,7 @@ def others(report: Json) -> list[Glance]:
         ),
         Glance(
             "Accuracy on unseen samples of all labels",
-            "those of labels that are forgotten whole included",
+            "those of labels that are forgotten, in part or whole, included",
             read_estimate(base["holdout"]["accuracy"]),
             read_estimate(candidate["holdout"]["accuracy"]),
         ),

@@ -1,7 +1,5 @@
 """Estimators: of which loss a sample's gradient is taken, and to what power it is summed.
 
-    logit        logit of the true label, squared: how much the weight does for the recognition
-                 of the sample, whether or not the network is sure of it
     empirical    cross-entropy at the true label, squared: the diagonal of the empirical Fisher
     predictive   cross-entropy at a label drawn from the network's own prediction, squared: an
                  unbiased draw of the diagonal of the true Fisher
@@ -16,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.specifications import EstimatorSpec
 from workers.unlearning.batches import Batch
@@ -62,11 +60,6 @@ class Estimator:
             return self.of_logits(logits.detach().double(), batch)
 
 
-def logit() -> Estimator:
-    """Squared gradients of the logits of the true labels."""
-    return Estimator("logit", 1, Power.SQUARE, _of_own_logit)
-
-
 def empirical() -> Estimator:
     """Squared gradients of the cross-entropy at the true labels."""
     return Estimator(
@@ -104,15 +97,10 @@ def estimator_of(spec: EstimatorSpec) -> Estimator:
 
 
 ESTIMATORS: Mapping[str, Callable[..., Estimator]] = {
-    "logit": logit,
     "empirical": empirical,
     "label_free": label_free,
     "predictive": predictive,
 }
-
-
-def _of_own_logit(logits: Tensor, batch: Batch) -> Tensor:
-    return nn.functional.one_hot(batch.labels, logits.shape[1]).to(logits.dtype)
 
 
 def _of_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """What is expected of a network that was never taught a cohort, as far as a surrogate can tell.
 
-Of a label that is forgotten whole such a network recognises nobody but by chance. Of a kind within
-a label, or of a label of which most is forgotten, it still recognises some: the sandals among the
-shoes that look like shoes. Unseen samples like the forgotten ones are to be recognised as often as
-by such a network, neither more nor less.
+Of a label that is gone, or as good as gone, such a network recognises nobody but by chance. Of a
+kind within a label, or of a label of which most is forgotten, it still recognises some: the sandals
+among the shoes that look like shoes. Unseen samples like the forgotten ones are to be recognised as
+often as by such a network, neither more nor less.
 """
 
 from collections.abc import Mapping

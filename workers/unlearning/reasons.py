@@ -11,7 +11,7 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
     if standing.rule is Rule.CHANCE:
         assert standing.recognised is not None
         return (
-            f"{cohort.title}: next to nothing of it stays, and "
+            f"{cohort.title}: nothing or next to nothing of it stays, and "
             f"{100 * standing.recognised.value:.1f} % of {standing.recognised.count} "
             f"{standing.recognised_on} samples of it are still recognised; chance would be "
             f"{100 / probe.num_classes:.1f} %."

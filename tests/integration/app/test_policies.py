@@ -57,7 +57,7 @@ def test_a_patch_that_changes_nothing_is_no_new_version(client: TestClient) -> N
         {"method": {"method": "fixed"}},
         {"method": {"method": "auto", "max_candidates": 0}},
         {"method": {"method": "auto", "max_seconds": -1}},
-        # The model is enrolled with empirical sums.
+        # The model is enrolled with other sums.
         {"method": {"method": "label_free"}},
         {"unheard_of": 1},
     ],

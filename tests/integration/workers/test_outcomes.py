@@ -82,7 +82,7 @@ def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
     assert (cohort["samples"], cohort["rule"]) == (len(asked) - 3, "chance")
     assert cohort["candidate"]["recognised"]["value"] == 0.0
     (said,) = run.verdict["remarks"]
-    assert "3 training samples of label 3 stay" in said
+    assert "label 3 that stay: 3." in said
 
 
 def test_later_runs_look_at_earlier_forgotten_samples_again_label_by_label(

@@ -8,7 +8,6 @@ from models.specifications import (
     EmpiricalEstimator,
     EstimatorSpec,
     LabelFreeEstimator,
-    LogitEstimator,
     PredictiveEstimator,
 )
 from tests.unit.workers.unlearning.oracles import (
@@ -26,7 +25,6 @@ from workers.unlearning.estimators import (
     empirical,
     estimator_of,
     label_free,
-    logit,
     predictive,
 )
 from workers.unlearning.importances import Provenance, Sums, squared_gradient_sums
@@ -55,21 +53,6 @@ def test_the_empirical_estimator_is_the_one_without_a_choice() -> None:
     assert worst_relative_error(found, expected) <= 1e-12
     default = squared_gradient_sums(network, [samples])
     assert all(torch.equal(default[name], found[name]) for name in found)
-
-
-def test_the_logit_estimator_sums_squared_gradients_of_the_true_labels_logit() -> None:
-    network, samples = _network(), _samples(7)
-    found = _sums(network, samples, logit())
-    expected = oracle(network, samples, lambda logits, label: logits[label])
-    assert worst_relative_error(found, expected) <= 1e-12
-
-
-def test_to_the_logit_estimator_it_is_all_one_how_sure_the_network_is() -> None:
-    batch = _samples(3)
-    own = nn.functional.one_hot(batch.labels, CLASSES).double()
-    for sure in (0.0, 1.0, 50.0):
-        assert torch.equal(logit().output_gradients(sure * own, batch), own)
-    assert empirical().output_gradients(50 * own, batch).abs().max() < 1e-20
 
 
 def test_the_label_free_estimator_sums_absolute_gradients_of_the_outputs_squared_norm() -> None:
@@ -165,7 +148,6 @@ def test_labels_are_drawn_as_often_as_they_are_predicted() -> None:
 @pytest.mark.parametrize(
     ("spec", "name", "power", "parameters"),
     [
-        (LogitEstimator(), "logit", Power.SQUARE, {}),
         (EmpiricalEstimator(), "empirical", Power.SQUARE, {}),
         (LabelFreeEstimator(), "label_free", Power.ABSOLUTE, {}),
         (PredictiveEstimator(), "predictive", Power.SQUARE, {"seed": 0}),
