@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import (
+    ROUNDING,
     Population,
     Weights,
     apply_factors,
@@ -43,8 +44,12 @@ class Mixer:
         self._last: tuple[Settings, Mixture] | None = None
 
     def adaptive_selection(self, cohort: Cohort) -> float:
-        """A cohort's α by the percentile rule."""
-        return adaptive_selection(self.full, self._sums_of(cohort), self._population(cohort))
+        """A cohort's α by the percentile rule, a hair above the weight that it is taken from.
+
+        Whether that one is selected must not hang on how its sums were rounded.
+        """
+        exact = adaptive_selection(self.full, self._sums_of(cohort), self._population(cohort))
+        return exact * (1 + ROUNDING)
 
     def mix(self, settings: Settings) -> Mixture:
         """Dampen the base with these settings; the same as last time costs nothing."""

