@@ -59,7 +59,7 @@ def tune(
     resources: Resources,
     report: Report,
 ) -> tuple[Tuned, Examiner]:
-    """Try candidates by the policy's method, and take the cheapest that passes the gate.
+    """Try candidates by the policy's method, and take the best that passes the gate.
 
     If none does, the one that comes nearest without too much damage. Raises `NothingRetained` if
     nothing but forgotten samples would be left, `ForgetsTooMuch` if the policy forbids that many,

@@ -1,7 +1,7 @@
 """The gate: what a candidate may cost, and what it must have achieved."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from models import specifications
 from workers.unlearning import reasons
@@ -15,8 +15,8 @@ from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
 from workers.unlearning.verification import NEGLIGIBLE, Closeness, Thresholds, standing_of
 
-# A fall that is not worth a further candidate: half a point over all labels, two of one of them.
-NEXT_TO_NOTHING = Allowed(NEGLIGIBLE, 0.02, NEGLIGIBLE, min_probe=1)
+# A fall of one label that is not worth a further candidate.
+NEGLIGIBLE_OF_ONE = 0.02
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Bounds:
     def falls(self) -> Allowed:
         """How far accuracy may fall."""
         return Allowed(self.retained_fall, self.class_fall, self.holdout_fall, self.min_probe)
+
+    @property
+    def negligible(self) -> Allowed:
+        """Falls that are not worth a further candidate."""
+        return Allowed(NEGLIGIBLE, NEGLIGIBLE_OF_ONE, NEGLIGIBLE, self.min_probe)
 
     @classmethod
     def of(cls, gate: specifications.Gate) -> "Bounds":
@@ -136,7 +141,7 @@ class Gate:
         return Judgement(
             standings=standings,
             falls=found,
-            spares=found.within(replace(NEXT_TO_NOTHING, min_probe=self.bounds.min_probe)),
+            spares=found.within(self.bounds.negligible),
             damage=[
                 *found.reasons(self.bounds.falls),
                 *(said for cohort, said in short.items() if cohort in lost),

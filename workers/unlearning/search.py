@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.tuning import Setting, rung_of, setting_at
-from workers.unlearning.verification import NEGLIGIBLE, Closeness, Standing
+from workers.unlearning.verification import NEGLIGIBLE, ROUNDING, Closeness, Standing
 
 # Steps between a rung that passes and one that is too gentle, at which it is near enough; and
 # between one that is too gentle and one that is too strong or damages, while none passes.
@@ -168,7 +168,10 @@ def search(
 
 
 def _floor(cohort: Cohort, seed: float, floors: Mapping[Cohort, Setting]) -> float:
-    return max(GENTLEST, rung_of(floors[cohort], seed)) if cohort in floors else GENTLEST
+    if cohort not in floors:
+        return GENTLEST
+    # Not gentler by a rounding, either.
+    return max(GENTLEST, rung_of(floors[cohort], seed) + ROUNDING)
 
 
 def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:

@@ -26,8 +26,8 @@ from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 
-# Of a label that is gone, this much of what chance would recognise is aimed at: a
-# retrained network recognises nobody. Up to chance itself is accepted, where no more can be had.
+# Of a label that is gone, this much of what chance would recognise is aimed at: a retrained
+# network recognises nobody. Up to chance itself is accepted, where no more can be had.
 OF_CHANCE = 0.2
 # What is expected is off by ten points now and then. To recognise more may be somebody's loss of
 # privacy, to recognise fewer is not: so many times as much is allowed on that side.
