@@ -140,8 +140,8 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @click.option("--holdout-seed", type=int, default=0, show_default=True)
 @click.option(
     "--estimator",
-    type=click.Choice(["predictive", "empirical", "label_free"]),
-    default="predictive",
+    type=click.Choice(["label_free", "predictive", "empirical"]),
+    default="label_free",
     show_default=True,
     help="How it is measured what matters to a sample.",
 )

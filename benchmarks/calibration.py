@@ -15,6 +15,9 @@ nobody can ask, who knows the retrained network. Automatic choice ought to come 
 A network that keeps more of what stays than the retrained one is at a distance, too, which nobody
 would mind; what a candidate falls *short* of retraining leaves that out.
 
+What a candidate recognises once it has the base's head back says how much of the forgetting lies
+below the head.
+
 A method's candidate is measured whatever the gate decides. It has collapsed if retained test
 accuracy is more than a point below the base's and it would be published nevertheless.
 
@@ -39,17 +42,32 @@ from benchmarks.experiments import bench, calibration_report, outcomes
 from benchmarks.experiments.figures import accuracies
 from benchmarks.experiments.runs import Place, fill
 from benchmarks.experiments.store import Cell
-from benchmarks.experiments.subjects import Subjects
+from benchmarks.experiments.subjects import Request, Subjects
 from benchmarks.experiments.sweeps import spaced, sweep
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import Networks, another
-from models.specifications import AdaptiveMethod, AutoMethod, FixedMethod, Method
+from models.specifications import (
+    DEFAULT_ESTIMATOR,
+    AdaptiveMethod,
+    AutoMethod,
+    EmpiricalEstimator,
+    EstimatorSpec,
+    FixedMethod,
+    LabelFreeEstimator,
+    Method,
+    PredictiveEstimator,
+)
+from workers.unlearning.estimators import estimator_of
+from workers.unlearning.head import head_of, with_head
 from workers.unlearning.tuning import Setting
 
 METHODS: Mapping[str, Method] = {
     "auto": AutoMethod(),
     "adaptive": AdaptiveMethod(method="adaptive"),
     "published": FixedMethod.model_validate({"method": "fixed", "alpha": 10, "lambda": 1}),
+}
+ESTIMATORS: Mapping[str, EstimatorSpec] = {
+    spec.kind: spec for spec in (PredictiveEstimator(), EmpiricalEstimator(), LabelFreeEstimator())
 }
 SELECTIONS = (0.1, 100.0)
 STRENGTHS = (0.1, 1.0)
@@ -62,7 +80,7 @@ def main() -> int:
 
 
 def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
-    subjects = Subjects(prepared.networks)
+    subjects = Subjects(prepared.networks, estimator_of(ESTIMATORS[given.estimator]))
     measured = fill(
         [
             (Place(task.kind, task.name, method, seed), measure)
@@ -70,12 +88,13 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
             for task in prepared.tasks(given.classes, given.subclasses, seed)
             for method, measure in _cells(task, seed, subjects, given).items()
         ],
-        prepared.store(f"calibration-{given.references}-{given.grid}"),
+        prepared.store(f"calibration-{given.references}-{given.grid}", given.estimator),
     )
     runs = outcomes.runs_of(measured)
     summary = outcomes.summarise(runs)
     name = bench.result_name(given, "calibration")
-    asked = {key: getattr(given, key) for key in ("seeds", "references", "grid", "grid_tasks")}
+    options = ("seeds", "estimator", "references", "grid", "grid_tasks")
+    asked = {key: getattr(given, key) for key in options}
     grids = [
         {"task": each.task, "seed": each.seed, **each.cell}
         for each in measured
@@ -126,7 +145,18 @@ def _retrained(task: Task, references: int, networks: Networks) -> Cell:
 
 def _chosen(task: Task, seed: int, subjects: Subjects, method: Method) -> Cell:
     request = subjects.request(task, seed, method)
-    return {**asdict(accuracies(request.network(task.recipe), task)), "notes": request.notes}
+    return {
+        **asdict(accuracies(request.network(task.recipe), task)),
+        "notes": {**request.notes, "head_restored": _with_head_restored(request, task)},
+    }
+
+
+def _with_head_restored(request: Request, task: Task) -> float:
+    """How much of what is forgotten the candidate recognises once the base's head is back."""
+    network = request.network(task.recipe)
+    head = head_of(network, task.recipe.classes)
+    network.load_state_dict(with_head(request.found.weights, request.found.base, head))
+    return accuracies(network, task).forgotten
 
 
 def _grid(task: Task, seed: int, subjects: Subjects, size: int) -> Cell:
@@ -147,6 +177,9 @@ def _grid(task: Task, seed: int, subjects: Subjects, size: int) -> Cell:
 def _arguments() -> argparse.Namespace:
     parser = bench.options(__doc__, images=3000, test_images=3000)
     bench.task_options(parser, classes=range(10), subclasses=[5])
+    parser.add_argument(
+        "--estimator", choices=ESTIMATORS, default=DEFAULT_ESTIMATOR.kind, help="of importances"
+    )
     parser.add_argument("--grid", type=int, default=10, help="values of α, and of λ")
     parser.add_argument(
         "--grid-tasks",

@@ -253,9 +253,9 @@ class PredictiveEstimator(Specification):
 
 
 EstimatorSpec = Annotated[
-    PredictiveEstimator | EmpiricalEstimator | LabelFreeEstimator, Field(discriminator="kind")
+    LabelFreeEstimator | PredictiveEstimator | EmpiricalEstimator, Field(discriminator="kind")
 ]
-DEFAULT_ESTIMATOR = PredictiveEstimator()
+DEFAULT_ESTIMATOR = LabelFreeEstimator()
 
 
 def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:

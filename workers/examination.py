@@ -5,7 +5,7 @@ ranks that were drawn at enrolment, not by which run asks: earlier forgotten sam
 again by every later run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 
 from models.records import Split
@@ -13,7 +13,7 @@ from workers.probes import Position, quotas, select_forgotten, select_probe
 from workers.resources import Resources
 from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches
-from workers.unlearning.batches import Batch
+from workers.unlearning.batches import Batch, among
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.observation import Observed, observe
@@ -54,13 +54,14 @@ class Examiner:
             num_classes=run.enrolment.architecture.num_classes,
         )
 
-    def look(self, weights: Weights) -> Observed:
-        """What the network with these weights makes of the probe.
+    def look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
+        """What the network with these weights makes of the probe, or of some of its samples.
 
         Samples that cannot be read are counted by their absence: those of earlier requests may be
         deleted by now.
         """
-        return observe(self._subject.put(weights), self.batches())
+        batches = self.batches() if at is None else among(self.batches(), at)
+        return observe(self._subject.put(weights), batches)
 
     def of_forgotten(self) -> Iterator[Batch]:
         """The forgotten samples of the probe."""

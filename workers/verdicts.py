@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.records import RunState
 from models.records.base import Json
 from workers.candidates import Tuned
-from workers.figures import as_standing, figures
+from workers.figures import as_estimate, as_standing, figures
 from workers.runs import Run
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall
@@ -96,6 +96,7 @@ def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
         "expectation": expectation and expectation.as_json(),
         "base": as_standing(before),
         "candidate": as_standing(after),
+        "head_restored": as_estimate(trial.judgement.head_restored.get(cohort)),
     }
 
 
@@ -121,6 +122,9 @@ def _rung(tried: Tried, tuned: Tuned) -> Json:
         "worst_label": worst and {"label": worst[0], **(_fall(worst[1]) or {})},
         "cohorts": {
             cohort.name: as_standing(standing) for cohort, standing in judgement.standings.items()
+        },
+        "head_restored": {
+            cohort.name: as_estimate(found) for cohort, found in judgement.head_restored.items()
         },
     }
 
@@ -190,7 +194,15 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
         "else of it would recognise few or none, so the label is taken for gone."
         for label, stay in _remnants(run, tuned).items()
     ]
-    for cohort, standing in tuned.chosen.trial.judgement.standings.items():
+    judgement = tuned.chosen.trial.judgement
+    said += [
+        f"{cohort.title}: with the base's last layer put back, "
+        f"{100 * found.value:.1f} % of {found.count} samples of it are recognised. Below that "
+        "layer the network still tells them from others."
+        for cohort, found in judgement.head_restored.items()
+        if cohort in judgement.shallow
+    ]
+    for cohort, standing in judgement.standings.items():
         missing = len(tuned.gate.probe.forgotten[cohort]) - (
             standing.accuracy.count if standing.accuracy else 0
         )

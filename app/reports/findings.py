@@ -65,6 +65,8 @@ class CohortFinding:
     figure: str
     base: Standing
     candidate: Standing
+    # Of a label that is gone: what is recognised with the base's last layer put back.
+    head_restored: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _cohort(cohort: Json) -> CohortFinding:
         figure=figure.format(on=candidate["recognised_on"]),
         base=_standing(cohort["rule"], cohort["base"]),
         candidate=_standing(cohort["rule"], candidate),
+        head_restored=read_estimate(cohort["head_restored"]),
     )
 
 

@@ -5,6 +5,7 @@ trained network; every set of forgotten samples is then dampened for from the ba
 """
 
 from collections import Counter
+from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from benchmarks.experiments.dampened import in_parts
 from benchmarks.experiments.data import chosen
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
-from workers.unlearning.batches import Batch, joined
+from workers.unlearning.batches import Batch, among, joined
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
-from workers.unlearning.estimators import estimator_of
+from workers.unlearning.estimators import Estimator, estimator_of
 from workers.unlearning.gate import Bounds, Gate
+from workers.unlearning.head import head_of
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
 from workers.unlearning.judgement import Decision, decide
 from workers.unlearning.methods import METHODS
@@ -30,13 +32,14 @@ from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.workbench import Workbench
 
 # What a model is enrolled with that says nothing else.
-ESTIMATOR = estimator_of(DEFAULT_ESTIMATOR)
+DEFAULT = estimator_of(DEFAULT_ESTIMATOR)
 
 
 @dataclass(frozen=True, eq=False)
 class Forgotten:
     """What came of forgetting a set of samples."""
 
+    base: Weights
     weights: Weights
     decision: Decision
     chosen: Trial
@@ -53,18 +56,21 @@ class Subject:
     network: nn.Module
     train: Batch
     holdout: Batch
+    estimator: Estimator
     full: Sums
     base: Weights
     # Sums of sets of samples, by the set: only new ones cost a gradient pass.
     _sums: dict[frozenset[int], Sums] = field(default_factory=dict)
 
     @classmethod
-    def enrolled(cls, network: nn.Module, train: Batch, holdout: Batch) -> "Subject":
+    def enrolled(
+        cls, network: nn.Module, train: Batch, holdout: Batch, estimator: Estimator = DEFAULT
+    ) -> "Subject":
         """One gradient pass over all training samples."""
         copy = deepcopy(network)
         base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
-        full = squared_gradient_sums(copy, in_parts(train), estimator=ESTIMATOR)
-        return cls(copy, train, holdout, full, base)
+        full = squared_gradient_sums(copy, in_parts(train), estimator=estimator)
+        return cls(copy, train, holdout, estimator, full, base)
 
     def forget(
         self, forgotten: Tensor, *, method: Method | None = None, policy: Policy | None = None
@@ -75,9 +81,9 @@ class Subject:
         probe = self._probe(self.cohorts(forgotten), forgotten, policy.probe_size)
         samples = self._of_probe(probe)
 
-        def look(weights: Weights) -> Observed:
+        def look(weights: Weights, at: Collection[int] | None = None) -> Observed:
             self.network.load_state_dict(weights)
-            return observe(self.network, samples)
+            return observe(self.network, samples if at is None else among(samples, at))
 
         base = look(self.base)
         surrogate = make_surrogate(
@@ -85,11 +91,12 @@ class Subject:
         )
         gate = Gate(base, probe, Bounds.of(policy.gate), surrogate)
         mixer = self.mixer(forgotten)
-        bench = Workbench(gate, mixer, look)
+        bench = Workbench(gate, mixer, look, head_of(self.network, probe.num_classes))
         METHODS[method.method](method, bench)
         trials = [tried.trial for tried in bench.ladder]
         taken = best_passing(trials) or nearest(trials)
         return Forgotten(
+            base=self.base,
             weights=mixer.mix(taken.settings).weights,
             decision=decide(
                 taken.judgement,
@@ -122,7 +129,7 @@ class Subject:
             self.network.load_state_dict(self.base)
             samples = chosen(self.train, rows)
             self._sums[key] = squared_gradient_sums(
-                self.network, in_parts(samples), estimator=ESTIMATOR
+                self.network, in_parts(samples), estimator=self.estimator
             )
         return self._sums[key]
 

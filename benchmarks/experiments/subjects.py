@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.experiments.laboratory import Forgotten, Subject
+from benchmarks.experiments.laboratory import DEFAULT, Forgotten, Subject
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import Networks, Recipe
 from models.specifications import AdaptiveMethod, Method
+from workers.unlearning.estimators import Estimator
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Subjects:
     """All tasks of one recipe must have the same training samples."""
 
     networks: Networks
+    estimator: Estimator = DEFAULT
     _enrolled: dict[tuple[Recipe, int], Subject] = field(default_factory=dict)
 
     def of(self, task: Task, seed: int) -> Subject:
@@ -53,7 +55,7 @@ class Subjects:
         key = (task.recipe, seed)
         if key not in self._enrolled:
             network = self.networks.trained(task.recipe, task.train, seed)
-            subject = Subject.enrolled(network, task.train, task.holdout)
+            subject = Subject.enrolled(network, task.train, task.holdout, self.estimator)
             # Loops are compiled when they are first used; in a service, long before a request.
             subject.forget(task.forgotten, method=AdaptiveMethod(method="adaptive"))
             self._enrolled[key] = subject

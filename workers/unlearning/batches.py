@@ -1,6 +1,6 @@
 """What the numerics take in: some samples, as tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,12 +45,24 @@ class Batch:
 
     def padded(self, size: int) -> "Batch":
         """At least `size` samples: the last one is repeated. There must be one."""
-        rows = torch.arange(max(size, len(self))).clamp_(max=len(self) - 1)
+        return self.rows(torch.arange(max(size, len(self))).clamp_(max=len(self) - 1))
+
+    def rows(self, rows: Tensor) -> "Batch":
+        """The samples that `rows` picks, by index or by mask."""
         return Batch(
             self.inputs[rows.to(self.inputs.device)],
             self.labels[rows.to(self.labels.device)],
             self.positions[rows.to(self.positions.device)],
         )
+
+
+def among(batches: Iterable[Batch], positions: Collection[int]) -> Iterator[Batch]:
+    """The samples at these positions, as far as they are there, in batches as they come."""
+    wanted = torch.tensor(sorted(positions), dtype=torch.int64)
+    for batch in batches:
+        picked = torch.isin(batch.positions, wanted)
+        if picked.any():
+            yield batch.rows(picked)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

@@ -1,20 +1,29 @@
 """The gate: what a candidate may cost, and what it must have achieved."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from models import specifications
 from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Allowed, falls
 from workers.unlearning.expectation import Expectation, adapt, expect_all
-from workers.unlearning.intervals import Z
+from workers.unlearning.intervals import Estimate, Z
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import NEGLIGIBLE, Closeness, Thresholds, standing_of
+from workers.unlearning.verification import (
+    NEGLIGIBLE,
+    Closeness,
+    Thresholds,
+    standing_of,
+    telling_of,
+)
 
+# A second look at so many samples of a cohort, or less than twice as many, tells enough.
+MOST_BELOW = 200
 # A fall of one label that is not worth a further candidate.
 NEGLIGIBLE_OF_ONE = 0.02
 
@@ -87,6 +96,7 @@ class Gate:
                 base, probe, surrogate, excess=bounds.excess, min_probe=bounds.min_probe
             )
         self.probe = adapt(probe, kinds, self.expectations, min_probe=bounds.min_probe)
+        self._below = dict(self._of_gone(base))
         by_attack = {
             cohort: standing_of(cohort, base, self.probe, self._thresholds())
             for cohort in probe.forgotten
@@ -103,6 +113,11 @@ class Gate:
             for cohort in probe.forgotten
         }
 
+    @property
+    def below(self) -> frozenset[int]:
+        """The samples that tell what is left of labels that are gone, by position."""
+        return frozenset(chain.from_iterable(self._below.values()))
+
     def influenced_by(self, labels: Collection[int]) -> bool:
         """Whether the base treats any cohort with these labels otherwise than unseen data.
 
@@ -114,9 +129,15 @@ class Gate:
             if set(labels) & set(cohort.labels)
         )
 
-    def judge(self, candidate: Observed, excused: Collection[Cohort] = ()) -> Judgement:
+    def judge(
+        self,
+        candidate: Observed,
+        below: Observed | None = None,
+        excused: Collection[Cohort] = (),
+    ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
+        `below` is what it makes of the samples of that name once it has the base's head back.
         Cohorts that are `excused` were judged before and cannot be looked at any more; that they
         cannot holds nothing up.
         """
@@ -140,6 +161,7 @@ class Gate:
         found = falls(self.base, candidate, self.probe)
         return Judgement(
             standings=standings,
+            head_restored=self._recognised_below(below) if below is not None else {},
             falls=found,
             spares=found.within(self.bounds.negligible),
             damage=[
@@ -154,6 +176,21 @@ class Gate:
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in excused
             ],
         )
+
+    def _recognised_below(self, below: Observed) -> dict[Cohort, Estimate]:
+        return {
+            cohort: estimate
+            for cohort, positions in self._below.items()
+            if (estimate := below.at(positions).accuracy_estimate) is not None
+        }
+
+    def _of_gone(self, base: Observed) -> Iterator[tuple[Cohort, list[int]]]:
+        """Cohorts whose labels are gone, each with some of the samples that tell of it."""
+        for cohort in self.probe.forgotten:
+            if self.probe.gone.issuperset(cohort.labels):
+                _, telling = telling_of(cohort, base, self.probe, min_probe=self.bounds.min_probe)
+                step = max(1, len(telling) // MOST_BELOW)
+                yield cohort, telling.positions[::step].tolist()
 
     def _thresholds(self, errors: float = Z, attack_errors: float = Z) -> Thresholds:
         return Thresholds(

@@ -1,11 +1,13 @@
 """What the gate finds of a candidate, and what follows from it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
-from workers.unlearning.verification import Closeness, Standing
+from workers.unlearning.intervals import Estimate
+from workers.unlearning.verification import Closeness, Standing, is_some
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Judgement:
     # Why it has not forgotten, and of what that cannot be told.
     shortfalls: list[str]
     undecided: list[str]
+    # Of labels that are gone, the share recognised once the base's head is put back.
+    head_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
 
     @property
     def passes(self) -> bool:
@@ -46,6 +50,16 @@ class Judgement:
             for each in self.standings.values()
         )
         return self.passes and self.spares and reached
+
+    @property
+    def left_below(self) -> float:
+        """What is left of labels that are gone below the head, as shares."""
+        return sum(each.value for each in self.head_restored.values())
+
+    @property
+    def shallow(self) -> set[Cohort]:
+        """Cohorts of labels that are gone, of which something is left below the head."""
+        return {cohort for cohort, each in self.head_restored.items() if is_some(each)}
 
     @property
     def distance(self) -> float:

@@ -3,21 +3,24 @@
 from collections.abc import Callable, Mapping
 
 from models.specifications import AutoMethod, FixedMethod, Method
+from workers.unlearning.deepening import deepen
 from workers.unlearning.search import Limits, search
 from workers.unlearning.tuning import Setting
 from workers.unlearning.workbench import Workbench
 
 
 def auto(method: Method, bench: Workbench) -> None:
-    """Search from the adaptive seeds for the setting that forgets and costs least."""
+    """Search from the adaptive seeds for the setting that forgets and costs least, then deeper."""
     assert isinstance(method, AutoMethod)
-    search(
+    limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
+    trials = search(
         {cohort: bench.seed(cohort) for cohort in bench.cohorts},
         {cohort: standing.closeness for cohort, standing in bench.gate.at_base.items()},
         bench.attempt,
-        Limits(candidates=method.max_candidates, seconds=method.max_seconds),
+        limits,
         bench.floors,
     )
+    deepen(trials, bench.cohorts, bench.attempt, limits)
 
 
 def adaptive(_method: Method, bench: Workbench) -> None:

@@ -13,8 +13,8 @@ target as damage allows. A candidate that leaves nothing to be gained ends it at
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
@@ -40,10 +40,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a search may take."""
+    """How long a search may take, from when they are set."""
 
     candidates: int
     seconds: float
+    started: float = field(default_factory=time.monotonic)
+
+    def reached(self, tried: int) -> bool:
+        """Whether no further candidate may be tried. The first one always may."""
+        late = time.monotonic() - self.started > self.seconds
+        return tried >= self.candidates or (tried > 0 and late)
 
 
 @dataclass
@@ -153,10 +159,9 @@ def search(
     }
     trials: list[Trial] = []
     tried: set[tuple[float, ...]] = set()
-    started = time.monotonic()
-    while len(trials) < limits.candidates:
+    while not limits.reached(len(trials)):
         rungs = tuple(ladder.rung for ladder in ladders.values())
-        if rungs in tried or (trials and time.monotonic() - started > limits.seconds):
+        if rungs in tried:
             break
         tried.add(rungs)
         trial = attempt({c: setting_at(each.seed, each.rung) for c, each in ladders.items()})
@@ -192,16 +197,25 @@ def _aimed_at(standing: Standing) -> Closeness:
     return Closeness.FAMILIAR if standing.leaves_some else standing.closeness
 
 
-def best_passing(trials: list[Trial]) -> Trial | None:
-    """Of the candidates that pass and cost next to nothing more than the cheapest, the gentlest.
+def best_passing(trials: Sequence[Trial]) -> Trial | None:
+    """The best of the cheapest candidates; None if none passes.
 
-    It is the one that changes the weights least, of those that reach the target if any do. None if
-    none passes.
+    It is one that reaches the target if any does, of those the one that leaves least below the
+    head, and of equals the one that changes the weights least.
     """
+    return min(cheapest(trials), key=_preference, default=None)
+
+
+def cheapest(trials: Sequence[Trial]) -> list[Trial]:
+    """The candidates that pass, and cost next to nothing more than the least of them."""
     passing = [trial for trial in trials if trial.judgement.passes]
     least = min((trial.judgement.cost for trial in passing), default=0.0)
-    equals = [trial for trial in passing if trial.judgement.cost <= least + NEGLIGIBLE]
-    return min(equals, key=lambda trial: (trial.judgement.distance > 0, trial.change), default=None)
+    return [trial for trial in passing if trial.judgement.cost <= least + NEGLIGIBLE]
+
+
+def _preference(trial: Trial) -> tuple[bool, float, float]:
+    judgement = trial.judgement
+    return judgement.distance > 0, judgement.left_below, trial.change
 
 
 def nearest(trials: list[Trial]) -> Trial:

@@ -93,13 +93,17 @@ class Standing:
     @property
     def leaves_some(self) -> bool:
         """Whether more than half a point is left, and more than one sample."""
-        count = self.recognised.count if self.recognised else 1
-        return self.left > max(NEGLIGIBLE, 1 / count) + ROUNDING
+        return self.left > 0 and self.recognised is not None and is_some(self.recognised)
 
     @property
     def is_loss(self) -> bool:
         """Whether fewer are recognised than without the cohort: that is no forgetting any more."""
         return self.rule is Rule.EXPECTED and self.closeness is Closeness.CONSPICUOUS
+
+
+def is_some(recognised: Estimate) -> bool:
+    """Whether that is more than half a point, and more than one sample."""
+    return recognised.value > max(NEGLIGIBLE, 1 / recognised.count) + ROUNDING
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ def standing_of(
     membership = _like_unseen(attack, thresholds)
     if probe.gone.issuperset(cohort.labels):
         rule = Rule.CHANCE
-        on = "unseen" if len(unseen) >= thresholds.min_probe else "forgotten"
-        recognised = (unseen if on == "unseen" else forgotten).accuracy_estimate
+        on, telling = telling_of(cohort, observed, probe, min_probe=thresholds.min_probe)
+        recognised = telling.accuracy_estimate
         reading = _by_chance(recognised, probe.num_classes, thresholds.min_probe)
     elif expectation is not None:
         on, expected = expectation.on, expectation.share
@@ -150,6 +154,16 @@ def standing_of(
         rule, reading = Rule.LIKE_UNSEEN, membership
     accuracy = forgotten.accuracy_estimate
     return Standing(rule, *reading, accuracy, attack, recognised, on, expected)
+
+
+def telling_of(
+    cohort: Cohort, observed: Observed, probe: Probe, *, min_probe: int
+) -> tuple[Reference, Observed]:
+    """The samples that tell whether a label that is gone is still recognised."""
+    unseen = probe.like(cohort, observed)
+    if len(unseen) >= min_probe:
+        return "unseen", unseen
+    return "forgotten", observed.at(probe.forgotten[cohort])
 
 
 # Closeness, distance, bound, and whether that is accepted.

@@ -1,15 +1,24 @@
 """The workbench: where candidates are made, looked at and judged, whatever method asks for them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
+from workers.unlearning.head import with_head
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed
 from workers.unlearning.search import Trial
 from workers.unlearning.verification import change_of_weights
+
+
+class Look(Protocol):
+    """Looks at the probe, or at some of its samples by their positions, through a network."""
+
+    def __call__(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
+        """What the network with these weights makes of them."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,9 @@ class Tried:
 class Workbench:
     """Makes candidates with `mixer`, looks at them with `look`, judges them by `gate`.
 
+    `head` names the parameters of the last layer (`head.py`), which are put back for a second look
+    at labels that are forgotten whole; there is none if none are named.
+
     All of them are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that.
     """
@@ -31,7 +43,8 @@ class Workbench:
         self,
         gate: Gate,
         mixer: Mixer,
-        look: Callable[[Weights], Observed],
+        look: Look,
+        head: Sequence[str],
         done: Callable[[], None] = lambda: None,
         *,
         pinned: Settings | None = None,
@@ -41,12 +54,13 @@ class Workbench:
         self.mixer = mixer
         self.ladder: list[Tried] = []
         self._look = look
+        self._head = head
         self._done = done
         self._pinned = pinned or {}
         self.floors = floors or {}
 
     @property
-    def cohorts(self) -> Iterable[Cohort]:
+    def cohorts(self) -> list[Cohort]:
         """The cohorts that a setting is to be found for."""
         return [cohort for cohort in self.gate.probe.forgotten if cohort not in self._pinned]
 
@@ -61,7 +75,13 @@ class Workbench:
         seen = self._look(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        trial = Trial(dict(settings), self.gate.judge(seen, excused=self._pinned), norm)
+        judgement = self.gate.judge(seen, self._look_below(weights), excused=self._pinned)
+        trial = Trial(dict(settings), judgement, norm)
         self.ladder.append(Tried(trial, seen))
         self._done()
         return trial
+
+    def _look_below(self, weights: Weights) -> Observed | None:
+        if not (self._head and self.gate.below):
+            return None
+        return self._look(with_head(weights, self.mixer.base, self._head), self.gate.below)

@@ -6,7 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from models.settings import Settings
-from tests.integration.app.support import assert_problem, row_counts
+from tests.conftest import Digits
+from tests.integration.app.support import assert_problem, enrolment, row_counts
 
 PATH = "/v1/models/digits/policy"
 
@@ -57,8 +58,6 @@ def test_a_patch_that_changes_nothing_is_no_new_version(client: TestClient) -> N
         {"method": {"method": "fixed"}},
         {"method": {"method": "auto", "max_candidates": 0}},
         {"method": {"method": "auto", "max_seconds": -1}},
-        # The model is enrolled with other sums.
-        {"method": {"method": "label_free"}},
         {"unheard_of": 1},
     ],
 )
@@ -69,6 +68,17 @@ def test_what_is_no_policy_is_refused_and_changes_nothing(
     assert_problem(client.patch(PATH, json=patch), 422, "invalid-policy")
     assert client.get(PATH).json()["version"] == 1
     assert row_counts(enrolled) == before
+
+
+def test_a_method_that_needs_other_sums_than_there_are_is_refused(
+    client: TestClient, digits: Digits
+) -> None:
+    label_free = {"method": {"method": "label_free"}}
+    assert client.patch(PATH, json=label_free).status_code == 200
+    body = enrolment(digits, "by-label", estimator={"kind": "empirical"})
+    assert client.post("/v1/models", json=body).status_code == 202
+    refused = client.patch("/v1/models/by-label/policy", json=label_free)
+    assert_problem(refused, 422, "invalid-policy")
 
 
 @pytest.mark.parametrize("body", ["[]", "5", '"gate"'])

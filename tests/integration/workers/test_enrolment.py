@@ -104,7 +104,7 @@ def test_the_sums_say_what_they_are_sums_of(resources: Resources, digits: Digits
     provenance = full.provenance
     assert provenance["weights"] == base.sha256
     assert provenance["manifest"] == model.manifest_digest
-    assert (provenance["estimator"], provenance["estimator_version"]) == ("predictive", 1)
+    assert (provenance["estimator"], provenance["estimator_version"]) == ("label_free", 1)
     assert full.kind.value == "full"
     assert full.label is None
     assert full.sample_count == len(digits.sample_ids) * 9 // 10

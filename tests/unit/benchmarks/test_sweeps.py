@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from benchmarks.experiments.figures import accuracies
+from benchmarks.experiments.laboratory import DEFAULT
 from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.sweeps import effective, spaced, sweep
 from benchmarks.experiments.tasks import whole_class
 from benchmarks.experiments.training import Networks
 from models.specifications import AdaptiveMethod
 from tests.unit.benchmarks.samples import RECIPE, data
+from workers.unlearning.estimators import empirical
 from workers.unlearning.tuning import Setting
 
 TASK = whole_class(data(), RECIPE, 3)
@@ -41,6 +43,16 @@ def test_beyond_every_finite_ratio_accuracies_are_near_those_of_the_base(
     (found,) = sweep(subject, TASK, [Setting(1e300, 1.0)])
     base = subjects.networks.trained(RECIPE, TASK.train, 0)
     assert found.retained == pytest.approx(accuracies(base, TASK).retained, abs=0.05)
+
+
+def test_sums_are_those_of_the_estimator_that_was_asked_for(subjects: Subjects) -> None:
+    mine, others = (
+        Subjects(subjects.networks, estimator).of(TASK, 0).full
+        for estimator in (DEFAULT, empirical())
+    )
+    for name, tensor in subjects.of(TASK, 0).full.items():
+        assert torch.equal(tensor, mine[name])
+        assert not torch.equal(tensor, others[name])
 
 
 def test_a_request_is_the_same_whatever_was_forgotten_before(subjects: Subjects) -> None:

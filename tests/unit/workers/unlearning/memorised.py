@@ -6,12 +6,12 @@ sample is exactly like an unseen one of its label. If samples are remembered `in
 forgotten share theirs with retained ones, and nothing forgets them altogether.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import nn
 
-from workers.unlearning.batches import Batch
+from workers.unlearning.batches import Batch, among
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Bounds, Gate
@@ -58,14 +58,20 @@ def network() -> nn.Module:
     return linear.eval()
 
 
-def bench(done: Callable[[], None] = lambda: None, *, in_pairs: bool = False) -> Workbench:
+def bench(
+    done: Callable[[], None] = lambda: None,
+    *,
+    in_pairs: bool = False,
+    head: Sequence[str] = (),
+    gone: frozenset[int] = frozenset(),
+) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
     everything, linear = samples(in_pairs=in_pairs), network()
     base: Weights = {name: tensor.clone() for name, tensor in linear.state_dict().items()}
 
-    def look(weights: Weights) -> Observed:
+    def look(weights: Weights, at: Collection[int] | None = None) -> Observed:
         linear.load_state_dict(weights)
-        return observe(linear, [everything])
+        return observe(linear, [everything] if at is None else among([everything], at))
 
     def sums(first: int, last: int) -> Sums:
         return squared_gradient_sums(network(), [everything.part(first, last)])
@@ -75,9 +81,9 @@ def bench(done: Callable[[], None] = lambda: None, *, in_pairs: bool = False) ->
         unseen=range(TRAINED, TRAINED + PER_LABEL),
         retained=range(FORGOTTEN, TRAINED),
         holdout=range(TRAINED, 2 * TRAINED),
-        gone=frozenset(),
+        gone=gone,
         num_classes=2,
     )
     forget = sums(0, FORGOTTEN)
     mixer = Mixer(base, sums(0, TRAINED), TRAINED, lambda _cohort: forget)
-    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, done)
+    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, head, done)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.unlearning.batches import Batch, joined
+from workers.unlearning.batches import Batch, among, joined
 
 # Sizes of batches, one at least.
 batch_sizes = st.lists(st.integers(0, 5), min_size=1, max_size=5)
@@ -27,6 +27,27 @@ def test_a_whole_dataset_has_its_samples_at_their_own_places() -> None:
     assert len(batch) == 3
     assert batch.positions.tolist() == [0, 1, 2]
     assert len(Batch.of(torch.rand(0, 2), torch.tensor([], dtype=torch.int64))) == 0
+
+
+def test_rows_are_picked_by_index_or_by_mask() -> None:
+    batch = _samples(4)
+    by_index = batch.rows(torch.tensor([1, 3]))
+    assert by_index.positions.tolist() == [107, 121]
+    _assert_same(batch.rows(torch.tensor([False, True, False, True])), by_index)
+
+
+@given(sizes=batch_sizes, wanted=st.sets(st.integers(0, 30)))
+def test_among_batches_samples_are_found_in_order_and_no_batch_is_empty(
+    sizes: list[int], wanted: set[int]
+) -> None:
+    whole = _samples(sum(sizes))
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    batches = [whole.part(first, first + size) for first, size in zip(starts, sizes, strict=True)]
+    found = list(among(batches, {7 * row + 100 for row in wanted}))
+    assert all(len(batch) for batch in found)
+    rows = [row for row in sorted(wanted) if row < len(whole)]
+    expected = whole.rows(torch.tensor(rows, dtype=torch.int64))
+    _assert_same(joined([whole.part(0, 0), *found]), expected)
 
 
 @given(count=st.integers(0, 6), start=st.integers(0, 8), length=st.integers(0, 8))

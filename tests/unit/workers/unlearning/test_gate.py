@@ -466,6 +466,39 @@ def test_what_cannot_be_told_of_a_label_that_is_gone_is_not_left() -> None:
     assert standing.left == judgement.cost == 0.0
 
 
+@pytest.mark.parametrize(
+    ("unseen", "looked_at"), [(29, 20), (30, 30), (40, 40), (399, 399), (400, 200), (800, 200)]
+)
+def test_below_the_head_some_samples_of_labels_that_are_gone_are_looked_at(
+    unseen: int, looked_at: int
+) -> None:
+    base = network(unseen=unseen)
+    gate = Gate(base, probe_of(base, gone=frozenset([0])), BOUNDS)
+    assert len(gate.below) == looked_at
+    telling = range(UNSEEN, RETAINED) if unseen >= BOUNDS.min_probe else range(FORGOTTEN, UNSEEN)
+    assert gate.below <= set(telling)
+    assert not Gate(base, probe_of(base), BOUNDS).below
+
+
+@pytest.mark.parametrize(("left", "shallow"), [(0, False), (1, False), (2, True), (40, True)])
+def test_what_is_recognised_with_another_head_is_said_and_holds_nothing_up(
+    left: int, shallow: bool
+) -> None:
+    base = network()
+    gate = Gate(base, probe_of(base, gone=frozenset([0])), BOUNDS)
+    candidate = replace(base, right=base.labels != 0)
+    # Only what was looked at is told of, in whatever order it comes.
+    below = replace(base, right=np.isin(base.positions, range(UNSEEN, UNSEEN + left)))
+    judgement = gate.judge(candidate, below.at(gate.below))
+    assert judgement.passes
+    assert judgement.is_ideal
+    (estimate,) = judgement.head_restored.values()
+    assert (estimate.value, estimate.count) == (left / 40, 40)
+    assert judgement.left_below == left / 40
+    assert (COHORT in judgement.shallow) == shallow
+    assert not gate.judge(candidate).head_restored
+
+
 def test_a_rise_makes_up_for_nothing() -> None:
     base = network(retained={1: (150, 200), 2: (200, 200)}, holdout={1: (200, 200)})
     judgement = judged(

@@ -57,3 +57,16 @@ def test_the_cohorts_are_those_of_the_probe_and_seeds_the_mixers() -> None:
     workbench = bench()
     assert list(workbench.cohorts) == [COHORT]
     assert workbench.seed(COHORT) == workbench.mixer.adaptive_selection(COHORT)
+
+
+def test_of_a_label_that_is_gone_a_second_look_has_the_bases_head() -> None:
+    gone = frozenset({0})
+    workbench = bench(head=["weight"], gone=gone)
+    judgement = workbench.attempt(STRONG).judgement
+    # The network is nothing but a head: with that put back it is the base.
+    (at_base,) = workbench.gate.at_base.values()
+    assert judgement.head_restored == {COHORT: at_base.recognised}
+    assert judgement.shallow == {COHORT}
+    assert judgement.left_below == 1.0
+    assert not bench(gone=gone).attempt(STRONG).judgement.head_restored
+    assert not bench(head=["weight"]).attempt(STRONG).judgement.head_restored

@@ -1,0 +1,119 @@
+"""Going deeper, in small worlds where it is known what is left at which rung and what it costs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.damage import Fall, Falls
+from workers.unlearning.deepening import deepen
+from workers.unlearning.intervals import Estimate
+from workers.unlearning.judgement import Judgement
+from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing
+from workers.unlearning.tuning import RUNG, Setting
+from workers.unlearning.verification import NEGLIGIBLE, Closeness, Rule, Standing
+
+COHORTS = [Cohort((label,), 10, scattered=False) for label in range(3)]
+SEED = 8.0
+PLENTY = Limits(candidates=64, seconds=math.inf)
+
+
+@dataclass(frozen=True)
+class World:
+    """Labels that are gone: nothing is recognised of any.
+
+    Below the head something is left of each until the rung that it `needs`; from the rung `dear` on
+    of any of them those that stay lose more than next to nothing.
+    """
+
+    needs: tuple[float, ...]
+    dear: float = math.inf
+    passes: bool = True
+    tried: list[tuple[float, ...]] = field(default_factory=list)
+
+    def attempt(self, settings: Mapping[Cohort, Setting]) -> Trial:
+        rungs = tuple(math.log(SEED / each.selection, RUNG) for each in settings.values())
+        self.tried.append(tuple(round(rung, 6) for rung in rungs))
+        left = [
+            max(0.0, min(1.0, (need - rung) / 10))
+            for need, rung in zip(self.needs, rungs, strict=True)
+        ]
+        fall = 2 * NEGLIGIBLE if max(rungs) >= self.dear else 0.0
+        gone = Standing(
+            Rule.CHANCE, Closeness.ALIKE, 0.0, 0.02, True, None, None, share(0.0), "unseen", None
+        )
+        judgement = Judgement(
+            standings=dict.fromkeys(settings, gone),
+            head_restored={c: share(each) for c, each in zip(settings, left, strict=True)},
+            falls=Falls(Fall(0.9, 0.9 - fall, 1000), {}, None),
+            spares=True,
+            damage=[],
+            unmeasured=[],
+            shortfalls=[] if self.passes else ["not enough"],
+            undecided=[],
+        )
+        return Trial(dict(settings), judgement, change=sum(RUNG**rung for rung in rungs))
+
+    def deepened(self, limits: Limits = PLENTY, cohorts: list[Cohort] | None = None) -> list[Trial]:
+        mine = COHORTS[: len(self.needs)]
+        first = self.attempt(dict.fromkeys(mine, Setting(SEED, 1.0)))
+        return deepen([first], mine if cohorts is None else cohorts, self.attempt, limits)
+
+    def reached(self) -> tuple[float, ...]:
+        best = best_passing(self.deepened())
+        assert best is not None
+        return tuple(math.log(SEED / each.selection, RUNG) for each in best.settings.values())
+
+
+def share(value: float) -> Estimate:
+    return Estimate(value, 1000, value, value)
+
+
+def test_where_nothing_is_left_below_the_head_nothing_more_is_tried() -> None:
+    assert len(World((0.0, -1.0)).deepened()) == 1
+
+
+def test_where_nothing_passes_nothing_more_is_tried() -> None:
+    assert len(World((3.0,), passes=False).deepened()) == 1
+
+
+def test_it_goes_on_where_the_next_rung_takes_nothing_away_yet() -> None:
+    (rung,) = World((13.0,)).reached()
+    assert rung == pytest.approx(13.0)
+
+
+@given(st.floats(0.1, 8.0), st.floats(0.1, 8.0))
+def test_it_goes_as_deep_as_it_needs_or_as_deep_as_costs_nothing(need: float, dear: float) -> None:
+    (rung,) = World((need,), dear).reached()
+    assert rung < min(dear, need + 1)
+    assert rung >= min(dear - 2 * RESOLUTION, need - 0.05 - 1e-6)
+
+
+def test_each_cohort_stops_where_nothing_is_left_of_it() -> None:
+    assert World((0.0, 0.9, 2.8)).reached() == pytest.approx((0.0, 1.0, 3.0))
+
+
+def test_a_step_too_far_is_halved_and_then_given_up() -> None:
+    world = World((9.0,), dear=1.7)
+    world.deepened()
+    assert [rung for (rung,) in world.tried] == [0.0, 1.0, 2.0, 1.5]
+
+
+def test_cohorts_that_are_not_to_be_tuned_stay_where_they_are() -> None:
+    world = World((3.0, 3.0))
+    world.deepened(cohorts=COHORTS[:1])
+    assert [rungs[1] for rungs in world.tried] == [0.0] * len(world.tried)
+    assert len(world.tried) > 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_no_candidate_is_tried_beyond_the_limit(most: int) -> None:
+    assert len(World((19.0,)).deepened(Limits(candidates=most, seconds=math.inf))) == most
+
+
+def test_no_candidate_is_tried_after_the_time_is_up() -> None:
+    assert len(World((19.0,)).deepened(Limits(candidates=64, seconds=0.0))) == 1

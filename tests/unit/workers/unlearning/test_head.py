@@ -1,0 +1,47 @@
+"""The head of a network, and putting another one on."""
+
+import pytest
+import torch
+from torch import nn
+
+from models.specifications import ArchitectureSpec
+from workers.architectures import ARCHITECTURES, build
+from workers.unlearning.head import head_of, with_head
+
+# No layer between has so many outputs.
+CLASSES = 7
+
+
+# RegNet computes its widths with tensors, which have no values on the meta device.
+ON_META = [name for name in ARCHITECTURES if not name.startswith("regnet")]
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [*((name, "meta") for name in ON_META), ("regnet_x_400mf", "cpu"), ("regnet_y_400mf", "cpu")],
+)
+def test_the_head_of_an_architecture_is_what_it_defines_last(name: str, device: str) -> None:
+    with torch.device(device):
+        network = build(ArchitectureSpec(name=name, num_classes=CLASSES))
+    head = head_of(network, CLASSES)
+    assert head
+    assert head == list(network.state_dict())[-len(head) :]
+
+
+def test_a_changed_head_changes_logits_and_nothing_below_it() -> None:
+    network = build(ArchitectureSpec(name="small_resnet", num_classes=CLASSES))
+    images = torch.rand(2, 3, 16, 16)
+    logits = network(images)
+    weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    zeroed = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    names = head_of(network, CLASSES)
+    network.load_state_dict(with_head(weights, zeroed, names))
+    assert not network(images).any()
+    network.load_state_dict(with_head(network.state_dict(), weights, names))
+    assert torch.equal(network(images), logits)
+
+
+def test_where_no_layer_has_a_row_for_every_class_no_head_is_named() -> None:
+    network = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(CLASSES))
+    assert head_of(network, CLASSES) == []
+    assert head_of(nn.Linear(3, CLASSES), CLASSES) == ["weight", "bias"]
