@@ -15,8 +15,8 @@ nobody can ask, who knows the retrained network. Automatic choice ought to come 
 A network that keeps more of what stays than the retrained one is at a distance, too, which nobody
 would mind; what a candidate falls *short* of retraining leaves that out.
 
-What a candidate recognises once it has the base's head back says how much of the forgetting lies
-below the head.
+What a candidate recognises with the base's last layer put back says how much of the forgetting lies
+below that.
 
 A method's candidate is measured whatever the gate decides. It has collapsed if retained test
 accuracy is more than a point below the base's and it would be published nevertheless.
@@ -58,7 +58,7 @@ from models.specifications import (
     PredictiveEstimator,
 )
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.head import head_of, with_head
+from workers.unlearning.last_layer import last_layer_of, with_last_layer
 from workers.unlearning.tuning import Setting
 
 METHODS: Mapping[str, Method] = {
@@ -147,15 +147,15 @@ def _chosen(task: Task, seed: int, subjects: Subjects, method: Method) -> Cell:
     request = subjects.request(task, seed, method)
     return {
         **asdict(accuracies(request.network(task.recipe), task)),
-        "notes": {**request.notes, "head_restored": _with_head_restored(request, task)},
+        "notes": {**request.notes, "last_layer_restored": _with_last_layer_restored(request, task)},
     }
 
 
-def _with_head_restored(request: Request, task: Task) -> float:
-    """How much of what is forgotten the candidate recognises once the base's head is back."""
+def _with_last_layer_restored(request: Request, task: Task) -> float:
+    """How much of what is forgotten the candidate recognises with the base's last layer."""
     network = request.network(task.recipe)
-    head = head_of(network, task.recipe.classes)
-    network.load_state_dict(with_head(request.found.weights, request.found.base, head))
+    names = last_layer_of(network, task.recipe.classes)
+    network.load_state_dict(with_last_layer(request.found.weights, request.found.base, names))
     return accuracies(network, task).forgotten
 
 

@@ -18,8 +18,8 @@ from workers.subjects import Subject
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Bounds, Gate
-from workers.unlearning.head import head_of
 from workers.unlearning.importances import Sums, add_sums
+from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
 from workers.unlearning.observation import Observed
@@ -76,7 +76,7 @@ def tune(
         gate,
         mixer,
         examiner.look,
-        head_of(subject.network, gate.probe.num_classes),
+        last_layer_of(subject.network, gate.probe.num_classes),
         lambda: tracker.advance(1),
         pinned=recorded.pinned,
         floors=recorded.floors,

@@ -96,7 +96,7 @@ def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
         "expectation": expectation and expectation.as_json(),
         "base": as_standing(before),
         "candidate": as_standing(after),
-        "head_restored": as_estimate(trial.judgement.head_restored.get(cohort)),
+        "last_layer_restored": as_estimate(trial.judgement.last_layer_restored.get(cohort)),
     }
 
 
@@ -123,8 +123,9 @@ def _rung(tried: Tried, tuned: Tuned) -> Json:
         "cohorts": {
             cohort.name: as_standing(standing) for cohort, standing in judgement.standings.items()
         },
-        "head_restored": {
-            cohort.name: as_estimate(found) for cohort, found in judgement.head_restored.items()
+        "last_layer_restored": {
+            cohort.name: as_estimate(found)
+            for cohort, found in judgement.last_layer_restored.items()
         },
     }
 
@@ -199,7 +200,7 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
         f"{cohort.title}: with the base's last layer put back, "
         f"{100 * found.value:.1f} % of {found.count} samples of it are recognised. Below that "
         "layer the network still tells them from others."
-        for cohort, found in judgement.head_restored.items()
+        for cohort, found in judgement.last_layer_restored.items()
         if cohort in judgement.shallow
     ]
     for cohort, standing in judgement.standings.items():

@@ -66,7 +66,7 @@ class CohortFinding:
     base: Standing
     candidate: Standing
     # Of a label that is gone: what is recognised with the base's last layer put back.
-    head_restored: Estimate | None
+    last_layer_restored: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _cohort(cohort: Json) -> CohortFinding:
         figure=figure.format(on=candidate["recognised_on"]),
         base=_standing(cohort["rule"], cohort["base"]),
         candidate=_standing(cohort["rule"], candidate),
-        head_restored=read_estimate(cohort["head_restored"]),
+        last_layer_restored=read_estimate(cohort["last_layer_restored"]),
     )
 
 

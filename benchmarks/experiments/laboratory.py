@@ -20,9 +20,9 @@ from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
 from workers.unlearning.gate import Bounds, Gate
-from workers.unlearning.head import head_of
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
 from workers.unlearning.judgement import Decision, decide
+from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
 from workers.unlearning.observation import Observed, observe
@@ -91,7 +91,7 @@ class Subject:
         )
         gate = Gate(base, probe, Bounds.of(policy.gate), surrogate)
         mixer = self.mixer(forgotten)
-        bench = Workbench(gate, mixer, look, head_of(self.network, probe.num_classes))
+        bench = Workbench(gate, mixer, look, last_layer_of(self.network, probe.num_classes))
         METHODS[method.method](method, bench)
         trials = [tried.trial for tried in bench.ladder]
         taken = best_passing(trials) or nearest(trials)

@@ -1,9 +1,9 @@
-"""Going deeper: forgetting a label below the head too, as far as that costs nothing.
+"""Going deeper: forgetting a label below the last layer too, as far as that costs nothing.
 
-A candidate that recognises nobody of a label may know it all the same: with the base's head put
-back it recognises many. A stronger setting takes that away as well, and often nobody else loses by
-it. So once a search has found a candidate that passes, those cohorts of which something is left
-below the head get stronger, while the candidate remains one of the cheapest there are.
+A candidate that recognises nobody of a label may know it all the same: with the base's last layer
+put back it recognises many. A stronger setting takes that away as well, and often nobody else loses
+by it. So once a search has found a candidate that passes, those cohorts of which something is left
+below get stronger, while the candidate remains one of the cheapest there are.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -137,7 +137,7 @@ class Gate:
     ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
-        `below` is what it makes of the samples of that name once it has the base's head back.
+        `below` is what it makes of the samples of that name with the base's last layer put back.
         Cohorts that are `excused` were judged before and cannot be looked at any more; that they
         cannot holds nothing up.
         """
@@ -161,7 +161,7 @@ class Gate:
         found = falls(self.base, candidate, self.probe)
         return Judgement(
             standings=standings,
-            head_restored=self._recognised_below(below) if below is not None else {},
+            last_layer_restored=self._recognised_below(below) if below is not None else {},
             falls=found,
             spares=found.within(self.bounds.negligible),
             damage=[

@@ -24,8 +24,8 @@ class Judgement:
     # Why it has not forgotten, and of what that cannot be told.
     shortfalls: list[str]
     undecided: list[str]
-    # Of labels that are gone, the share recognised once the base's head is put back.
-    head_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
+    # Of labels that are gone, the share recognised with the base's last layer put back.
+    last_layer_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
 
     @property
     def passes(self) -> bool:
@@ -53,13 +53,13 @@ class Judgement:
 
     @property
     def left_below(self) -> float:
-        """What is left of labels that are gone below the head, as shares."""
-        return sum(each.value for each in self.head_restored.values())
+        """What is left of labels that are gone below the last layer, as shares."""
+        return sum(each.value for each in self.last_layer_restored.values())
 
     @property
     def shallow(self) -> set[Cohort]:
-        """Cohorts of labels that are gone, of which something is left below the head."""
-        return {cohort for cohort, each in self.head_restored.items() if is_some(each)}
+        """Cohorts of labels that are gone, of which something is left below it."""
+        return {cohort for cohort, each in self.last_layer_restored.items() if is_some(each)}
 
     @property
     def distance(self) -> float:

@@ -201,7 +201,7 @@ def best_passing(trials: Sequence[Trial]) -> Trial | None:
     """The best of the cheapest candidates; None if none passes.
 
     It is one that reaches the target if any does, of those the one that leaves least below the
-    head, and of equals the one that changes the weights least.
+    last layer, and of equals the one that changes the weights least.
     """
     return min(cheapest(trials), key=_preference, default=None)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
-from workers.unlearning.head import with_head
+from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed
 from workers.unlearning.search import Trial
@@ -32,7 +32,7 @@ class Tried:
 class Workbench:
     """Makes candidates with `mixer`, looks at them with `look`, judges them by `gate`.
 
-    `head` names the parameters of the last layer (`head.py`), which are put back for a second look
+    `last_layer` names its parameters (`last_layer.py`), which are put back for a second look
     at labels that are forgotten whole; there is none if none are named.
 
     All of them are on the ladder afterwards, in order. `done` is called after each. Cohorts that
@@ -44,7 +44,7 @@ class Workbench:
         gate: Gate,
         mixer: Mixer,
         look: Look,
-        head: Sequence[str],
+        last_layer: Sequence[str],
         done: Callable[[], None] = lambda: None,
         *,
         pinned: Settings | None = None,
@@ -54,7 +54,7 @@ class Workbench:
         self.mixer = mixer
         self.ladder: list[Tried] = []
         self._look = look
-        self._head = head
+        self._last_layer = last_layer
         self._done = done
         self._pinned = pinned or {}
         self.floors = floors or {}
@@ -82,6 +82,7 @@ class Workbench:
         return trial
 
     def _look_below(self, weights: Weights) -> Observed | None:
-        if not (self._head and self.gate.below):
+        if not (self._last_layer and self.gate.below):
             return None
-        return self._look(with_head(weights, self.mixer.base, self._head), self.gate.below)
+        restored = with_last_layer(weights, self.mixer.base, self._last_layer)
+        return self._look(restored, self.gate.below)

@@ -68,9 +68,9 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     assert cohort["base"]["closeness"] == "familiar"
     assert cohort["candidate"]["closeness"] == "alike"
     # With the last layer of the base as little is recognised as can be had for nothing.
-    below = [rung["head_restored"]["label 3"]["value"] for rung in ladder]
+    below = [rung["last_layer_restored"]["label 3"]["value"] for rung in ladder]
     first = next(i for i, rung in enumerate(ladder) if rung["passes"])
-    assert cohort["head_restored"]["value"] == below[run.verdict["rung"]] <= below[first]
+    assert cohort["last_layer_restored"]["value"] == below[run.verdict["rung"]] <= below[first]
     said = any("last layer put back" in remark for remark in run.verdict["remarks"])
     assert said == (below[run.verdict["rung"]] > 0.005 + 1e-9)
 

@@ -138,7 +138,7 @@ def make_report(*, cohorts: int = 1, outcome: str = "published", **run: Any) -> 
                     "rule": "like_unseen",
                     "base": standing(0.9),
                     "candidate": standing(0.5),
-                    "head_restored": None,
+                    "last_layer_restored": None,
                 }
                 for name in names
             ],

@@ -99,7 +99,7 @@ def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> Non
     assert "90.0 % 0.0 to 100.0 % 7 samples 0.0 % 0.0 to 100.0 % 7 samples ✓ not recognised" in text
     put_back = "with the base's last layer put back:"
     assert put_back not in text
-    cohort["head_restored"] = {"value": 0.3, "low": 0.2, "high": 0.4, "count": 7}
+    cohort["last_layer_restored"] = {"value": 0.3, "low": 0.2, "high": 0.4, "count": 7}
     assert f"{put_back} 30.0 % 20.0 to 40.0 % 7 samples" in page_of(report).text
 
 

@@ -62,7 +62,7 @@ def bench(
     done: Callable[[], None] = lambda: None,
     *,
     in_pairs: bool = False,
-    head: Sequence[str] = (),
+    last_layer: Sequence[str] = (),
     gone: frozenset[int] = frozenset(),
 ) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
@@ -86,4 +86,4 @@ def bench(
     )
     forget = sums(0, FORGOTTEN)
     mixer = Mixer(base, sums(0, TRAINED), TRAINED, lambda _cohort: forget)
-    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, head, done)
+    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, last_layer, done)

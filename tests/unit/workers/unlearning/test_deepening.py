@@ -26,8 +26,8 @@ PLENTY = Limits(candidates=64, seconds=math.inf)
 class World:
     """Labels that are gone: nothing is recognised of any.
 
-    Below the head something is left of each until the rung that it `needs`; from the rung `dear` on
-    of any of them those that stay lose more than next to nothing.
+    Below the last layer something is left of each until the rung that it `needs`; from the rung
+    `dear` on of any of them those that stay lose more than next to nothing.
     """
 
     needs: tuple[float, ...]
@@ -48,7 +48,7 @@ class World:
         )
         judgement = Judgement(
             standings=dict.fromkeys(settings, gone),
-            head_restored={c: share(each) for c, each in zip(settings, left, strict=True)},
+            last_layer_restored={c: share(each) for c, each in zip(settings, left, strict=True)},
             falls=Falls(Fall(0.9, 0.9 - fall, 1000), {}, None),
             spares=True,
             damage=[],
@@ -73,7 +73,7 @@ def share(value: float) -> Estimate:
     return Estimate(value, 1000, value, value)
 
 
-def test_where_nothing_is_left_below_the_head_nothing_more_is_tried() -> None:
+def test_where_nothing_is_left_below_the_last_layer_nothing_more_is_tried() -> None:
     assert len(World((0.0, -1.0)).deepened()) == 1
 
 

@@ -469,7 +469,7 @@ def test_what_cannot_be_told_of_a_label_that_is_gone_is_not_left() -> None:
 @pytest.mark.parametrize(
     ("unseen", "looked_at"), [(29, 20), (30, 30), (40, 40), (399, 399), (400, 200), (800, 200)]
 )
-def test_below_the_head_some_samples_of_labels_that_are_gone_are_looked_at(
+def test_below_the_last_layer_some_samples_of_labels_that_are_gone_are_looked_at(
     unseen: int, looked_at: int
 ) -> None:
     base = network(unseen=unseen)
@@ -481,7 +481,7 @@ def test_below_the_head_some_samples_of_labels_that_are_gone_are_looked_at(
 
 
 @pytest.mark.parametrize(("left", "shallow"), [(0, False), (1, False), (2, True), (40, True)])
-def test_what_is_recognised_with_another_head_is_said_and_holds_nothing_up(
+def test_what_is_recognised_with_another_last_layer_is_said_and_holds_nothing_up(
     left: int, shallow: bool
 ) -> None:
     base = network()
@@ -492,11 +492,11 @@ def test_what_is_recognised_with_another_head_is_said_and_holds_nothing_up(
     judgement = gate.judge(candidate, below.at(gate.below))
     assert judgement.passes
     assert judgement.is_ideal
-    (estimate,) = judgement.head_restored.values()
+    (estimate,) = judgement.last_layer_restored.values()
     assert (estimate.value, estimate.count) == (left / 40, 40)
     assert judgement.left_below == left / 40
     assert (COHORT in judgement.shallow) == shallow
-    assert not gate.judge(candidate).head_restored
+    assert not gate.judge(candidate).last_layer_restored
 
 
 def test_a_rise_makes_up_for_nothing() -> None:

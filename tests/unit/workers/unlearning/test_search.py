@@ -416,11 +416,11 @@ def test_of_a_label_that_is_gone_what_is_left_counts_as_what_is_lost_does() -> N
     assert best_passing(trials[::2]) is trials[0]
 
 
-def test_of_those_that_cost_the_same_the_one_that_leaves_least_below_the_head_is_taken() -> None:
+def test_of_those_that_cost_the_same_the_one_that_leaves_least_below_is_taken() -> None:
     def leaving(change: float, left: float, fall: float = 0.0) -> Trial:
         found = trial(change, fall=fall)
         below = {COHORTS[0]: Estimate(left, 100, left, left)}
-        return replace(found, judgement=replace(found.judgement, head_restored=below))
+        return replace(found, judgement=replace(found.judgement, last_layer_restored=below))
 
     trials = [leaving(1.0, 0.9), leaving(3.0, 0.2), leaving(2.0, 0.2), leaving(4.0, 0.0, 0.02)]
     assert best_passing(trials) is trials[2]

@@ -59,14 +59,14 @@ def test_the_cohorts_are_those_of_the_probe_and_seeds_the_mixers() -> None:
     assert workbench.seed(COHORT) == workbench.mixer.adaptive_selection(COHORT)
 
 
-def test_of_a_label_that_is_gone_a_second_look_has_the_bases_head() -> None:
+def test_of_a_label_that_is_gone_a_second_look_has_the_bases_last_layer() -> None:
     gone = frozenset({0})
-    workbench = bench(head=["weight"], gone=gone)
+    workbench = bench(last_layer=["weight"], gone=gone)
     judgement = workbench.attempt(STRONG).judgement
-    # The network is nothing but a head: with that put back it is the base.
+    # The network has no other layer: with that put back it is the base.
     (at_base,) = workbench.gate.at_base.values()
-    assert judgement.head_restored == {COHORT: at_base.recognised}
+    assert judgement.last_layer_restored == {COHORT: at_base.recognised}
     assert judgement.shallow == {COHORT}
     assert judgement.left_below == 1.0
-    assert not bench(gone=gone).attempt(STRONG).judgement.head_restored
-    assert not bench(head=["weight"]).attempt(STRONG).judgement.head_restored
+    assert not bench(gone=gone).attempt(STRONG).judgement.last_layer_restored
+    assert not bench(last_layer=["weight"]).attempt(STRONG).judgement.last_layer_restored

@@ -1,4 +1,4 @@
-"""The head of a network, and putting another one on."""
+"""The last layer of a network, and putting another one's in its place."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from models.specifications import ArchitectureSpec
 from workers.architectures import ARCHITECTURES, build
-from workers.unlearning.head import head_of, with_head
+from workers.unlearning.last_layer import last_layer_of, with_last_layer
 
 # No layer between has so many outputs.
 CLASSES = 7
@@ -20,28 +20,28 @@ ON_META = [name for name in ARCHITECTURES if not name.startswith("regnet")]
     ("name", "device"),
     [*((name, "meta") for name in ON_META), ("regnet_x_400mf", "cpu"), ("regnet_y_400mf", "cpu")],
 )
-def test_the_head_of_an_architecture_is_what_it_defines_last(name: str, device: str) -> None:
+def test_the_last_layer_of_an_architecture_is_what_it_defines_last(name: str, device: str) -> None:
     with torch.device(device):
         network = build(ArchitectureSpec(name=name, num_classes=CLASSES))
-    head = head_of(network, CLASSES)
-    assert head
-    assert head == list(network.state_dict())[-len(head) :]
+    names = last_layer_of(network, CLASSES)
+    assert names
+    assert names == list(network.state_dict())[-len(names) :]
 
 
-def test_a_changed_head_changes_logits_and_nothing_below_it() -> None:
+def test_another_last_layer_changes_logits_and_nothing_below_it() -> None:
     network = build(ArchitectureSpec(name="small_resnet", num_classes=CLASSES))
     images = torch.rand(2, 3, 16, 16)
     logits = network(images)
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     zeroed = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
-    names = head_of(network, CLASSES)
-    network.load_state_dict(with_head(weights, zeroed, names))
+    names = last_layer_of(network, CLASSES)
+    network.load_state_dict(with_last_layer(weights, zeroed, names))
     assert not network(images).any()
-    network.load_state_dict(with_head(network.state_dict(), weights, names))
+    network.load_state_dict(with_last_layer(network.state_dict(), weights, names))
     assert torch.equal(network(images), logits)
 
 
-def test_where_no_layer_has_a_row_for_every_class_no_head_is_named() -> None:
+def test_where_no_layer_has_a_row_for_every_class_none_is_named() -> None:
     network = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(CLASSES))
-    assert head_of(network, CLASSES) == []
-    assert head_of(nn.Linear(3, CLASSES), CLASSES) == ["weight", "bias"]
+    assert last_layer_of(network, CLASSES) == []
+    assert last_layer_of(nn.Linear(3, CLASSES), CLASSES) == ["weight", "bias"]
