@@ -44,7 +44,7 @@ from benchmarks.experiments.runs import Place, fill
 from benchmarks.experiments.store import Cell
 from benchmarks.experiments.subjects import Request, Subjects
 from benchmarks.experiments.sweeps import spaced, sweep
-from benchmarks.experiments.tasks import Task
+from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks, another
 from models.specifications import (
     DEFAULT_ESTIMATOR,
@@ -92,7 +92,8 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     )
     runs = outcomes.runs_of(measured)
     summary = outcomes.summarise(runs)
-    name = bench.result_name(given, "calibration")
+    own = given.estimator == DEFAULT_ESTIMATOR.kind
+    name = bench.result_name(given, "calibration" if own else f"calibration-{given.estimator}")
     options = ("seeds", "estimator", "references", "grid", "grid_tasks")
     asked = {key: getattr(given, key) for key in options}
     grids = [
@@ -145,14 +146,15 @@ def _retrained(task: Task, references: int, networks: Networks) -> Cell:
 
 def _chosen(task: Task, seed: int, subjects: Subjects, method: Method) -> Cell:
     request = subjects.request(task, seed, method)
+    restored = _with_last_layer_restored(request, task) if task.kind is Kind.CLASS else None
     return {
         **asdict(accuracies(request.network(task.recipe), task)),
-        "notes": {**request.notes, "last_layer_restored": _with_last_layer_restored(request, task)},
+        "notes": {**request.notes, "last_layer_restored": restored},
     }
 
 
 def _with_last_layer_restored(request: Request, task: Task) -> float:
-    """How much of what is forgotten the candidate recognises with the base's last layer."""
+    """How much of a class the candidate recognises with the base's last layer."""
     network = request.network(task.recipe)
     names = last_layer_of(network, task.recipe.classes)
     network.load_state_dict(with_last_layer(request.found.weights, request.found.base, names))

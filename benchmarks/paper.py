@@ -30,7 +30,7 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
         {seed: prepared.tasks(given.classes, given.subclasses, seed) for seed in given.seeds},
         {name: METHODS[name] for name in given.methods},
         prepared.networks,
-        prepared.store(),
+        prepared.store("paper"),
     )
     found = summary.summarise(measured)
     name = bench.result_name(given, "paper")

@@ -60,14 +60,18 @@ class Examiner:
         Samples that cannot be read are counted by their absence: those of earlier requests may be
         deleted by now.
         """
-        batches = self.batches() if at is None else among(self.batches(), at)
-        return observe(self._subject.put(weights), batches)
+        return observe(self._subject.put(weights), self._batches(at))
+
+    def _batches(self, at: Collection[int] | None) -> Iterator[Batch]:
+        if at is None:
+            return self.batches()
+        if self._kept is not None:
+            return among(self._kept, at)
+        return self._read([sample for sample in self._samples if sample[0] in at])
 
     def of_forgotten(self) -> Iterator[Batch]:
         """The forgotten samples of the probe."""
-        return readable_batches(
-            self._subject.dataset, self._forgotten, self._subject.device, unreadable={}
-        )
+        return self._read(self._forgotten)
 
     def batches(self) -> Iterator[Batch]:
         """The probe itself; images stay in memory while there is room."""
@@ -76,15 +80,16 @@ class Examiner:
             return
         kept: list[Batch] = []
         size = 0
-        for batch in readable_batches(
-            self._subject.dataset, self._samples, self._subject.device, unreadable={}
-        ):
+        for batch in self._read(self._samples):
             size += batch.inputs.nbytes
             if size <= MOST_BYTES:
                 kept.append(batch)
             yield batch
         if size <= MOST_BYTES:
             self._kept = kept
+
+    def _read(self, samples: list[Position]) -> Iterator[Batch]:
+        return readable_batches(self._subject.dataset, samples, self._subject.device, unreadable={})
 
 
 def _select(

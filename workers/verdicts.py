@@ -197,9 +197,9 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
     ]
     judgement = tuned.chosen.trial.judgement
     said += [
-        f"{cohort.title}: with the base's last layer put back, "
-        f"{100 * found.value:.1f} % of {found.count} samples of it are recognised. Below that "
-        "layer the network still tells them from others."
+        f"{cohort.title}: with the base's last layer put back, {100 * found.value:.1f} % of "
+        f"{found.count} {judgement.standings[cohort].recognised_on} samples of it are recognised; "
+        f"chance would be {100 / tuned.gate.probe.num_classes:.1f} %."
         for cohort, found in judgement.last_layer_restored.items()
         if cohort in judgement.shallow
     ]

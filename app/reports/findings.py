@@ -65,7 +65,8 @@ class CohortFinding:
     figure: str
     base: Standing
     candidate: Standing
-    # Of a label that is gone: what is recognised with the base's last layer put back.
+    # Of a label that is gone: what is recognised with the base's last layer put back. Earlier
+    # documents do not have it.
     last_layer_restored: Estimate | None
 
 
@@ -110,7 +111,7 @@ def _cohort(cohort: Json) -> CohortFinding:
         figure=figure.format(on=candidate["recognised_on"]),
         base=_standing(cohort["rule"], cohort["base"]),
         candidate=_standing(cohort["rule"], candidate),
-        last_layer_restored=read_estimate(cohort["last_layer_restored"]),
+        last_layer_restored=read_estimate(cohort.get("last_layer_restored")),
     )
 
 

@@ -6,6 +6,7 @@ Rungs count from 0, as approvals of them do.
 from dataclasses import dataclass
 
 from app.reports import words
+from app.reports.estimates import value_of
 from models.records.base import Json
 
 
@@ -24,6 +25,8 @@ class Rung:
     retained: Json | None
     unseen: Json | None
     worst: Json | None
+    # Of cohorts whose labels are gone: title, and what is recognised with the base's last layer.
+    restored: list[tuple[str, float]]
     reasons: list[str]
 
 
@@ -60,6 +63,11 @@ def _rung(verdict: Json, number: int, names: list[str]) -> Rung:
         retained=found["retained"],
         unseen=found["holdout_of_retained_labels"],
         worst=found["worst_label"],
+        restored=[
+            (words.title(name), share)
+            for name, estimate in found.get("last_layer_restored", {}).items()
+            if (share := value_of(estimate)) is not None
+        ],
         reasons=[*found["damage"], *found["shortfalls"], *found["undecided"]],
     )
 

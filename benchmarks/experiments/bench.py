@@ -38,14 +38,11 @@ class Bench:
     networks: Networks
     settings: dict[str, Any]
 
-    def store(self, benchmark: str = "", estimator: str = DEFAULT_ESTIMATOR.kind) -> Store:
-        """Where a benchmark keeps its cells; that of the paper's table has no name.
-
-        The others are of this service's own ways, and those depend on the estimator.
-        """
-        own = benchmark and f"{benchmark}-{estimator}"
-        names = (own, self.settings["dataset"], self.recipe.network, digest(self.settings))
-        return Store(FOLDER / "cells" / "-".join(filter(None, names)))
+    def store(self, benchmark: str, estimator: str = DEFAULT_ESTIMATOR.kind) -> Store:
+        """Where a benchmark keeps its cells, of which some depend on the estimator."""
+        dataset, network = self.settings["dataset"], self.recipe.network
+        names = (benchmark, estimator, dataset, network, digest(self.settings))
+        return Store(FOLDER / "cells" / "-".join(names))
 
     def tasks(
         self, classes: Sequence[int], subclasses: Sequence[int], seed: int

@@ -27,14 +27,15 @@ def show(runs: Sequence[Run], summary: Mapping[str, Mapping[str, Any]], console:
         padding=(0, 1, 0, 0),
     )
     table.add_column("task", no_wrap=True)
-    for column in ("seed", *summary, "grid", "behind", "forgotten", "time"):
+    for column in ("seed", *summary, "grid", "behind", "forgotten", "below", "time"):
         table.add_column(column, justify="right", no_wrap=True)
     for run in runs:
         table.add_row(*_row(run))
     console.print(table)
     console.print(
         "* held back by the gate, ! collapsed. Grid: the optimum; behind: auto's distance from "
-        "it. Forgotten: per cent that auto's candidate recognises, and a retrained network. "
+        "it. Forgotten: per cent that auto's candidate recognises, and a retrained network; below: "
+        "with the base's last layer put back. "
         "Time: auto's request, per cent of retraining."
     )
     for method, found in summary.items():
@@ -43,6 +44,7 @@ def show(runs: Sequence[Run], summary: Mapping[str, Mapping[str, Any]], console:
 
 def _row(run: Run) -> list[str]:
     behind, forgotten = run.behind(AUTO), run.outcomes[AUTO].accuracies.forgotten
+    restored = run.outcomes[AUTO].notes.get("last_layer_restored")
     return [
         run.kind if run.kind == Kind.RANDOM else run.task,
         str(run.seed),
@@ -50,6 +52,7 @@ def _row(run: Run) -> list[str]:
         f"{run.optimum.distance:.1f}" if run.optimum else "-",
         "-" if behind is None else f"{behind:+.1f}",
         f"{100 * forgotten:.0f} ({100 * run.retrained.forgotten:.0f})",
+        "-" if restored is None else f"{100 * restored:.0f}",
         f"{100 * run.cost(AUTO):.0f}",
     ]
 
@@ -64,6 +67,12 @@ def _sentence(method: str, found: Mapping[str, Any]) -> str:
     worst = found["worst_distance_published"]
     published = "none was published" if worst is None else f"{worst:.1f} of those published"
     behind = found["farthest_behind_the_optimum"]
+    restored = found["classes_recognised_with_last_layer_restored"]
+    below = (
+        ""
+        if restored is None
+        else f" Of classes {100 * restored:.0f} % are recognised with the base's last layer."
+    )
     grid = (
         ""
         if behind is None
@@ -75,7 +84,7 @@ def _sentence(method: str, found: Mapping[str, Any]) -> str:
     return (
         f"{method}: of {found['runs']} runs {found['collapsed']} collapsed and {found['held']} "
         f"were held back ({found['damaged']} candidates fell by more than a point). Worst "
-        f"distance {found['worst_distance']:.1f}, {published}.{grid} At most "
+        f"distance {found['worst_distance']:.1f}, {published}.{grid}{below} At most "
         f"{100 * found['largest_share_of_retraining_seconds']:.1f} % of the time of retraining."
     )
 

@@ -1,5 +1,6 @@
 """From the cells of a calibration to what it says: how near to retraining, and what was decided."""
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -168,6 +169,9 @@ def summarise(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
     outcomes = [run.outcomes[method] for run in runs]
     behind = [points for run in runs if (points := run.behind(method)) is not None]
+    restored = [
+        share for each in outcomes if (share := each.notes.get("last_layer_restored")) is not None
+    ]
     shorter = [points for run in runs if (points := run.shorter(method)) is not None]
     return {
         "runs": len(outcomes),
@@ -178,6 +182,9 @@ def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
         "worst_distance_published": max(
             (each.distance for each in outcomes if not each.held), default=None
         ),
+        "classes_recognised_with_last_layer_restored": statistics.fmean(restored)
+        if restored
+        else None,
         "grid_runs": len(behind),
         "within_a_point_of_the_optimum": sum(points <= 1 + ROUNDING for points in behind),
         "farthest_behind_the_optimum": max(behind, default=None),

@@ -6,11 +6,16 @@ by it. So once a search has found a candidate that passes, those cohorts of whic
 below get stronger, while the candidate remains one of the cheapest there are.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, cheapest
 from workers.unlearning.tuning import Setting, setting_at
+from workers.unlearning.verification import NEGLIGIBLE
+
+# So many steps that take next to nothing away are enough.
+PATIENCE = 3
 
 
 def deepen(
@@ -26,18 +31,25 @@ def deepen(
     """
     trials = list(trials)
     deepest = best_passing(trials)
-    step, too_far = 1.0, False
-    while deepest and step >= RESOLUTION and not limits.reached(len(trials)):
+    step, too_far, in_vain = 1.0, False, 0
+    while deepest and step >= RESOLUTION and in_vain < PATIENCE:
         shallow = deepest.judgement.shallow.intersection(cohorts)
         if not shallow:
             break
         stronger = {
-            cohort: stepped(setting, step) if cohort in shallow else setting
+            cohort: setting_at(setting.selection, step) if cohort in shallow else setting
             for cohort, setting in deepest.settings.items()
         }
-        trials.append(attempt(stronger))
-        if trials[-1] in cheapest(trials):
-            deepest = trials[-1]
+        trial = _on_record(trials, stronger)
+        if trial is None:
+            if limits.reached(len(trials)):
+                break
+            trial = attempt(stronger)
+            trials.append(trial)
+        if _is_as_good(trial, deepest, trials):
+            gained = deepest.judgement.left_below - trial.judgement.left_below
+            in_vain = 0 if gained > NEGLIGIBLE else in_vain + 1
+            deepest = trial
         else:
             too_far = True
         # From the first step too far on, the next goes half-way.
@@ -45,6 +57,18 @@ def deepen(
     return trials
 
 
-def stepped(setting: Setting, step: float) -> Setting:
-    """The setting so many steps stronger, on the ladder that it is of."""
-    return setting_at(setting.selection, step)
+def _on_record(trials: list[Trial], settings: Mapping[Cohort, Setting]) -> Trial | None:
+    """The trial of these settings, but for rounding; None if they were not tried."""
+    for trial in trials:
+        if all(
+            math.isclose(trial.settings[cohort].selection, setting.selection, rel_tol=1e-9)
+            for cohort, setting in settings.items()
+        ):
+            return trial
+    return None
+
+
+def _is_as_good(trial: Trial, other: Trial, trials: list[Trial]) -> bool:
+    """Whether it costs next to nothing and is no farther from the target."""
+    near = trial.judgement.distance == 0 or other.judgement.distance > 0
+    return near and trial in cheapest(trials)

@@ -16,6 +16,7 @@ from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
 from workers.unlearning.verification import (
     NEGLIGIBLE,
+    NEGLIGIBLE_OF_ONE,
     Closeness,
     Thresholds,
     standing_of,
@@ -24,8 +25,6 @@ from workers.unlearning.verification import (
 
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200
-# A fall of one label that is not worth a further candidate.
-NEGLIGIBLE_OF_ONE = 0.02
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Gate:
                 base, probe, surrogate, excess=bounds.excess, min_probe=bounds.min_probe
             )
         self.probe = adapt(probe, kinds, self.expectations, min_probe=bounds.min_probe)
-        self._below = dict(self._of_gone(base))
+        self._of_gone = dict(self._samples_of_gone(base))
         by_attack = {
             cohort: standing_of(cohort, base, self.probe, self._thresholds())
             for cohort in probe.forgotten
@@ -114,9 +113,9 @@ class Gate:
         }
 
     @property
-    def below(self) -> frozenset[int]:
+    def telling(self) -> frozenset[int]:
         """The samples that tell what is left of labels that are gone, by position."""
-        return frozenset(chain.from_iterable(self._below.values()))
+        return frozenset(chain.from_iterable(self._of_gone.values()))
 
     def influenced_by(self, labels: Collection[int]) -> bool:
         """Whether the base treats any cohort with these labels otherwise than unseen data.
@@ -132,12 +131,12 @@ class Gate:
     def judge(
         self,
         candidate: Observed,
-        below: Observed | None = None,
+        restored: Observed | None = None,
         excused: Collection[Cohort] = (),
     ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
-        `below` is what it makes of the samples of that name with the base's last layer put back.
+        `restored` is what it makes of the `telling` samples with the base's last layer put back.
         Cohorts that are `excused` were judged before and cannot be looked at any more; that they
         cannot holds nothing up.
         """
@@ -161,7 +160,7 @@ class Gate:
         found = falls(self.base, candidate, self.probe)
         return Judgement(
             standings=standings,
-            last_layer_restored=self._recognised_below(below) if below is not None else {},
+            last_layer_restored=self._recognised(restored) if restored is not None else {},
             falls=found,
             spares=found.within(self.bounds.negligible),
             damage=[
@@ -177,14 +176,14 @@ class Gate:
             ],
         )
 
-    def _recognised_below(self, below: Observed) -> dict[Cohort, Estimate]:
+    def _recognised(self, restored: Observed) -> dict[Cohort, Estimate]:
         return {
             cohort: estimate
-            for cohort, positions in self._below.items()
-            if (estimate := below.at(positions).accuracy_estimate) is not None
+            for cohort, positions in self._of_gone.items()
+            if (estimate := restored.at(positions).accuracy_estimate) is not None
         }
 
-    def _of_gone(self, base: Observed) -> Iterator[tuple[Cohort, list[int]]]:
+    def _samples_of_gone(self, base: Observed) -> Iterator[tuple[Cohort, list[int]]]:
         """Cohorts whose labels are gone, each with some of the samples that tell of it."""
         for cohort in self.probe.forgotten:
             if self.probe.gone.issuperset(cohort.labels):

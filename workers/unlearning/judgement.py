@@ -53,8 +53,8 @@ class Judgement:
 
     @property
     def left_below(self) -> float:
-        """What is left of labels that are gone below the last layer, as shares."""
-        return sum(each.value for each in self.last_layer_restored.values())
+        """What is left below the last layer of labels that are gone, as shares, if it is some."""
+        return sum(self.last_layer_restored[cohort].value for cohort in self.shallow)
 
     @property
     def shallow(self) -> set[Cohort]:

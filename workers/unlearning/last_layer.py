@@ -15,16 +15,17 @@ from workers.unlearning.dampening import Weights
 def last_layer_of(network: nn.Module, num_classes: int) -> list[str]:
     """The names of the last layer's parameters; none if it cannot be told which it is.
 
-    It is the last module, in the order of definition, that has a weight with a row for every class.
+    It is the module whose parameters are defined last, if it has a weight with a row for every
+    class, and if it is not all there is.
     """
-    layers = [
-        [f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()]
-        for prefix, module in network.named_modules()
-        if isinstance(weight := getattr(module, "weight", None), nn.Parameter)
-        and weight.dim() > 1
-        and len(weight) == num_classes
-    ]
-    return layers[-1] if layers else []
+    everything = [name for name, _ in network.named_parameters()]
+    prefix = everything[-1].rpartition(".")[0] if everything else ""
+    layer = network.get_submodule(prefix)
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, nn.Parameter) or weight.dim() < 2 or len(weight) != num_classes:
+        return []
+    names = [f"{prefix}.{name}" if prefix else name for name, _ in layer.named_parameters()]
+    return names if len(names) < len(everything) else []
 
 
 def with_last_layer(weights: Weights, other: Weights, names: Iterable[str]) -> Weights:

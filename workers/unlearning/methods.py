@@ -12,9 +12,10 @@ from workers.unlearning.workbench import Workbench
 def auto(method: Method, bench: Workbench) -> None:
     """Search from the adaptive seeds for the setting that forgets and costs least, then deeper."""
     assert isinstance(method, AutoMethod)
+    seeds = {cohort: bench.seed(cohort) for cohort in bench.cohorts}
     limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
     trials = search(
-        {cohort: bench.seed(cohort) for cohort in bench.cohorts},
+        seeds,
         {cohort: standing.closeness for cohort, standing in bench.gate.at_base.items()},
         bench.attempt,
         limits,

@@ -207,10 +207,10 @@ def best_passing(trials: Sequence[Trial]) -> Trial | None:
 
 
 def cheapest(trials: Sequence[Trial]) -> list[Trial]:
-    """The candidates that pass, and cost next to nothing more than the least of them."""
+    """The candidates that pass and cost next to nothing; if none does, those that cost least."""
     passing = [trial for trial in trials if trial.judgement.passes]
     least = min((trial.judgement.cost for trial in passing), default=0.0)
-    return [trial for trial in passing if trial.judgement.cost <= least + NEGLIGIBLE]
+    return [t for t in passing if t.judgement.cost <= max(least, NEGLIGIBLE) + ROUNDING]
 
 
 def _preference(trial: Trial) -> tuple[bool, float, float]:

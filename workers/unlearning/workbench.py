@@ -32,10 +32,10 @@ class Tried:
 class Workbench:
     """Makes candidates with `mixer`, looks at them with `look`, judges them by `gate`.
 
-    `last_layer` names its parameters (`last_layer.py`), which are put back for a second look
-    at labels that are forgotten whole; there is none if none are named.
+    A second look at labels that are forgotten whole is with the base's last layer put back, whose
+    parameters `last_layer` names (`last_layer.py`); without names there is none.
 
-    All of them are on the ladder afterwards, in order. `done` is called after each. Cohorts that
+    All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that.
     """
 
@@ -75,14 +75,14 @@ class Workbench:
         seen = self._look(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        judgement = self.gate.judge(seen, self._look_below(weights), excused=self._pinned)
+        judgement = self.gate.judge(seen, self._look_again(weights), excused=self._pinned)
         trial = Trial(dict(settings), judgement, norm)
         self.ladder.append(Tried(trial, seen))
         self._done()
         return trial
 
-    def _look_below(self, weights: Weights) -> Observed | None:
-        if not (self._last_layer and self.gate.below):
+    def _look_again(self, weights: Weights) -> Observed | None:
+        if not (self._last_layer and self.gate.telling):
             return None
         restored = with_last_layer(weights, self.mixer.base, self._last_layer)
-        return self._look(restored, self.gate.below)
+        return self._look(restored, self.gate.telling)

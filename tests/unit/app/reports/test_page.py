@@ -103,6 +103,22 @@ def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> Non
     assert f"{put_back} 30.0 % 20.0 to 40.0 % 7 samples" in page_of(report).text
 
 
+def test_what_each_rung_leaves_below_the_last_layer_is_in_the_table() -> None:
+    report = make_report()
+    for share, rung in zip((0.9, 0.5, 0.25, 0.0), report["verdict"]["ladder"], strict=True):
+        rung["last_layer_restored"] = {"label 0": {"value": share}}
+    assert "✓ passes Label 0: α 20, λ 1" in page_of(report).text
+    assert "Label 0: 25.0 %" in page_of(report).text
+
+
+def test_a_run_that_was_judged_before_that_was_looked_at_is_shown_all_the_same() -> None:
+    report = make_report()
+    assert "last_layer_restored" not in report["verdict"]["ladder"][0]
+    with_it = page_of(report).text
+    del report["verdict"]["cohorts"][0]["last_layer_restored"]
+    assert page_of(report).text == with_it
+
+
 def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
     report = make_report()
     cohort = report["verdict"]["cohorts"][0]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls
-from workers.unlearning.deepening import deepen
+from workers.unlearning.deepening import PATIENCE, deepen
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing
-from workers.unlearning.tuning import RUNG, Setting
+from workers.unlearning.tuning import RUNG, Setting, setting_at
 from workers.unlearning.verification import NEGLIGIBLE, Closeness, Rule, Standing
 
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(3)]
@@ -33,6 +33,8 @@ class World:
     needs: tuple[float, ...]
     dear: float = math.inf
     passes: bool = True
+    # How far one small label falls for each rung.
+    of_one: float = 0.0
     tried: list[tuple[float, ...]] = field(default_factory=list)
 
     def attempt(self, settings: Mapping[Cohort, Setting]) -> Trial:
@@ -43,13 +45,14 @@ class World:
             for need, rung in zip(self.needs, rungs, strict=True)
         ]
         fall = 2 * NEGLIGIBLE if max(rungs) >= self.dear else 0.0
+        one = Fall(0.9, 0.9 - self.of_one * max(rungs), 100)
         gone = Standing(
             Rule.CHANCE, Closeness.ALIKE, 0.0, 0.02, True, None, None, share(0.0), "unseen", None
         )
         judgement = Judgement(
             standings=dict.fromkeys(settings, gone),
             last_layer_restored={c: share(each) for c, each in zip(settings, left, strict=True)},
-            falls=Falls(Fall(0.9, 0.9 - fall, 1000), {}, None),
+            falls=Falls(Fall(0.9, 0.9 - fall, 1000), {7: one}, None),
             spares=True,
             damage=[],
             unmeasured=[],
@@ -81,9 +84,27 @@ def test_where_nothing_passes_nothing_more_is_tried() -> None:
     assert len(World((3.0,), passes=False).deepened()) == 1
 
 
-def test_it_goes_on_where_the_next_rung_takes_nothing_away_yet() -> None:
-    (rung,) = World((13.0,)).reached()
-    assert rung == pytest.approx(13.0)
+def test_it_goes_on_where_the_next_rungs_take_nothing_away_yet_but_not_for_ever() -> None:
+    (rung,) = World((12.0,)).reached()
+    assert rung == pytest.approx(12.0)
+    world = World((100.0,))
+    assert world.reached() == (0.0,)
+    assert len(world.tried) == 1 + PATIENCE
+
+
+def test_one_small_label_is_not_lost_for_it() -> None:
+    # Two points of a hundred samples are nothing; half a point more is next to nothing.
+    (rung,) = World((9.0,), of_one=0.01).reached()
+    assert rung == pytest.approx(2.5)
+
+
+def test_what_the_search_has_tried_is_not_tried_again() -> None:
+    world = World((9.0,), dear=3.0)
+    first, dear = (world.attempt({COHORTS[0]: setting_at(SEED, rung)}) for rung in (2.0, 3.0))
+    trials = deepen([dear, first], COHORTS[:1], world.attempt, PLENTY)
+    assert trials[:2] == [dear, first]
+    assert [rung for (rung,) in world.tried] == [2.0, 3.0, 2.5]
+    assert best_passing(trials) is trials[2]
 
 
 @given(st.floats(0.1, 8.0), st.floats(0.1, 8.0))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from models.specifications import ArchitectureSpec
 from workers.architectures import ARCHITECTURES, build
@@ -41,7 +42,18 @@ def test_another_last_layer_changes_logits_and_nothing_below_it() -> None:
     assert torch.equal(network(images), logits)
 
 
-def test_where_no_layer_has_a_row_for_every_class_none_is_named() -> None:
-    network = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(CLASSES))
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(CLASSES)),
+        # What is defined last need not be used last.
+        nn.ModuleDict({"classifier": nn.Linear(5, CLASSES), "body": nn.Linear(3, 5)}),
+        # Its weight is made of other parameters.
+        nn.Sequential(nn.Linear(3, CLASSES), weight_norm(nn.Linear(CLASSES, CLASSES))),
+        # Nothing is below.
+        nn.Linear(3, CLASSES),
+        nn.Flatten(),
+    ],
+)
+def test_where_it_cannot_be_told_which_is_the_last_none_is_named(network: nn.Module) -> None:
     assert last_layer_of(network, CLASSES) == []
-    assert last_layer_of(nn.Linear(3, CLASSES), CLASSES) == ["weight", "bias"]
