@@ -13,6 +13,7 @@ def check_weights(
     weights: Mapping[str, Tensor], network: nn.Module, architecture: ArchitectureSpec
 ) -> None:
     """Raise `WeightsMismatch` naming the first tensor that does not fit, and how."""
+    _require_tensors_of_their_own(network, architecture)
     expected = network.state_dict()
     fits = f"{architecture.name} with {architecture.num_classes} classes"
     missing = [name for name in expected if name not in weights]
@@ -29,6 +30,18 @@ def check_weights(
         )
     for name, tensor in weights.items():
         _check_tensor(name, tensor, expected[name], fits)
+
+
+def _require_tensors_of_their_own(network: nn.Module, architecture: ArchitectureSpec) -> None:
+    # A file holds a shared tensor under each of its names, and dampening only changes one of them.
+    known: dict[int, str] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        first = known.setdefault(id(parameter), name)
+        if first != name:
+            raise WeightsMismatch(
+                f"{architecture.name} shares one tensor between {first!r} and {name!r}, and "
+                "networks that share tensors cannot be dampened. Give each its own."
+            )
 
 
 def _check_tensor(name: str, tensor: Tensor, expected: Tensor, fits: str) -> None:

@@ -1,0 +1,29 @@
+"""Networks that no weights fit, because they share a tensor between two places."""
+
+import pytest
+from torch import nn
+
+from models.errors import WeightsMismatch
+from models.specifications import ArchitectureSpec
+from workers.weights import check_weights
+
+SPEC = ArchitectureSpec(name="tied", num_classes=4)
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+
+def test_a_network_that_shares_a_tensor_is_refused_with_both_its_names() -> None:
+    tied = network()
+    tied[2].weight = tied[0].weight
+    with pytest.raises(
+        WeightsMismatch, match=r"tied shares one tensor between '0\.weight' and '2\."
+    ):
+        check_weights(tied.state_dict(), tied, SPEC)
+
+
+def test_tensors_that_are_alike_are_not_shared() -> None:
+    apart = network()
+    apart[2].load_state_dict(apart[0].state_dict())
+    check_weights(apart.state_dict(), apart, SPEC)
