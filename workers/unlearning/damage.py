@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import NEGLIGIBLE_OF_ONE, ROUNDING
+from workers.unlearning.verification import ROUNDING
+
+# What a single label may fall by before it counts in full.
+BEARABLE_OF_ONE = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,14 @@ class Falls:
         """The greatest of these falls, as a share of all samples; 0 if accuracy has risen.
 
         A label's counts by its part of the retained probe: that others rise does not make it good.
-        What it falls by more than two points, or than one sample, counts in full: however small a
+        What it falls by more than five points, or than one sample, counts in full: however small a
         label is, it is not to be lost for the others' good.
         """
         among = self.retained.count if self.retained else 1
         overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
         labels = self.by_label.values()
         parts = (fall.points * fall.count / among for fall in labels)
-        alone = (fall.points - max(NEGLIGIBLE_OF_ONE, 1 / fall.count) for fall in labels)
+        alone = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
         return max([0.0, *overall, *parts, *alone])
 
     def worst_label(self, *, min_probe: int) -> tuple[int, Fall] | None:

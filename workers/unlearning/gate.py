@@ -16,13 +16,14 @@ from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
 from workers.unlearning.verification import (
     NEGLIGIBLE,
-    NEGLIGIBLE_OF_ONE,
     Closeness,
     Thresholds,
     standing_of,
     telling_of,
 )
 
+# A fall of one label that is not worth a further candidate.
+NEGLIGIBLE_OF_ONE = 0.02
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200
 

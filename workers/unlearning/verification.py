@@ -32,8 +32,8 @@ OF_CHANCE = 0.2
 # What is expected is off by ten points now and then. To recognise more may be somebody's loss of
 # privacy, to recognise fewer is not: so many times as much is allowed on that side.
 FEWER = 3
-# What is not worth a further candidate, as a share of all samples; and of those of one label.
-NEGLIGIBLE, NEGLIGIBLE_OF_ONE = 0.005, 0.02
+# What is not worth a further candidate, as a share of all samples.
+NEGLIGIBLE = 0.005
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
 ROUNDING = 1e-9
 
