@@ -56,6 +56,7 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.forgetting
 	$(BIN)/python -m benchmarks.paper
 	$(BIN)/python -m benchmarks.calibration
+	$(BIN)/python -m benchmarks.relearning
 	$(BIN)/python -m benchmarks.fraction
 	$(BIN)/python -m benchmarks.specialisation
 	$(BIN)/python -m benchmarks.sequential
