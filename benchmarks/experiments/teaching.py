@@ -48,8 +48,16 @@ class Teacher:
 
 
 def features(network: nn.Module, task: Task, samples: Batch) -> Tensor:
-    """What the last layer sees of each sample: float64 [n, features]."""
-    name, _, _ = last_layer_of(network, task.recipe.classes)[0].rpartition(".")
+    """What the last layer sees of each sample: float64 [n, features].
+
+    Raises:
+        ValueError: it cannot be told which layer that is.
+
+    """
+    names = last_layer_of(network, task.recipe.classes)
+    if not names:
+        raise ValueError("it cannot be told which layer of this network is the last")
+    name, _, _ = names[0].rpartition(".")
     seen: list[Tensor] = []
     hook = network.get_submodule(name).register_forward_pre_hook(
         lambda _layer, inputs: seen.append(inputs[0].flatten(1).double())

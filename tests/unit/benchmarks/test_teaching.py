@@ -29,6 +29,7 @@ class Pixels(nn.Module):
 
     def __init__(self, *, confused: bool) -> None:
         super().__init__()
+        self.below = nn.PReLU()
         self.head = nn.Linear(LABELS, LABELS)
         self.confused = confused
 
@@ -37,7 +38,7 @@ class Pixels(nn.Module):
         if self.confused:
             pixels[:, OTHER] = pixels[:, [FORGOTTEN, OTHER]].amax(dim=1)
             pixels[:, FORGOTTEN] = 0
-        logits: Tensor = self.head(pixels)
+        logits: Tensor = self.head(self.below(pixels))
         return logits
 
 
@@ -61,6 +62,11 @@ def test_a_class_is_known_again_if_what_is_below_tells_it_apart(count: int) -> N
     # Whoever cannot tell two classes apart is right about one of them at most, on average.
     others = confused.retained * (LABELS - 1) / LABELS
     assert confused.forgotten / LABELS + others < (LABELS - 1) / LABELS + 0.03
+
+
+def test_a_network_whose_last_layer_cannot_be_told_is_not_taught() -> None:
+    with pytest.raises(ValueError, match="which layer"):
+        Teacher(nn.Sequential(nn.Flatten(), nn.Linear(64, LABELS)), TASK)
 
 
 def test_one_cannot_teach_from_more_images_than_there_are() -> None:
