@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from models.errors import ExpungeError
 from models.settings import Scope, Settings, load_settings
+from models.specifications import DEFAULT_ESTIMATOR, ESTIMATORS
 
 STARTING = ("up", "demo")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -140,8 +141,8 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @click.option("--holdout-seed", type=int, default=0, show_default=True)
 @click.option(
     "--estimator",
-    type=click.Choice(["label_free", "predictive", "empirical"]),
-    default="label_free",
+    type=click.Choice(list(ESTIMATORS)),
+    default=DEFAULT_ESTIMATOR.kind,
     show_default=True,
     help="How it is measured what matters to a sample.",
 )

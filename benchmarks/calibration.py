@@ -48,14 +48,11 @@ from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks, another
 from models.specifications import (
     DEFAULT_ESTIMATOR,
+    ESTIMATORS,
     AdaptiveMethod,
     AutoMethod,
-    EmpiricalEstimator,
-    EstimatorSpec,
     FixedMethod,
-    LabelFreeEstimator,
     Method,
-    PredictiveEstimator,
 )
 from workers.unlearning.estimators import estimator_of
 from workers.unlearning.last_layer import last_layer_of, with_last_layer
@@ -65,9 +62,6 @@ METHODS: Mapping[str, Method] = {
     "auto": AutoMethod(),
     "adaptive": AdaptiveMethod(method="adaptive"),
     "published": FixedMethod.model_validate({"method": "fixed", "alpha": 10, "lambda": 1}),
-}
-ESTIMATORS: Mapping[str, EstimatorSpec] = {
-    spec.kind: spec for spec in (PredictiveEstimator(), EmpiricalEstimator(), LabelFreeEstimator())
 }
 SELECTIONS = (0.1, 100.0)
 STRENGTHS = (0.1, 1.0)
@@ -153,10 +147,12 @@ def _chosen(task: Task, seed: int, subjects: Subjects, method: Method) -> Cell:
     }
 
 
-def _with_last_layer_restored(request: Request, task: Task) -> float:
-    """How much of a class the candidate recognises with the base's last layer."""
+def _with_last_layer_restored(request: Request, task: Task) -> float | None:
+    """How much of a class the candidate recognises with the base's last layer, if it has one."""
     network = request.network(task.recipe)
     names = last_layer_of(network, task.recipe.classes)
+    if not names:
+        return None
     network.load_state_dict(with_last_layer(request.found.weights, request.found.base, names))
     return accuracies(network, task).forgotten
 

@@ -4,6 +4,7 @@ All of it is data, checked here and never executed. The same shapes serve the AP
 line and the rows in which they are kept.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -256,6 +257,9 @@ EstimatorSpec = Annotated[
     LabelFreeEstimator | PredictiveEstimator | EmpiricalEstimator, Field(discriminator="kind")
 ]
 DEFAULT_ESTIMATOR = LabelFreeEstimator()
+ESTIMATORS: Mapping[str, EstimatorSpec] = {
+    spec.kind: spec for spec in (DEFAULT_ESTIMATOR, PredictiveEstimator(), EmpiricalEstimator())
+}
 
 
 def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:
