@@ -65,11 +65,6 @@ def shuffled(values: Tensor, generator: torch.Generator) -> Tensor:
     return values[torch.randperm(len(values), generator=generator)]
 
 
-def chosen(samples: Batch, rows: Tensor) -> Batch:
-    """Those samples that `rows` picks, by index or by mask."""
-    return Batch(samples.inputs[rows], samples.labels[rows], samples.positions[rows])
-
-
 def relabelled(samples: Batch, labels: Tensor) -> Batch:
     """The same samples with other labels."""
     return Batch(samples.inputs, labels, samples.positions)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.experiments.data import Data, chosen, shuffled
+from benchmarks.experiments.data import Data, shuffled
 from benchmarks.experiments.tasks import Kind, Task, random_samples
 from benchmarks.experiments.training import Recipe
 
@@ -36,5 +36,5 @@ def by_class(data: Data, recipe: Recipe, share: float, seed: int) -> Task:
         test=data.test,
         of_forgotten_label=~torch.isin(data.test.labels, labels[~forgotten]),
         holdout=data.unseen,
-        unseen=chosen(data.unseen, torch.isin(data.unseen.labels, labels[forgotten])),
+        unseen=data.unseen.rows(torch.isin(data.unseen.labels, labels[forgotten])),
     )

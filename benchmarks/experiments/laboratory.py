@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiments.dampened import in_parts
-from benchmarks.experiments.data import chosen
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, among, joined
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
@@ -32,7 +31,7 @@ from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.workbench import Workbench
 
 # What a model is enrolled with that says nothing else.
-DEFAULT = estimator_of(DEFAULT_ESTIMATOR)
+OWN_ESTIMATOR = estimator_of(DEFAULT_ESTIMATOR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,7 @@ class Subject:
 
     @classmethod
     def enrolled(
-        cls, network: nn.Module, train: Batch, holdout: Batch, estimator: Estimator = DEFAULT
+        cls, network: nn.Module, train: Batch, holdout: Batch, estimator: Estimator = OWN_ESTIMATOR
     ) -> "Subject":
         """One gradient pass over all training samples."""
         copy = deepcopy(network)
@@ -127,7 +126,7 @@ class Subject:
         key = frozenset(rows.tolist())
         if key not in self._sums:
             self.network.load_state_dict(self.base)
-            samples = chosen(self.train, rows)
+            samples = self.train.rows(rows)
             self._sums[key] = squared_gradient_sums(
                 self.network, in_parts(samples), estimator=self.estimator
             )
@@ -185,7 +184,7 @@ class Subject:
             )
         )
         everything = joined([self.train, self.holdout])
-        return list(in_parts(chosen(everything, torch.isin(everything.positions, wanted))))
+        return list(in_parts(everything.rows(torch.isin(everything.positions, wanted))))
 
 
 def _counts(labels: Tensor) -> dict[int, int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.experiments.laboratory import DEFAULT, Forgotten, Subject
+from benchmarks.experiments.laboratory import OWN_ESTIMATOR, Forgotten, Subject
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import Networks, Recipe
 from models.specifications import AdaptiveMethod, Method
@@ -47,7 +47,7 @@ class Subjects:
     """All tasks of one recipe must have the same training samples."""
 
     networks: Networks
-    estimator: Estimator = DEFAULT
+    estimator: Estimator = OWN_ESTIMATOR
     _enrolled: dict[tuple[Recipe, int], Subject] = field(default_factory=dict)
 
     def of(self, task: Task, seed: int) -> Subject:

@@ -11,7 +11,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from benchmarks.experiments.data import Data, chosen, relabelled
+from benchmarks.experiments.data import Data, relabelled
 from benchmarks.experiments.sources import Source
 from benchmarks.experiments.training import Recipe
 from workers.unlearning.batches import Batch
@@ -51,12 +51,12 @@ class Task:
     @property
     def forget(self) -> Batch:
         """The training samples to forget."""
-        return chosen(self.train, self.forgotten)
+        return self.train.rows(self.forgotten)
 
     @property
     def retain(self) -> Batch:
         """The other training samples."""
-        return chosen(self.train, ~self.forgotten)
+        return self.train.rows(~self.forgotten)
 
 
 def whole_class(data: Data, recipe: Recipe, label: int) -> Task:
@@ -105,5 +105,5 @@ def _of_label(kind: Kind, data: Data, recipe: Recipe, label: int, *, taught: Ten
         test=as_taught(data.test),
         of_forgotten_label=data.test.labels == label,
         holdout=as_taught(data.unseen),
-        unseen=as_taught(chosen(data.unseen, data.unseen.labels == label)),
+        unseen=as_taught(data.unseen.rows(data.unseen.labels == label)),
     )

@@ -8,21 +8,27 @@ how soon the class is known again says how much of it is left there.
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.features import features
 from benchmarks.experiments.figures import Accuracies
 from benchmarks.experiments.tasks import Task
-from workers.unlearning.batches import Batch
-from workers.unlearning.last_layer import last_layer_of
 
 # On features of unit variance, whose total weight is the number of samples.
 RIDGE = 10.0
 
 
 class Teacher:
-    """Teaches one network, in evaluation mode, the class that a task forgets."""
+    """Teaches one network, in evaluation mode, the class that a task forgets.
+
+    Raises:
+        ValueError: it cannot be told which layer of it is the last.
+
+    """
 
     def __init__(self, network: nn.Module, task: Task) -> None:
-        train, self._test = (features(network, task, each) for each in (task.train, task.test))
+        train, self._test = (
+            features(network, samples, task.recipe.classes).double()
+            for samples in (task.train, task.test)
+        )
         self._retained, self._forgotten = train[~task.forgotten], train[task.forgotten]
         self._labels = task.train.labels[~task.forgotten]
         self._label = int(task.train.labels[task.forgotten][0])
@@ -45,28 +51,6 @@ class Teacher:
         of_class = self._task.of_forgotten_label
         retained, forgotten = (float(right[mask].double().mean()) for mask in (~of_class, of_class))
         return Accuracies(retained, forgotten)
-
-
-def features(network: nn.Module, task: Task, samples: Batch) -> Tensor:
-    """What the last layer sees of each sample: float64 [n, features].
-
-    Raises:
-        ValueError: it cannot be told which layer that is.
-
-    """
-    names = last_layer_of(network, task.recipe.classes)
-    if not names:
-        raise ValueError("it cannot be told which layer of this network is the last")
-    name, _, _ = names[0].rpartition(".")
-    seen: list[Tensor] = []
-    hook = network.get_submodule(name).register_forward_pre_hook(
-        lambda _layer, inputs: seen.append(inputs[0].flatten(1).double())
-    )
-    with torch.no_grad():
-        for part in in_parts(samples):
-            network(part.inputs)
-    hook.remove()
-    return torch.cat(seen)
 
 
 def _predicted(inputs: Tensor, labels: Tensor, test: Tensor) -> Tensor:

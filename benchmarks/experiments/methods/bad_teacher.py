@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.optimisation import trainable_copy
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import another
@@ -46,7 +45,7 @@ def bad_teacher(network: nn.Module, task: Task, seed: int) -> nn.Module:
     teachers = Teachers(network, task.recipe.build(another(seed)))
     retain, forget = task.retain, task.forget
     shown = torch.randperm(len(retain))[: int(RETAINED_SHARE * len(retain))]
-    samples = joined([forget, chosen(retain, shown)])
+    samples = joined([forget, retain.rows(shown)])
     forgotten = torch.arange(len(samples)) < len(forget)
     student = trainable_copy(network)
     optimiser = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)

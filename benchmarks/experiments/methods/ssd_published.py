@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from benchmarks.experiments.batch_gradients import squared_batch_gradients
 from benchmarks.experiments.dampened import dampened_as_published
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.tasks import Kind, Task
 from workers.unlearning.batches import Batch, joined
 
@@ -33,7 +32,7 @@ def in_published_order(task: Task) -> Batch:
 
 def forgotten_last(kind: Kind, samples: Batch, labels: Tensor, *, forgotten: Tensor) -> Batch:
     """The others before them label by label, unless random samples are forgotten."""
-    retain = chosen(samples, ~forgotten)
+    retain = samples.rows(~forgotten)
     if kind is not Kind.RANDOM:
-        retain = chosen(retain, torch.argsort(labels[~forgotten], stable=True))
-    return joined([retain, chosen(samples, forgotten)])
+        retain = retain.rows(torch.argsort(labels[~forgotten], stable=True))
+    return joined([retain, samples.rows(forgotten)])

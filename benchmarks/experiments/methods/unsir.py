@@ -16,7 +16,6 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.optimisation import minimise_cross_entropy, trainable_copy
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.tasks import Kind, Task
@@ -80,4 +79,4 @@ def some_retained(task: Task) -> Batch:
         ((task.fine == label) & ~task.forgotten).nonzero().flatten()[:RETAINED_OF_EACH_LABEL]
         for label in sorted(set(task.fine.tolist()))
     ]
-    return chosen(task.train, torch.cat(rows))
+    return task.train.rows(torch.cat(rows))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from benchmarks.experiments.batch_gradients import squared_batch_gradients
 from benchmarks.experiments.dampened import dampened_as_published
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.methods.ssd_published import BATCH, SELECTION, forgotten_last
 from benchmarks.experiments.sequences.course import Course, Version
 from workers.unlearning.dampening import Population
@@ -66,7 +65,7 @@ def _chain(
 ) -> Iterator[Version]:
     network = course.network
     for number, request in course.numbered():
-        samples = chosen(course.train, request)
+        samples = course.train.rows(request)
         full = full_of(network, number)
         forget = squared_batch_gradients(network, samples, BATCH[course.kind])
         population = Population(total=len(course.train), forgotten=len(samples))
@@ -78,7 +77,7 @@ def _chain(
 def _importances_of_all(course: Course, network: nn.Module, *, request: int) -> Importances:
     """Of the samples that are still there when the request comes, its own among them."""
     there = ~course.forgotten(after=request - 1)
-    held = chosen(course.train, there)
+    held = course.train.rows(there)
     ordered = forgotten_last(
         course.kind, held, held.labels, forgotten=course.requests[request - 1][there]
     )

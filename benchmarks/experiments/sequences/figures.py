@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiments.dampened import in_parts
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.sequences.course import Course
 from workers.unlearning.batches import Batch
 from workers.unlearning.membership import loss_attack
@@ -34,7 +33,7 @@ class Figures:
 
 def measure(network: nn.Module, course: Course, after: int) -> Figures:
     """All figures of a network in evaluation mode."""
-    samples = chosen(course.train, course.forgotten(after))
+    samples = course.train.rows(course.forgotten(after))
     test, forgotten, unseen = (
         observe(network, in_parts(each))
         for each in (course.data.test, samples, _unseen(course, samples.labels))
@@ -50,7 +49,7 @@ def measure(network: nn.Module, course: Course, after: int) -> Figures:
 
 def _unseen(course: Course, labels: Tensor) -> Batch:
     unseen = course.data.unseen
-    return chosen(unseen, torch.isin(unseen.labels, labels)).part(0, MOST_UNSEEN)
+    return unseen.rows(torch.isin(unseen.labels, labels)).part(0, MOST_UNSEEN)
 
 
 def _gone(course: Course, after: int) -> set[int]:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiments.dampened import in_parts
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.sequences.course import Course, Version
 from workers.unlearning.cohorts import form_cohorts
@@ -40,10 +39,10 @@ class Ledger:
 
     def add(self, request: Tensor) -> None:
         """One gradient pass over the samples of a request."""
-        subject, samples = self._subject, chosen(self._subject.train, request)
+        subject, samples = self._subject, self._subject.train.rows(request)
         network = subject.network
         network.load_state_dict(subject.base)
-        in_order = chosen(samples, torch.argsort(samples.labels, stable=True))
+        in_order = samples.rows(torch.argsort(samples.labels, stable=True))
         for label, sums in sums_by_label(network, in_parts(in_order), estimator=subject.estimator):
             add_sums(self._sums.setdefault(label, zero_sums(network)), sums)
         self._counts.update(samples.labels.tolist())

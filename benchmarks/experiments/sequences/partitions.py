@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 
 import torch
 from sklearn.cluster import KMeans
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.experiments.dampened import in_parts
-from benchmarks.experiments.data import chosen
+from benchmarks.experiments.features import features
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.sequences.course import Course, Strategy, Version
 from benchmarks.experiments.sequences.from_base import Part, dampened
 from benchmarks.experiments.tasks import Kind
-from workers.unlearning.batches import Batch
 
 COMPARED_AFTER = (5, 20)
 CLUSTERS = 10
@@ -40,8 +38,9 @@ def by_label(course: Course, after: int) -> list[Tensor]:
 def by_cluster(course: Course, after: int) -> list[Tensor]:
     """Samples are a cohort whose features, as the last layer gets them, lie together."""
     forgotten = course.forgotten(after)
-    features = penultimate_features(course.network, chosen(course.train, forgotten)).numpy()
-    found = KMeans(min(CLUSTERS, len(features)), n_init=4, random_state=course.seed).fit(features)
+    samples = course.train.rows(forgotten)
+    given = features(course.network, samples, course.recipe.classes).numpy()
+    found = KMeans(min(CLUSTERS, len(given)), n_init=4, random_state=course.seed).fit(given)
     groups = torch.full((len(course.train),), -1)
     groups[forgotten] = torch.from_numpy(found.labels_).long()
     return _by_group(forgotten, groups)
@@ -82,24 +81,6 @@ def single_samples(course: Course) -> Iterator[Version]:
     if course.kind is not Kind.RANDOM:
         raise NotApplicable("a sample is a cohort only where users ask, each with few samples")
     yield from compared(by_sample)(course)
-
-
-@torch.no_grad()
-def penultimate_features(network: nn.Module, samples: Batch) -> Tensor:
-    """What the last linear layer is given, [n, features]."""
-    *_, last = (module for module in network.modules() if isinstance(module, nn.Linear))
-    seen: list[Tensor] = []
-
-    def note(_module: nn.Module, given: tuple[Tensor]) -> None:
-        seen.append(given[0].flatten(1))
-
-    hook = last.register_forward_pre_hook(note)
-    try:
-        for batch in in_parts(samples):
-            network(batch.inputs)
-    finally:
-        hook.remove()
-    return torch.cat(seen)
 
 
 def _parts(course: Course, masks: list[Tensor]) -> Iterator[Part]:

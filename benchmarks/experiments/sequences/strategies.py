@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from benchmarks.experiments.data import chosen
 from benchmarks.experiments.sequences import chained, from_base, partitions
 from benchmarks.experiments.sequences.course import Course, Strategy, Version
 from benchmarks.experiments.training import another
@@ -19,7 +18,7 @@ def unchanged(course: Course) -> Iterator[Version]:
 def retrain(course: Course) -> Iterator[Version]:
     """From scratch, without what is forgotten so far; after some requests."""
     for after in course.reached(RETRAINED_AFTER):
-        retained = chosen(course.train, ~course.forgotten(after))
+        retained = course.train.rows(~course.forgotten(after))
         yield Version(after, course.recipe.train(retained, another(course.seed)))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.experiments.figures import accuracies
-from benchmarks.experiments.laboratory import DEFAULT
+from benchmarks.experiments.laboratory import OWN_ESTIMATOR
 from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.sweeps import effective, spaced, sweep
 from benchmarks.experiments.tasks import whole_class
@@ -48,7 +48,7 @@ def test_beyond_every_finite_ratio_accuracies_are_near_those_of_the_base(
 def test_sums_are_those_of_the_estimator_that_was_asked_for(subjects: Subjects) -> None:
     mine, others = (
         Subjects(subjects.networks, estimator).of(TASK, 0).full
-        for estimator in (DEFAULT, empirical())
+        for estimator in (OWN_ESTIMATOR, empirical())
     )
     for name, tensor in subjects.of(TASK, 0).full.items():
         assert torch.equal(tensor, mine[name])

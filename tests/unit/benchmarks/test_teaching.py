@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.experiments.features import features
 from benchmarks.experiments.tasks import whole_class
-from benchmarks.experiments.teaching import Teacher, features
+from benchmarks.experiments.teaching import Teacher
 from tests.unit.benchmarks.samples import LABELS, RECIPE, data
 from workers.unlearning.batches import Batch
 
@@ -44,12 +45,12 @@ class Pixels(nn.Module):
 
 def test_features_are_what_the_last_layer_makes_logits_of() -> None:
     network = RECIPE.build(0)
-    found, logits = features(network, TASK, TASK.test), network(TASK.test.inputs)
+    found, logits = features(network, TASK.test, LABELS), network(TASK.test.inputs)
     last = network.get_submodule("head")
-    assert torch.allclose(last(found.float()), logits, atol=1e-5)
+    assert torch.allclose(last(found), logits, atol=1e-5)
     assert len(found) == len(TASK.test)
     # The second time it is not heard twice.
-    assert torch.equal(features(network, TASK, TASK.test), found)
+    assert torch.equal(features(network, TASK.test, LABELS), found)
 
 
 @pytest.mark.parametrize("count", [1, 5, 20])
