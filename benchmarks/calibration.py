@@ -11,7 +11,8 @@ What is wanted is the behaviour of a network that was trained without the sample
 it is the difference of retained test accuracy plus that of forgotten test accuracy (of accuracy on
 the samples themselves if they were drawn at random), in points. For some tasks a grid of settings
 is tried out, and its optimum chosen by that very distance on the very test samples: an oracle that
-nobody can ask, who knows the retrained network. Automatic choice ought to come within a point.
+nobody can ask, who knows the retrained network. Automatic choice ought to come within a point, and
+of the harmless optimum at least: that among settings that lose no more than a point themselves.
 A network that keeps more of what stays than the retrained one is at a distance, too, which nobody
 would mind; what a candidate falls *short* of retraining leaves that out.
 

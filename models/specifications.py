@@ -193,9 +193,9 @@ class Gate(Specification):
         description="Distance of the loss-based attack's area from 0.5 that counts as none.",
     )
     max_excess: float = _share(
-        0.05,
+        0.02,
         "Share of unseen samples like the forgotten ones by which more may be recognised than is "
-        "expected of a network that was never taught them; three times as many fewer.",
+        "expected of a network that was never taught them.",
     )
     min_probe: int = Field(
         default=30,

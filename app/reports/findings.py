@@ -37,6 +37,11 @@ _STANDINGS = {
     ("chance", "familiar"): ("✗", "still recognised"),
     ("chance", "undecidable"): ("?", "too few unseen samples to tell"),
 }
+# The same where it is accepted although it is beside its target.
+_ACCEPTED = {
+    ("expected", "conspicuous"): ("✓", "recognised somewhat less often than expected"),
+    ("chance", "familiar"): ("✓", "recognised no more than by chance"),
+}
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,9 @@ def _cohort(cohort: Json) -> CohortFinding:
 
 def _standing(rule: str, standing: Json) -> Standing:
     """By the figure of the cohort's rule, and in the words of the one that decided."""
-    sign, said = _STANDINGS[standing["rule"], standing["closeness"]]
-    if standing["accepted"] and standing["closeness"] != "alike":
-        sign, said = "✓", "recognised no more than by chance"
+    place = standing["rule"], standing["closeness"]
+    accepted = _ACCEPTED.get(place) if standing["accepted"] else None
+    sign, said = accepted or _STANDINGS[place]
     attack, by_attack = standing["attack"], rule == "like_unseen"
     return Standing(
         figure=read_estimate(deciding(rule, standing), words.area if by_attack else words.percent),

@@ -66,26 +66,37 @@ def _mark(outcome: Outcome) -> str:
 def _sentence(method: str, found: Mapping[str, Any]) -> str:
     worst = found["worst_distance_published"]
     published = "none was published" if worst is None else f"{worst:.1f} of those published"
-    behind = found["farthest_behind_the_optimum"]
     restored = found["classes_recognised_with_last_layer_restored"]
     below = (
         ""
         if restored is None
         else f" Of classes {100 * restored:.0f} % are recognised with the base's last layer."
     )
-    grid = (
-        ""
-        if behind is None
-        else f" Within a point of the grid's optimum in {found['within_a_point_of_the_optimum']} "
-        f"of {found['grid_runs']}, {behind:+.1f} at worst; in "
-        f"{found['within_a_point_of_the_least_short']} if more retained accuracy than "
-        "retraining has is no distance."
-    )
     return (
         f"{method}: of {found['runs']} runs {found['collapsed']} collapsed and {found['held']} "
         f"were held back ({found['damaged']} candidates fell by more than a point). Worst "
-        f"distance {found['worst_distance']:.1f}, {published}.{grid}{below} At most "
+        f"distance {found['worst_distance']:.1f}, {published}.{_on_grid(found)}{below} At most "
         f"{100 * found['largest_share_of_retraining_seconds']:.1f} % of the time of retraining."
+    )
+
+
+def _on_grid(found: Mapping[str, Any]) -> str:
+    behind, harmless = (
+        found[f"farthest_behind_the_{which}"] for which in ("optimum", "harmless_optimum")
+    )
+    if behind is None:
+        return ""
+    sentence = (
+        f" Within a point of the grid's optimum in {found['within_a_point_of_the_optimum']} of "
+        f"{found['grid_runs']}, {behind:+.1f} at worst; in "
+        f"{found['within_a_point_of_the_least_short']} if more retained accuracy than retraining "
+        "has is no distance."
+    )
+    if harmless is None:
+        return sentence
+    return (
+        f"{sentence} Of its optimum among settings that lose no more than a point in "
+        f"{found['within_a_point_of_the_harmless_optimum']}, {harmless:+.1f} at worst."
     )
 
 

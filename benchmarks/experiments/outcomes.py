@@ -41,7 +41,7 @@ class Outcome:
     @property
     def damaged(self) -> bool:
         """Whether it falls too far, published or not."""
-        return self.fall > TOLERANCE + ROUNDING
+        return _is_too_far(self.fall)
 
     @property
     def collapsed(self) -> bool:
@@ -56,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Optimum:
-    """The setting of the grid that comes nearest to retraining."""
+    """A setting of the grid, and how near it comes to retraining: the nearest, once chosen."""
 
     selection: float
     strength: float
@@ -76,12 +76,15 @@ class Run:
     retraining_seconds: float
     outcomes: dict[str, Outcome]
     optimum: Optimum | None
+    # The same of those settings that lose no more than a candidate may, if there are any.
+    harmless_optimum: Optimum | None
     # How little a setting of the grid falls short of retraining, at best.
     least_short: float | None
 
-    def behind(self, method: str) -> float | None:
-        """How many points farther than the grid's optimum the method's candidate is."""
-        return self.outcomes[method].distance - self.optimum.distance if self.optimum else None
+    def behind(self, method: str, *, harmless: bool = False) -> float | None:
+        """How many points farther than the grid's (harmless) optimum the method's candidate is."""
+        optimum = self.harmless_optimum if harmless else self.optimum
+        return self.outcomes[method].distance - optimum.distance if optimum else None
 
     def shorter(self, method: str) -> float | None:
         """How many points more than the best of the grid the method's candidate falls short."""
@@ -98,6 +101,7 @@ class Run:
             method: {
                 **outcome.as_json(),
                 "behind_optimum": self.behind(method),
+                "behind_harmless_optimum": self.behind(method, harmless=True),
                 "shorter_than_the_least": self.shorter(method),
                 "share_of_retraining_seconds": self.cost(method),
             }
@@ -116,6 +120,8 @@ def runs_of(measured: Iterable[Measured]) -> list[Run]:
 
 def _run(kind: str, task: str, seed: int, cells: Mapping[str, Cell]) -> Run:
     base, retrained = accuracies_of(cells[BASE]), accuracies_of(cells[RETRAINED])
+    optima = _optima(cells[GRID], retrained) if GRID in cells else []
+    harmless = [each for each in optima if not _is_too_far(_fall(base, each.accuracies))]
 
     def outcome(cell: Cell) -> Outcome:
         mine = accuracies_of(cell)
@@ -123,7 +129,7 @@ def _run(kind: str, task: str, seed: int, cells: Mapping[str, Cell]) -> Run:
             accuracies=mine,
             distance=mine.points_from(retrained),
             short=mine.points_short_of(retrained),
-            fall=100 * (base.retained - mine.retained),
+            fall=_fall(base, mine),
             decision=Decision(cell["notes"]["decision"]),
             notes=cell["notes"],
         )
@@ -136,19 +142,35 @@ def _run(kind: str, task: str, seed: int, cells: Mapping[str, Cell]) -> Run:
         retrained=retrained,
         retraining_seconds=cells[RETRAINED]["seconds"],
         outcomes={name: outcome(cell) for name, cell in cells.items() if "notes" in cell},
-        optimum=_optimum(cells[GRID], retrained) if GRID in cells else None,
+        optimum=_best(optima),
+        harmless_optimum=_best(harmless),
         least_short=_least_short(cells[GRID], retrained) if GRID in cells else None,
     )
 
 
-def _optimum(cell: Cell, retrained: Accuracies) -> Optimum:
-    optima = [
+def _fall(base: Accuracies, mine: Accuracies) -> float:
+    return 100 * (base.retained - mine.retained)
+
+
+def _is_too_far(fall: float) -> bool:
+    return fall > TOLERANCE + ROUNDING
+
+
+def _optima(cell: Cell, retrained: Accuracies) -> list[Optimum]:
+    return [
         Optimum(point["alpha"], point["lambda"], mine, mine.points_from(retrained))
         for point in cell["points"]
         for mine in [accuracies_of(point)]
     ]
-    # Of settings that come equally near, the gentlest.
-    return min(optima, key=lambda each: (each.distance, -each.selection, -each.strength))
+
+
+def _best(optima: Iterable[Optimum]) -> Optimum | None:
+    """Of settings that come equally near, the gentlest."""
+    return min(
+        optima,
+        key=lambda each: (each.distance, -each.selection, -each.strength),
+        default=None,
+    )
 
 
 def _least_short(cell: Cell, retrained: Accuracies) -> float:
@@ -169,6 +191,9 @@ def summarise(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
     outcomes = [run.outcomes[method] for run in runs]
     behind = [points for run in runs if (points := run.behind(method)) is not None]
+    behind_harmless = [
+        points for run in runs if (points := run.behind(method, harmless=True)) is not None
+    ]
     restored = [
         share for each in outcomes if (share := each.notes.get("last_layer_restored")) is not None
     ]
@@ -186,8 +211,14 @@ def _of_method(method: str, runs: list[Run]) -> dict[str, Any]:
         if restored
         else None,
         "grid_runs": len(behind),
-        "within_a_point_of_the_optimum": sum(points <= 1 + ROUNDING for points in behind),
+        "within_a_point_of_the_optimum": _within_a_point(behind),
         "farthest_behind_the_optimum": max(behind, default=None),
-        "within_a_point_of_the_least_short": sum(points <= 1 + ROUNDING for points in shorter),
+        "within_a_point_of_the_harmless_optimum": _within_a_point(behind_harmless),
+        "farthest_behind_the_harmless_optimum": max(behind_harmless, default=None),
+        "within_a_point_of_the_least_short": _within_a_point(shorter),
         "largest_share_of_retraining_seconds": max(run.cost(method) for run in runs),
     }
+
+
+def _within_a_point(points: Iterable[float]) -> int:
+    return sum(each <= 1 + ROUNDING for each in points)

@@ -46,7 +46,7 @@ class Judgement:
     def is_ideal(self) -> bool:
         """Whether it passes, and another candidate could hardly be better."""
         reached = not any(
-            each.leaves_some or each.closeness is Closeness.FAMILIAR
+            each.leaves_some or each.closeness in (Closeness.FAMILIAR, Closeness.CONSPICUOUS)
             for each in self.standings.values()
         )
         return self.passes and self.spares and reached

@@ -30,8 +30,9 @@ from workers.unlearning.probe import Probe
 # network recognises nobody. Up to chance itself is accepted, where no more can be had.
 OF_CHANCE = 0.2
 # What is expected is off by ten points now and then. To recognise more may be somebody's loss of
-# privacy, to recognise fewer is not: so many times as much is allowed on that side.
-FEWER = 3
+# privacy, to recognise fewer is not: up to so much fewer, as a share, is accepted where nothing
+# comes nearer.
+FEWER = 0.15
 # What is not worth a further candidate, as a share of all samples.
 NEGLIGIBLE = 0.005
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
@@ -68,7 +69,8 @@ class Standing:
     closeness: Closeness
     distance: float | None
     bound: float | None
-    # Whether it may be called forgotten: alike, or recognised no more than by chance.
+    # Whether it may be called forgotten: alike, recognised no more than by chance, or not many
+    # fewer than expected.
     accepted: bool
     accuracy: Estimate | None
     attack: LossAttack | None
@@ -98,7 +100,11 @@ class Standing:
     @property
     def is_loss(self) -> bool:
         """Whether fewer are recognised than without the cohort: that is no forgetting any more."""
-        return self.rule is Rule.EXPECTED and self.closeness is Closeness.CONSPICUOUS
+        return (
+            self.rule is Rule.EXPECTED
+            and self.closeness is Closeness.CONSPICUOUS
+            and not self.accepted
+        )
 
 
 def is_some(recognised: Estimate) -> bool:
@@ -110,9 +116,9 @@ def is_some(recognised: Estimate) -> bool:
 class Thresholds:
     """What counts as no difference.
 
-    `membership` of the attack's area from 0.5; `excess` of a share above what is expected, or three
-    times that below it; and either way a difference of less than `errors` standard errors, of
-    `attack_errors` for the attack. A rule needs `min_probe` samples to decide by.
+    `membership` of the attack's area from 0.5; `excess` of a share from what is expected; and
+    either way a difference of less than `errors` standard errors, of `attack_errors` for the
+    attack. A rule needs `min_probe` samples to decide by.
     """
 
     membership: float
@@ -146,7 +152,8 @@ def standing_of(
         on, expected = expectation.on, expectation.share
         recognised = observed.at(expectation.positions.tolist()).accuracy_estimate
         rule, reading = Rule.EXPECTED, _as_expected(expectation.excess(observed), thresholds)
-        if reading[0] is Closeness.ALIKE and membership[0] is Closeness.FAMILIAR:
+        accepted = reading[-1]
+        if accepted and membership[0] is Closeness.FAMILIAR:
             # No better known than their like should be, and yet better than their like. That they
             # look stranger than these says nothing: of a kind few may be unseen.
             rule, reading = Rule.LIKE_UNSEEN, membership
@@ -192,8 +199,9 @@ def _like_unseen(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
 def _as_expected(excess: Estimate | None, thresholds: Thresholds) -> _Reading:
     if excess is None or excess.count < thresholds.min_probe:
         return _NOTHING
-    allowed = thresholds.excess if excess.value > 0 else FEWER * thresholds.excess
-    return _between(excess.value, max(allowed, thresholds.errors * excess.error_towards(0.0)))
+    bound = max(thresholds.excess, thresholds.errors * excess.error_towards(0.0))
+    closeness, distance, _, alike = _between(excess.value, bound)
+    return closeness, distance, bound, alike or -FEWER - ROUNDING <= excess.value < 0
 
 
 def _between(value: float, bound: float) -> _Reading:

@@ -137,6 +137,8 @@ def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
     assert "unseen samples of the kind recognised" in text
     assert "90.0 % 0.0 to 100.0 % 7 samples 20.0 % 0.0 to 100.0 % 7 samples ✗ recognised" in text
     assert "✗ recognised less often than expected base: recognised more often than expected" in text
+    cohort["candidate"]["accepted"] = True
+    assert "✓ recognised somewhat less often than expected base:" in page_of(report).text
 
 
 def test_labels_and_layers_are_in_the_order_of_their_numbers() -> None:

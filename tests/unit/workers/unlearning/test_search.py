@@ -41,7 +41,8 @@ class World:
 
     A cohort is familiar below `needs`, conspicuous from `strange` on; damage is the sum of `costs`,
     which grow as the strength of settings does, beyond `bearable`. Below that those that stay lose
-    nothing that is worth a further candidate if they are `spared`, and a little otherwise.
+    nothing that is worth a further candidate if they are `spared`, and a little otherwise. To be
+    conspicuous may be `accepted`.
     """
 
     needs: Rungs
@@ -49,6 +50,7 @@ class World:
     costs: Rungs = (0.0,) * 4
     bearable: float = math.inf
     spared: bool = False
+    accepted: bool = False
     # By how much the needs of each cohort are greater at these rungs.
     influence: Callable[[Rungs], Rungs] = field(default=lambda rungs: (0.0,) * len(rungs))
 
@@ -59,6 +61,9 @@ class World:
     def damages(self, rungs: Rungs) -> bool:
         cost = math.fsum(c * RUNG**r for c, r in zip(self.costs, rungs, strict=False))
         return cost > self.bearable
+
+    def accepts(self, distance: float) -> bool:
+        return distance == 0 or (distance < 0 and self.accepted)
 
     def beyond(self, rungs: Rungs) -> list[float]:
         """How far each cohort is from being like unseen data; negative if it is conspicuous."""
@@ -75,13 +80,13 @@ class World:
             settings=dict(settings),
             judgement=Judgement(
                 standings={
-                    cohort: standing(distance)
+                    cohort: standing(distance, accepted=self.accepts(distance))
                     for cohort, distance in zip(settings, distances, strict=True)
                 },
                 falls=NO_FALLS,
                 spares=self.spared,
                 damage=["too much"] if self.damages(rungs) else [],
-                shortfalls=["not enough" for distance in distances if distance],
+                shortfalls=["not enough" for each in distances if not self.accepts(each)],
                 unmeasured=[],
                 undecided=[],
             ),
@@ -97,16 +102,15 @@ class World:
         return search(self.seeds, known, self.attempt, limits)
 
 
-def standing(distance: float | None) -> Standing:
+def standing(distance: float | None, *, accepted: bool = False) -> Standing:
     if distance is None:
         closeness = Closeness.UNDECIDABLE
     elif distance:
         closeness = Closeness.FAMILIAR if distance > 0 else Closeness.CONSPICUOUS
     else:
         closeness = Closeness.ALIKE
-    alike = closeness is Closeness.ALIKE
     return Standing(
-        Rule.LIKE_UNSEEN, closeness, distance, 0.02, alike, None, None, None, None, None
+        Rule.LIKE_UNSEEN, closeness, distance, 0.02, accepted, None, None, None, None, None
     )
 
 
@@ -357,6 +361,23 @@ def test_a_candidate_that_leaves_nothing_to_gain_ends_the_search(world: World) -
     assert not any(trial.judgement.is_ideal for trial in trials[:-1])
     # It is the beginning of what would have been tried else.
     assert tried(trials) == tried(world.search())[: len(trials)]
+
+
+@pytest.mark.parametrize("spared", [False, True])
+def test_what_is_accepted_beside_its_target_is_no_end_while_something_lies_nearer(
+    spared: bool,
+) -> None:
+    world = World((1.9,), strange=(2.3,), spared=spared, accepted=True)
+    trials = world.search()
+    first = next(trial for trial in trials if trial.judgement.passes)
+    assert rungs_of(first.settings) == (3.0,)
+    chosen = best_passing(trials)
+    assert chosen is not None
+    assert rungs_of(chosen.settings) == (2.0,)
+    # Where nothing does, it is what is taken.
+    chosen = best_passing(World((1.9,), strange=(1.9,), spared=spared, accepted=True).search())
+    assert chosen is not None
+    assert 1.9 <= rungs_of(chosen.settings)[0] <= 1.9 + FINEST
 
 
 # Time ------------------------------------------------------------------------------------------

@@ -251,32 +251,33 @@ def against(
 
 
 @pytest.mark.parametrize(
-    ("recognised", "closeness"),
+    ("recognised", "closeness", "accepted"),
     [
-        (0, Closeness.CONSPICUOUS),
-        (44, Closeness.CONSPICUOUS),
-        (45, Closeness.ALIKE),
-        (60, Closeness.ALIKE),
-        (65, Closeness.ALIKE),
-        (66, Closeness.FAMILIAR),
-        (100, Closeness.FAMILIAR),
+        (0, Closeness.CONSPICUOUS, False),
+        (44, Closeness.CONSPICUOUS, False),
+        (45, Closeness.CONSPICUOUS, True),
+        (54, Closeness.CONSPICUOUS, True),
+        (55, Closeness.ALIKE, True),
+        (60, Closeness.ALIKE, True),
+        (65, Closeness.ALIKE, True),
+        (66, Closeness.FAMILIAR, False),
+        (100, Closeness.FAMILIAR, False),
     ],
 )
 def test_about_as_many_are_to_be_recognised_as_are_expected_and_rather_fewer_than_more(
-    recognised: int, closeness: Closeness
+    recognised: int, closeness: Closeness, accepted: bool
 ) -> None:
     standing = against(recognised, 0.6)
     assert standing.rule is Rule.EXPECTED
     assert standing.closeness is closeness
-    assert standing.accepted is (closeness is Closeness.ALIKE)
+    assert standing.accepted is accepted
     assert standing.expected == pytest.approx(0.6)
     assert standing.recognised is not None
     assert standing.recognised.value == recognised / 100
     assert standing.recognised_on == "unseen"
-    assert standing.is_loss is (closeness is Closeness.CONSPICUOUS)
+    assert standing.is_loss is (recognised < 45)
     share = recognised / 100
-    allowed = EXCESS if recognised > 60 else 3 * EXCESS
-    bound = max(allowed, math.sqrt(share * (1 - share) / 99))
+    bound = max(EXCESS, math.sqrt(share * (1 - share) / 99))
     assert standing.bound == pytest.approx(bound)
     expected = math.copysign(max(0.0, abs(share - 0.6) - bound), share - 0.6)
     assert standing.distance == pytest.approx(expected)
