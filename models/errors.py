@@ -277,6 +277,10 @@ class RanksFailed(ExpungeError):
     """A process of an enrolment has died."""
 
 
+class ShardsMissing(ExpungeError):
+    """The processes of an enrolment have ended, and not all shards are in its log."""
+
+
 class RankRefused(ExpungeError):
     """A process of an enrolment has found something wrong; `kind` is that error's."""
 

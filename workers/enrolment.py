@@ -9,12 +9,14 @@ nothing else is kept.
 import hashlib
 import logging
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 
 from models.errors import ExpungeError, LeaseLost, WorkerStopping
 from models.records import Phase
+from models.settings import Settings
 from models.specifications import Enrolment
 from workers.bookkeeping import store_sums
 from workers.enrolment_records import (
@@ -32,10 +34,10 @@ from workers.preparation import Prepared, prepare
 from workers.progress import Progress, Report, Tracker
 from workers.ranks import sum_in_ranks
 from workers.resources import Resources
-from workers.shards import ShardLog, fingerprint, sum_shards
+from workers.shards import ShardLog, fingerprint, shard_count, sum_shards
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.importances import Provenance
+from workers.unlearning.importances import Provenance, Sums
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     try:
         with heartbeat.beating():
             try:
-                enrolled = _enrolled(enrolment, resources, report)
+                enrolled = _enrolled(model_id, enrolment, resources, report)
                 persist(lambda: activate(model_id, epoch, enrolled, resources))
             except (LeaseLost, OperationalError):
                 # Another worker has it, or begins anew once the database is there again.
@@ -77,38 +79,22 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
         log.warning("The enrolment of %s was taken over: %s", model_id, error)
 
 
-def _enrolled(enrolment: Enrolment, resources: Resources, report: Report) -> Enrolled:
+def _enrolled(
+    model_id: uuid.UUID, enrolment: Enrolment, resources: Resources, report: Report
+) -> Enrolled:
     """All the work and all the files; no rows yet."""
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
-    training = prepared.indexed.training()
-    log = _shard_log(enrolment, prepared, resources)
-    tracker = Tracker(Phase.WEIGH, len(training), report)
-    estimator = estimator_of(enrolment.estimator)
-    if resources.settings.processes > 1:
-        sum_in_ranks(enrolment, log.path, resources.settings, tracker.advance)
-        sums, _ = log.read(prepared.network)
-    else:
-        sums = sum_shards(
-            prepared.network,
-            estimator,
-            prepared.indexed.dataset,
-            training,
-            log,
-            resources.settings,
-            tracker.advance,
-        )
+    samples = len(prepared.indexed.training())
+    log = _shard_log(model_id, enrolment, prepared, resources)
+    tracker = Tracker(Phase.WEIGH, samples, report)
+    sums = _sums(enrolment, prepared, log, resources.settings, tracker.advance)
     # Only now, when nothing can be refused any more, are files made that stay.
     metadata = enrolment.checkpoint_metadata()
     base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
-    provenance = Provenance.of(
-        estimator,
-        weights=base.sha256,
-        manifest=prepared.indexed.manifest_digest,
-        device=resources.device.type,
-    )
+    provenance = _provenance(enrolment, prepared, base.sha256, resources)
     enrolled = Enrolled(
         base=base,
-        full=store_sums(sums, len(training), provenance, resources),
+        full=store_sums(sums, samples, provenance, resources),
         provenance=provenance,
         rows=prepared.indexed.rows,
         manifest_digest=prepared.indexed.manifest_digest,
@@ -117,14 +103,53 @@ def _enrolled(enrolment: Enrolment, resources: Resources, report: Report) -> Enr
     return enrolled
 
 
-def _shard_log(enrolment: Enrolment, prepared: Prepared, resources: Resources) -> ShardLog:
-    with Path(enrolment.weights).expanduser().open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    name = fingerprint(
+def _sums(
+    enrolment: Enrolment,
+    prepared: Prepared,
+    log: ShardLog,
+    settings: Settings,
+    advance: Callable[[int], None],
+) -> Sums:
+    """Over all training samples, by this process or by several others."""
+    training = prepared.indexed.training()
+    if settings.processes > 1:
+        sum_in_ranks(enrolment, log.path, settings, advance)
+        # The file has been in other hands: that they ended well does not say that it is whole.
+        return log.read_all(prepared.network, shard_count(len(training), settings.shard_size))
+    return sum_shards(
+        prepared.network,
+        estimator_of(enrolment.estimator),
+        prepared.indexed.dataset,
+        training,
+        log,
+        settings,
+        advance,
+    )
+
+
+def _provenance(
+    enrolment: Enrolment, prepared: Prepared, weights: str, resources: Resources
+) -> Provenance:
+    return Provenance.of(
+        estimator_of(enrolment.estimator),
         weights=weights,
         manifest=prepared.indexed.manifest_digest,
         device=resources.device.type,
+    )
+
+
+def _shard_log(
+    model_id: uuid.UUID, enrolment: Enrolment, prepared: Prepared, resources: Resources
+) -> ShardLog:
+    """That of this registered model alone: an equal one may be enrolled beside it, and each
+    discards its own.
+    """
+    with Path(enrolment.weights).expanduser().open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    name = fingerprint(
+        model=str(model_id),
+        provenance=vars(_provenance(enrolment, prepared, weights, resources)),
         shard_size=resources.settings.shard_size,
-        **enrolment.model_dump(mode="json", include={"architecture", "preprocessing", "estimator"}),
+        **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
     )
     return ShardLog(resources.settings.data_dir / "enrolments" / f"{name}.safetensors")

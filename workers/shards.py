@@ -1,12 +1,13 @@
 """The pass over all training samples: shard by shard, by one process or by several together.
 
 After every shard the sums so far are written down, so an enrolment that was killed goes on where it
-was. What is written belongs to exactly these weights, samples and this estimator; anything else
-starts anew.
+was. What is written belongs to one registered model, and to exactly these weights, samples and this
+estimator; anything else starts anew, and so does what is damaged.
 """
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,17 @@ from pathlib import Path
 import torch
 from torch import distributed, nn
 
-from models.errors import DatasetUnreadable, SampleUnreadable, WeightsUnreadable
+from models.errors import (
+    DatasetUnreadable,
+    SampleUnreadable,
+    ShardsMissing,
+    WeightsUnreadable,
+)
 from models.settings import Settings
 from workers.datasets import Dataset
 from workers.loading import load_ahead
 from workers.probes import Position
-from workers.tensors import read_tensors, save_tensors
+from workers.tensors import bytes_of, read_tensors, save_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
@@ -32,6 +38,11 @@ def fingerprint(**identity: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def shard_count(samples: int, size: int) -> int:
+    """Shards of `size` samples, the last of which may have fewer."""
+    return math.ceil(samples / size)
+
+
 @dataclass(frozen=True)
 class ShardLog:
     """The file in which the sums of the first shards are kept, one for each fingerprint."""
@@ -39,20 +50,37 @@ class ShardLog:
     path: Path
 
     def read(self, network: nn.Module) -> tuple[Sums, int]:
-        """The sums, and how many shards they are of; of none if there is no whole file."""
+        """The sums, and how many shards they are of; of none if there is no whole file, or if it is
+        damaged or another network's.
+        """
+        none = zero_sums(network)
         try:
             sums, metadata = read_tensors(self.path)
         except WeightsUnreadable:
-            return zero_sums(network), 0
+            return none, 0
+        shards: int = metadata.get("shards", 0)
+        if _outline(sums) != _outline(none) or metadata.get("sha256") != _digest(sums, shards):
+            return none, 0
         device = _device(network)
-        return {name: tensor.to(device) for name, tensor in sums.items()}, metadata["shards"]
+        return {name: tensor.to(device) for name, tensor in sums.items()}, shards
+
+    def read_all(self, network: nn.Module, shards: int) -> Sums:
+        """The sums, which must be those of all `shards` shards; else raises `ShardsMissing`."""
+        sums, done = self.read(network)
+        if done != shards:
+            raise ShardsMissing(
+                f"{self.path} holds {done} of {shards} shards: it is incomplete, damaged or gone. "
+                "Check the disk of the data folder, and that all processes see the same one; then "
+                "enrol again."
+            )
+        return sums
 
     def write(self, sums: Sums, shards: int) -> None:
         """Replace the file, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            save_tensors(temporary, sums, {"shards": shards})
+            save_tensors(temporary, sums, {"shards": shards, "sha256": _digest(sums, shards)})
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(self.path)
@@ -76,8 +104,9 @@ def sum_shards(
     """Fisher sums over `training`; `advance` is told of every so many samples that are done, those
     of other ranks included.
 
-    In a group of `torch.distributed` every rank takes its share of each shard, and all get the
-    sums. Raises `DatasetUnreadable` naming an image that cannot be read.
+    In a group of `torch.distributed` every rank takes its share of each shard, and the first one
+    gets the sums: others may not have its log. Raises `DatasetUnreadable` naming an image that
+    cannot be read.
     """
     rank, ranks = _place()
     sums, done = log.read(network)
@@ -114,6 +143,18 @@ def _sum(
         return squared_gradient_sums(network, counted(), estimator=estimator)
     except SampleUnreadable as error:
         raise DatasetUnreadable(str(error)) from error
+
+
+def _outline(sums: Sums) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    return {name: (tensor.dtype, tensor.shape) for name, tensor in sums.items()}
+
+
+def _digest(sums: Sums, shards: object) -> str:
+    """Of everything that a log says about a network, whose names and shapes are known."""
+    digest = hashlib.sha256(f"{shards}\n".encode())
+    for name in sorted(sums):
+        digest.update(bytes_of(sums[name]))
+    return digest.hexdigest()
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -1,10 +1,12 @@
-"""Enrolment by two processes: the same sums, a kill that costs one shard, errors in words."""
+"""Enrolment by two processes: the same sums or none, a kill that costs a shard, errors in words."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,23 @@ from models.registry import find_model, register_model
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import Digits, enrol_model
+from tests.integration.workers.test_enrolment import FEW, fewer
+from tests.integration.workers.test_enrolment_refusals import refusal
+from workers import enrolment
 from workers.enrolment import enrol
 from workers.preparation import prepare
 from workers.ranks import sum_in_ranks
 from workers.resources import open_resources
-from workers.shards import ShardLog, sum_shards
+from workers.shards import ShardLog, shard_count, sum_shards
 from workers.tensors import read_tensors
+from workers.unlearning import estimators
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.importances import Sums
+from workers.unlearning.importances import Sums, zero_sums
 
 SHARD = 20
+SHARDS = shard_count(540, SHARD)
+FEW_SHARDS = shard_count(FEW * 9 // 10, SHARD)
+ALL = slice(None)
 
 
 @pytest.fixture
@@ -37,14 +46,16 @@ def two(settings: Settings) -> Settings:
     return settings.model_copy(update={"processes": 2, "shard_size": SHARD})
 
 
-def by_one_process(digits: Digits, log: Path, settings: Settings | None = None) -> Sums:
-    """The sums by this process alone, in one shard."""
+def by_one_process(
+    digits: Digits, log: Path, settings: Settings | None = None, samples: slice = ALL
+) -> Sums:
+    """The sums by this process alone, in one shard, of all training samples or some."""
     prepared = prepare(digits.enrolment, None, torch.device("cpu"))
     return sum_shards(
         prepared.network,
         estimator_of(digits.enrolment.estimator),
         prepared.indexed.dataset,
-        prepared.indexed.training(),
+        prepared.indexed.training()[samples],
         ShardLog(log),
         settings or Settings(),
         lambda _count: None,
@@ -73,33 +84,124 @@ def test_two_processes_enrol_a_network_with_the_sums_of_one(
     assert not list((two.data_dir / "enrolments").glob("*"))
 
 
-def test_after_a_kill_complete_shards_are_not_computed_again(
+def kill_after_a_shard(digits: Digits, log: Path, settings: Settings) -> None:
+    """Begin as a worker does, and kill all of it as soon as something is written down."""
+    job = log.with_name("job.json")
+    specification = digits.enrolment.model_dump(mode="json", by_alias=True)
+    job.write_text(json.dumps({"enrolment": specification, "log": str(log)}))
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers.torchrun", "2", str(job)],
+        env={**os.environ, **settings.environment()},
+        stdout=subprocess.PIPE,
+    ) as process:
+        while not log.exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        assert process.stdout is not None
+        # It ends when the last process that can write to it is gone: the log stays as it is then.
+        process.stdout.read()
+
+
+def test_after_a_kill_the_shards_that_are_missing_are_computed_and_no_others(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     log = ShardLog(tmp_path / "log.safetensors")
-    job = tmp_path / "job.json"
-    enrolment = digits.enrolment.model_dump(mode="json", by_alias=True)
-    job.write_text(json.dumps({"enrolment": enrolment, "log": str(log.path)}))
-    with subprocess.Popen(
-        [sys.executable, "-m", "workers.torchrun", "2", str(job)],
-        env={**os.environ, **two.environment()},
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        # It says from time to time how far it is.
-        while process.stdout.readline() and not log.path.exists():
-            pass
-        process.send_signal(signal.SIGKILL)
+    kill_after_a_shard(digits, log.path, two)
     network = prepare(digits.enrolment, None, torch.device("cpu")).network
-    _, done = log.read(network)
-    assert done >= 1
+    noted, done = log.read(network)
+    assert 0 < done < SHARDS
+    before, after = slice(done * SHARD), slice(done * SHARD, None)
+    require_equal(noted, by_one_process(digits, tmp_path / "before", samples=before))
 
-    advanced: list[int] = []
-    sum_in_ranks(digits.enrolment, log.path, two, advanced.append)
-    sums, shards = log.read(network)
-    assert shards == 540 // SHARD
-    require_equal(sums, by_one_process(digits, tmp_path / "other.safetensors"))
-    assert not advanced or sum(advanced) <= 540
+    # With zeros for what was complete, the log ends up with what was computed afterwards.
+    log.write(zero_sums(network), done)
+    sum_in_ranks(digits.enrolment, log.path, two, lambda _count: None)
+    computed = log.read_all(network, SHARDS)
+    require_equal(computed, by_one_process(digits, tmp_path / "after", samples=after))
+
+
+def leave_nothing(_log: ShardLog, _sums: Sums) -> None:
+    """The processes wrote somewhere else, or somebody has removed it."""
+
+
+def leave_a_part(log: ShardLog, sums: Sums) -> None:
+    """All shards but the last."""
+    log.write(sums, FEW_SHARDS - 1)
+
+
+def leave_a_flipped_bit(log: ShardLog, sums: Sums) -> None:
+    """All shards, and then the disk was not reliable."""
+    log.write(sums, FEW_SHARDS)
+    content = bytearray(log.path.read_bytes())
+    content[-1] ^= 1
+    log.path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("leave", "found"), [(leave_nothing, 0), (leave_a_part, 1), (leave_a_flipped_bit, 0)]
+)
+def test_an_enrolment_fails_unless_every_shard_is_in_and_whole(
+    two: Settings,
+    digits: Digits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[ShardLog, Sums], None],
+    found: int,
+) -> None:
+    few = fewer(digits, tmp_path)
+    sums = zero_sums(prepare(few, None, torch.device("cpu")).network)
+
+    def end_well(_enrolment: Enrolment, log: Path, *_others: object) -> None:
+        leave(ShardLog(log), sums)
+
+    monkeypatch.setattr(enrolment, "sum_in_ranks", end_well)
+    failure = refusal(two.model_copy(update={"data_dir": tmp_path}), few)
+    assert failure["kind"] == "shards-missing"
+    assert f"holds {found} of {FEW_SHARDS} shards" in failure["detail"]
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where the processes of each enrolment are told to write; none of them can."""
+    told: list[Path] = []
+
+    def die(_enrolment: Enrolment, log: Path, *_others: object) -> None:
+        told.append(log)
+        raise RanksFailed("It has died.")
+
+    monkeypatch.setattr(enrolment, "sum_in_ranks", die)
+    return told
+
+
+def test_equal_networks_have_logs_of_their_own_and_find_them_again(
+    two: Settings, digits: Digits, tmp_path: Path, logs: list[Path]
+) -> None:
+    few = fewer(digits, tmp_path)
+    with open_resources(two) as resources:
+        for name in ("one", "two", "one"):
+            enrol_model(resources, few.model_copy(update={"name": name}))
+    first, other, again = logs
+    assert other != first
+    assert again == first
+
+
+@pytest.mark.parametrize("changed", [{"version": 2}, {"parameters": (("seed", 1),)}])
+def test_an_estimator_that_sums_something_else_begins_a_log_of_its_own(
+    two: Settings,
+    digits: Digits,
+    tmp_path: Path,
+    logs: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, Any],
+) -> None:
+    few = fewer(digits, tmp_path)
+    other = replace(estimators.label_free(), **changed)
+    with open_resources(two) as resources:
+        enrol_model(resources, few)
+        monkeypatch.setitem(estimators.ESTIMATORS, "label_free", lambda: other)
+        enrol_model(resources, few)
+    assert logs[0] != logs[1]
 
 
 def test_images_read_ahead_by_other_processes_give_the_same_sums(
