@@ -22,11 +22,8 @@ from workers.subjects import one_batch
 from workers.tensors import read_tensors
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.exactness import require_exact
+from workers.unlearning.exactness import pass_sizes, require_exact
 from workers.weights import check_weights
-
-# Samples that the gradient pass is tried on, one at a time, before all of them.
-TRIED = 3
 
 
 @dataclass(frozen=True)
@@ -96,8 +93,10 @@ def _try_out(
 ) -> None:
     """Take a few samples through, so that what does not fit is found before hours of gradients."""
     classes = enrolment.architecture.num_classes
+    training = indexed.training()
+    sizes = pass_sizes(len(training))
     try:
-        few = one_batch(indexed.dataset, indexed.training()[:TRIED], device)
+        few = one_batch(indexed.dataset, training[: max(sizes, default=1)], device)
         with torch.no_grad():
             outputs = network(few.inputs[:1])
     except SampleUnreadable as error:
@@ -112,7 +111,7 @@ def _try_out(
             f"For one image the network gives an output of shape {list(outputs.shape)}; "
             f"[1, {classes}] is needed. Check num_classes."
         )
-    require_exact(network, few, estimator_of(enrolment.estimator))
+    require_exact(network, few, estimator_of(enrolment.estimator), sizes)
 
 
 def _require_below_root(enrolment: Enrolment, root: Path | None) -> None:

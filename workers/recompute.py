@@ -19,6 +19,7 @@ from models.specifications import Enrolment
 from workers.resources import Resources
 from workers.streaming import StreamedCohort, dampen_stored
 from workers.unlearning.dampening import Population
+from workers.unlearning.importances import Provenance
 from workers.unlearning.tuning import Setting
 
 
@@ -44,7 +45,7 @@ def recompute(name: str, resources: Resources) -> Recomputed:
     """Compute the head of the registered model `name` anew; needs a few MB of memory.
 
     Raises `NothingToRecompute` if nothing has been forgotten, `ArtifactDamaged` if a file that it
-    is computed from is not what it was.
+    is computed from is not what it was, and what sums of different provenance raise.
     """
     kept = _kept(name, resources)
     with (
@@ -82,6 +83,8 @@ def _kept(name: str, resources: Resources) -> _Kept:
     total = sum(model.label_counts["train"].values())
     by_label = {row.label: Artifact(row.sha256, row.size) for row in sums}
     full = next(row for row in sums if row.kind is SumsKind.FULL)
+    for row in sums:
+        Provenance(**full.provenance).require_same(Provenance(**row.provenance))
     return _Kept(
         head=head,
         base=Artifact(base.sha256, base.size),

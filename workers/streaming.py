@@ -22,8 +22,8 @@ from workers.tensors import Layout, Place, bytes_of
 from workers.unlearning.dampening import Population, scale, tighten_tensor
 from workers.unlearning.tuning import Setting
 
-# Numbers of a piece: a few MB of each file.
-PIECE = 1 << 19
+# Numbers of a piece: a few MB of each file; and of all files together, if there are many.
+PIECE, OF_ALL = 1 << 19, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ def dampen_stored(
     Raises `ArtifactDamaged` at the end if a file was not the artifact it should be: what has been
     written by then is not to be used. `WeightsMismatch` if the files do not belong together.
     """
+    piece = min(PIECE, OF_ALL // (2 + sum(len(cohort.sums) for cohort in cohorts)))
     with ExitStack() as opened:
-        of_base = opened.enter_context(_stream(base, store))
-        of_full = opened.enter_context(_stream(full, store))
+        of_base = opened.enter_context(_stream(base, store, piece))
+        of_full = opened.enter_context(_stream(full, store, piece))
         of_cohorts = [
-            [opened.enter_context(_stream(sums, store)) for sums in cohort.sums]
+            [opened.enter_context(_stream(sums, store, piece)) for sums in cohort.sums]
             for cohort in cohorts
         ]
         for sums in (of_full, *(each for streams in of_cohorts for each in streams)):
@@ -63,7 +64,7 @@ def dampen_stored(
             raise WeightsMismatch("The base holds its tensors in another order than ours.")
         writer.write(layout.header())
         for name, place in of_base.places.items():
-            for size in _pieces(place):
+            for size in _pieces(place, piece):
                 weights = of_base.next(name, size)
                 if name in of_full.places:
                     factors = _factors(name, size, of_full, of_cohorts, cohorts)
@@ -76,7 +77,7 @@ def dampen_stored(
 class _Stream:
     """The tensors of an artifact, in the order of the file."""
 
-    def __init__(self, reader: HashedReader, artifact: Artifact) -> None:
+    def __init__(self, reader: HashedReader, artifact: Artifact, piece: int) -> None:
         self._reader = reader
         self._artifact = artifact
         try:
@@ -87,7 +88,7 @@ class _Stream:
                 "Restore it from a backup; it is not used until then."
             ) from error
         widest = max((place.dtype.itemsize for place in self.places.values()), default=1)
-        self._buffer = torch.empty(PIECE * widest, dtype=torch.uint8)
+        self._buffer = torch.empty(piece * widest, dtype=torch.uint8)
 
     def next(self, name: str, size: int) -> Tensor:
         """The next `size` numbers of the tensor `name`, until the next are asked for."""
@@ -106,10 +107,10 @@ class _Stream:
 
 
 @contextmanager
-def _stream(artifact: Artifact, store: ArtifactStore) -> Iterator[_Stream]:
+def _stream(artifact: Artifact, store: ArtifactStore, piece: int) -> Iterator[_Stream]:
     path: Path = store.sized_path(artifact)
     with path.open("rb", buffering=0) as file, hashing() as digest:
-        yield _Stream(HashedReader(file, digest), artifact)
+        yield _Stream(HashedReader(file, digest), artifact, piece)
 
 
 def _require_of_base(sums: _Stream, base: _Stream, full: _Stream) -> None:
@@ -125,11 +126,11 @@ def _require_of_base(sums: _Stream, base: _Stream, full: _Stream) -> None:
         )
 
 
-def _pieces(place: Place) -> Iterator[int]:
+def _pieces(place: Place, piece: int) -> Iterator[int]:
     left = (place.stop - place.start) // place.dtype.itemsize
     while left:
-        yield min(left, PIECE)
-        left -= min(left, PIECE)
+        yield min(left, piece)
+        left -= min(left, piece)
 
 
 def _factors(

@@ -1,8 +1,12 @@
 """Whether the batched pass is exact for a network: tried on a few samples, against one at a time.
 
 The rules rely on every sample keeping its own rows in everything that flows through the network. A
-network that shuffles or mixes its samples breaks that without a sign; here it shows.
+network that shuffles or mixes its samples breaks that without a sign; here it shows. Some networks
+do so in batches of certain sizes only, where another dimension happens to be a multiple of them,
+so the sizes that passes really have are what is tried.
 """
+
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +14,41 @@ from torch import Tensor, nn
 from models.errors import NotEvaluable
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import BATCH, squared_gradient_sums
 
 # Rounding may flip a ReLU or a maximum; what the rules get wrong is off by far more.
-TOLERANCE = 0.05
+TOLERANCE = 0.1
+# Samples of the smallest batch that can be told from a single sample at any size.
+FEW = 3
 
 
-def require_exact(network: nn.Module, samples: Batch, estimator: Estimator) -> None:
+def pass_sizes(total: int) -> frozenset[int]:
+    """How many samples a pass may have, when all of `total` are summed or some of them.
+
+    Whole batches, halves of them for lack of memory, and what is left for the last.
+    """
+    halves = [BATCH >> halvings for halvings in range(BATCH.bit_length() - 1)]
+    return frozenset(size for size in (FEW, *halves, total % BATCH) if 1 < size <= total)
+
+
+def require_exact(
+    network: nn.Module, samples: Batch, estimator: Estimator, sizes: Collection[int]
+) -> None:
     """Raise `NotEvaluable` naming a parameter whose sums are not those of the samples one by one.
 
-    `samples` should be two or more, and in evaluation mode the network is left as it was.
+    `sizes` are those of the batches that are tried, each of the first of `samples`; none may be
+    larger than there are samples. The network is left as it was.
     """
-    found = squared_gradient_sums(network, [samples], estimator=estimator)
-    for name, expected in _one_by_one(network, samples, estimator).items():
+    for count, totals in enumerate(_one_by_one(network, samples, estimator), start=1):
+        if count in sizes:
+            found = squared_gradient_sums(
+                network, [samples.part(0, count)], estimator=estimator, batch_size=count
+            )
+            _compare(found, totals)
+
+
+def _compare(found: dict[str, Tensor], totals: dict[str, Tensor]) -> None:
+    for name, expected in totals.items():
         largest = float(expected.max())
         if float((found[name] - expected).abs().max()) > TOLERANCE * largest:
             raise NotEvaluable(
@@ -32,14 +58,17 @@ def require_exact(network: nn.Module, samples: Batch, estimator: Estimator) -> N
             )
 
 
-def _one_by_one(network: nn.Module, samples: Batch, estimator: Estimator) -> dict[str, Tensor]:
+def _one_by_one(
+    network: nn.Module, samples: Batch, estimator: Estimator
+) -> Iterator[dict[str, Tensor]]:
+    """The sums over the first sample, over the first two, and so on: the same tensors each time."""
     parameters = dict(network.named_parameters())
     totals = {name: torch.zeros_like(p, dtype=torch.float64) for name, p in parameters.items()}
     trainable = {name: p.requires_grad for name, p in parameters.items()}
-    network.requires_grad_(True)
-    try:
-        for row in range(len(samples)):
-            sample = samples.part(row, row + 1)
+    for row in range(len(samples)):
+        sample = samples.part(row, row + 1)
+        network.requires_grad_(True)
+        try:
             logits = network(sample.inputs)
             gradients = torch.autograd.grad(
                 logits,
@@ -47,9 +76,9 @@ def _one_by_one(network: nn.Module, samples: Batch, estimator: Estimator) -> dic
                 estimator.output_gradients(logits, sample).to(logits.dtype),
                 materialize_grads=True,
             )
-            for total, gradient in zip(totals.values(), gradients, strict=True):
-                total.add_(estimator.power.of(gradient.double()))
-    finally:
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(trainable[name])
-    return totals
+        finally:
+            for name, parameter in parameters.items():
+                parameter.requires_grad_(trainable[name])
+        for total, gradient in zip(totals.values(), gradients, strict=True):
+            total.add_(estimator.power.of(gradient.double()))
+        yield totals

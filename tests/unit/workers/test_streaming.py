@@ -30,10 +30,20 @@ def put(store: FilesystemStore, tensors: Mapping[str, Tensor]) -> Artifact:
 
 def dampen(
     store: FilesystemStore, full: Mapping[str, Tensor], forget: Mapping[str, Tensor]
-) -> None:
+) -> Artifact:
     cohort = StreamedCohort([put(store, forget)], Population(10, 2), Setting(1.0, 1.0))
     base, of_full = put(store, WEIGHTS), put(store, full)
-    store.put(lambda writer: dampen_stored(base, of_full, [cohort], {}, store, writer))
+    return store.put(lambda writer: dampen_stored(base, of_full, [cohort], {}, store, writer))
+
+
+@pytest.mark.parametrize("numbers", [3, 6, 9])
+def test_many_files_share_their_memory_and_come_to_the_same(
+    store: FilesystemStore, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    forget = {"a": torch.tensor([0.1, 0.5, 0.9]).double(), "b": SUMS["b"] / 2}
+    whole = dampen(store, SUMS, forget)
+    monkeypatch.setattr("workers.streaming.OF_ALL", numbers)
+    assert dampen(store, SUMS, forget) == whole
 
 
 def test_files_that_belong_together_are_dampened(store: FilesystemStore) -> None:

@@ -46,7 +46,8 @@ def multiply(call: Call, left: Tensor, right: Tensor) -> Tensor:
     def hook(gradient: Tensor) -> None:
         call.tape.add(
             expression,
-            lambda: _gradients(call.tape.size, gradient * samples, expression.value.shape),
+            # Of complex numbers the other factor is conjugated.
+            lambda: _gradients(call.tape.size, gradient * samples.conj(), expression.value.shape),
         )
 
     return call.tape.tap(output, hook)

@@ -47,7 +47,9 @@ class Window:
     def add(self, name: str, gradients: Tensor) -> None:
         """Add samples' gradients [b, *shape], which nobody needs afterwards: they may change."""
         total = self.sums[name]
-        self._add(total, gradients.reshape(len(gradients), *total.shape))
+        # Where all samples have the same gradient, or all entries, it may be there only once.
+        alone = gradients.contiguous() if 0 in gradients.stride() else gradients
+        self._add(total, alone.reshape(len(gradients), *total.shape))
 
     def add_products(self, name: str, outputs: Tensor, inputs: Tensor) -> None:
         """Add gradients that are products: of each sample, Σ over positions of output ⊗ input.

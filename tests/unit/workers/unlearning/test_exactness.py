@@ -8,8 +8,8 @@ from models.errors import NotEvaluable
 from models.specifications import ArchitectureSpec
 from workers.architectures import build
 from workers.unlearning.batches import Batch
-from workers.unlearning.estimators import empirical, label_free
-from workers.unlearning.exactness import require_exact
+from workers.unlearning.estimators import Estimator, empirical, label_free
+from workers.unlearning.exactness import pass_sizes, require_exact
 
 
 class SequenceFirst(nn.Module):
@@ -46,14 +46,47 @@ def test_a_network_that_mixes_its_samples_is_refused_by_name(
 ) -> None:
     samples = Batch.of(inputs, torch.tensor([0, 1, 2]))
     with pytest.raises(NotEvaluable, match=r"parameter '.+' come out wrong in batches"):
-        require_exact(network.eval(), samples, empirical())
+        require_exact(network.eval(), samples, empirical(), [3])
+
+
+class Mixed(nn.Module):
+    """Positions first, and so many of them that some batches look like whole samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        of_one = inputs[:, None].expand(-1, 16, -1).transpose(0, 1)
+        hidden = torch.tanh(self.embed(of_one * torch.arange(1.0, 17)[:, None, None]))
+        output: Tensor = self.head(hidden.mean(dim=0))
+        return output
+
+
+def test_a_network_that_mixes_them_in_batches_of_some_sizes_only_is_refused() -> None:
+    torch.manual_seed(0)
+    samples = Batch.of(torch.randn(16, 4), torch.arange(16) % 3)
+    # Of 16 positions three samples are no divisor: there the rules know that they do not apply.
+    require_exact(Mixed().eval(), samples, empirical(), [3])
+    with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
+        require_exact(Mixed().eval(), samples, empirical(), pass_sizes(16))
+
+
+@pytest.mark.parametrize(
+    ("total", "sizes"),
+    [(1, set()), (2, {2}), (70, {2, 3, 4, 6, 8, 16, 32, 64}), (128, {2, 3, 4, 8, 16, 32, 64})],
+)
+def test_all_sizes_that_passes_have_are_tried(total: int, sizes: set[int]) -> None:
+    assert pass_sizes(total) == sizes
 
 
 @pytest.mark.parametrize("estimator", [empirical(), label_free()])
-def test_a_network_that_keeps_them_apart_passes_and_is_left_as_it_was(estimator: object) -> None:
+def test_a_network_that_keeps_them_apart_passes_and_is_left_as_it_was(
+    estimator: Estimator,
+) -> None:
     torch.manual_seed(0)
     network = build(ArchitectureSpec(name="small_resnet", num_classes=3, options={"width": 8}))
     network.requires_grad_(False)
-    samples = Batch.of(torch.randn(3, 3, 8, 8), torch.tensor([0, 1, 2]))
-    require_exact(network, samples, estimator)  # type: ignore[arg-type]
+    samples = Batch.of(torch.randn(8, 3, 8, 8), torch.arange(8) % 3)
+    require_exact(network, samples, estimator, pass_sizes(8))
     assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -217,3 +217,13 @@ def test_a_detached_parameter_has_no_gradient_there() -> None:
 def test_a_parameter_of_one_number_is_exact() -> None:
     network = Formula(lambda m, x: x * m.factor + x, factor=randn())
     assert_equals_the_loop(network, randn(5, 4, seed=1))
+
+
+def test_a_filter_of_frequencies_is_exact() -> None:
+    def forward(module: Any, inputs: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(inputs * module.front)
+        filtered: Tensor = torch.fft.irfft(spectrum * torch.view_as_complex(module.own), n=6)
+        return filtered
+
+    network = Formula(forward, front=randn(), own=randn(4, 2, seed=2))
+    assert_equals_the_loop(network, randn(5, 6, seed=1))
