@@ -1,9 +1,10 @@
 """95 % intervals for the figures that runs are judged by.
 
-Shares get Wilson's interval, means the normal one, and the area under a ROC curve the interval that
-inverts the variance of Hanley and McNeil (1982) as Newcombe (2006, method 5) does. That one holds
-for a handful of samples too: of a single one, whose rank among unseen samples may be anything, it
-says next to nothing, as it should.
+Shares get Wilson's interval and means the normal one. Differences of shares of the same samples
+combine the intervals of what was lost and of what was gained, as Zou and Donner (2008) do. The area
+under a ROC curve gets the interval that inverts the variance of Hanley and McNeil (1982) as
+Newcombe (2006, method 5) does. That one holds for a handful of samples too: of a single one, whose
+rank among unseen samples may be anything, it says next to nothing, as it should.
 """
 
 import math
@@ -49,17 +50,41 @@ class Stratum:
     weight: float
 
 
-def share(hits: int, count: int) -> Estimate | None:
+def share(hits: int, count: int, z: float = Z) -> Estimate | None:
     """A share of `count` samples with Wilson's interval; None of no samples."""
     if not count:
         return None
-    p, spread = hits / count, Z * Z / count
+    p, spread = hits / count, z * z / count
     middle = (p + spread / 2) / (1 + spread)
-    half = Z * math.sqrt(p * (1 - p) / count + spread / (4 * count)) / (1 + spread)
+    half = z * math.sqrt(p * (1 - p) / count + spread / (4 * count)) / (1 + spread)
     # At the ends the formula gives the end itself, but for rounding.
     low = middle - half if hits else 0.0
     high = middle + half if hits < count else 1.0
     return Estimate(p, count, low, high)
+
+
+def difference(hits: int, misses: int, count: int) -> Estimate | None:
+    """Of the same samples looked at twice: the share of `hits` less that of `misses`.
+
+    `hits` and `misses` are different samples of `count`. None of no samples.
+    """
+    plus, minus = share(hits, count), share(misses, count)
+    if plus is None or minus is None:
+        return None
+    value = plus.value - minus.value
+    # One sample is not both, so the more of the one the fewer of the other.
+    odds = [each.value / (1 - each.value) for each in (plus, minus) if each.value < 1]
+    correlation = -math.sqrt(math.prod(odds)) if len(odds) == 2 else 0.0
+
+    def together(one: float, other: float) -> float:
+        return math.sqrt(one**2 + other**2 - 2 * correlation * one * other)
+
+    return Estimate(
+        value,
+        count,
+        value - together(plus.value - plus.low, minus.high - minus.value),
+        value + together(plus.high - plus.value, minus.value - minus.low),
+    )
 
 
 def mean(values: NDArray[np.float64]) -> Estimate | None:

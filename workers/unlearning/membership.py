@@ -9,13 +9,14 @@ The attack of the authors of SSD is there for comparison with published figures:
 regression on the entropy of predictions, trained to tell retained from unseen samples.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from workers.unlearning.intervals import Estimate, Stratum, area, share
+from workers.unlearning.intervals import Estimate, Stratum, Z, area, share
 from workers.unlearning.observation import Observed
 
 # The share of unseen samples that an attacker may take for members by mistake.
@@ -75,7 +76,9 @@ def ranked_below(lower: NDArray[np.float64], upper: NDArray[np.float64]) -> floa
 def _true_positives(forgotten: dict[int, Observed], unseen: dict[int, Observed]) -> Estimate | None:
     """Forgotten samples below the loss that 1 % of unseen ones are below.
 
-    Unseen samples of each label weigh as much together as the forgotten ones of it.
+    Unseen samples of each label weigh as much together as the forgotten ones of it. The interval
+    allows for where that loss really lies, too, which so many unseen samples tell only roughly: its
+    ends are those of the shares below the lowest and the highest loss that it may be.
     """
     losses = np.concatenate([unseen[label].loss for label in forgotten])
     if len(losses) * FALSE_POSITIVES < 1:
@@ -87,12 +90,26 @@ def _true_positives(forgotten: dict[int, Observed], unseen: dict[int, Observed])
         ]
     )
     order = np.argsort(losses, kind="stable")
-    taken = np.cumsum(weights[order]) / weights.sum()
-    # The loss from which on more than 1 % would be taken: what lies below it is called a member.
-    first = int(np.searchsorted(taken, FALSE_POSITIVES + ROUNDING, side="right"))
-    threshold = losses[order][min(first, len(losses) - 1)]
+    losses, taken = losses[order], np.cumsum(weights[order]) / weights.sum()
     mine = np.concatenate([observed.loss for observed in forgotten.values()])
-    return share(int((mine < threshold).sum()), len(mine))
+
+    def called(false_positives: float) -> Estimate:
+        # The loss from which on more would be taken: what lies below it is called a member.
+        first = int(np.searchsorted(taken, false_positives + ROUNDING, side="right"))
+        threshold = losses[min(first, len(losses) - 1)] if false_positives > 0 else -math.inf
+        found = share(int((mine < threshold).sum()), len(mine))
+        assert found is not None
+        return found
+
+    # As many unseen samples of equal weight would tell as much.
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    error = Z * math.sqrt(FALSE_POSITIVES * (1 - FALSE_POSITIVES) / effective)
+    found = called(FALSE_POSITIVES)
+    return replace(
+        found,
+        low=called(FALSE_POSITIVES - error).low,
+        high=called(FALSE_POSITIVES + error).high,
+    )
 
 
 def entropy_attack(retained: Observed, unseen: Observed, forgotten: Observed) -> Estimate | None:

@@ -8,12 +8,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.unlearning.intervals import Estimate, Stratum, Z, area, mean, share
+from workers.unlearning.intervals import Estimate, Stratum, Z, area, difference, mean, share
 
 # Strata of which no variance is zero: members, unseen samples, and parts of the whole.
 strata_of_any_size = st.lists(
     st.tuples(st.integers(1, 50), st.integers(1, 200)), min_size=1, max_size=4
 )
+
+
+# Differences of the same samples ---------------------------------------------------------------
+
+
+def test_a_difference_is_what_was_lost_less_what_was_gained() -> None:
+    found = difference(30, 10, 400)
+    assert found is not None
+    assert (found.value, found.count) == (pytest.approx(0.05), 400)
+    lost, gained = share(30, 400), share(10, 400)
+    assert lost is not None
+    assert gained is not None
+    # They exclude one another, so the interval is wider than if they were independent.
+    assert found.value - found.low > math.hypot(lost.value - lost.low, gained.high - gained.value)
+    assert difference(0, 0, 0) is None
+
+
+@pytest.mark.parametrize(("lost", "gained", "count"), [(0, 0, 50), (50, 0, 50), (0, 50, 50)])
+def test_at_the_ends_a_difference_has_an_interval_too(lost: int, gained: int, count: int) -> None:
+    found = difference(lost, gained, count)
+    assert found is not None
+    assert -1 - 1e-12 <= found.low <= found.value <= found.high <= 1 + 1e-12
+    assert found.high - found.low > 0.05
+
+
+@pytest.mark.parametrize(
+    ("count", "p_lost", "p_gained"),
+    [(30, 0.1, 0.05), (100, 0.02, 0.0), (200, 0.3, 0.3), (1000, 0.01, 0.01)],
+)
+def test_intervals_of_differences_hold_the_truth_as_often_as_they_say(
+    count: int, p_lost: float, p_gained: float
+) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(count, [p_lost, p_gained, 1 - p_lost - p_gained], size=2000)
+    found = [difference(int(lost), int(gained), count) for lost, gained, _ in drawn]
+    held = [each.low <= p_lost - p_gained <= each.high for each in found if each is not None]
+    assert sum(held) / len(drawn) >= 0.93
 
 
 # Shares ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -168,6 +169,23 @@ def test_unseen_samples_of_a_label_weigh_together_as_much_as_the_forgotten_ones(
     assert found is not None
     assert found.true_positives is not None
     assert found.true_positives.value == value
+
+
+@pytest.mark.parametrize(("members", "unseen"), [(1000, 1000), (600, 100), (200, 1000)])
+def test_the_interval_allows_for_where_the_threshold_really_lies(members: int, unseen: int) -> None:
+    rng = np.random.default_rng(0)
+    # Of standard normal losses 1 % are below -2.326; the members' lie one lower.
+    truth = NormalDist().cdf(NormalDist().inv_cdf(0.01) + 1)
+    held = 0
+    for _ in range(200):
+        found = loss_attack(
+            seen([0] * members, rng.normal(-1, 1, members).tolist()),
+            seen([0] * unseen, rng.normal(0, 1, unseen).tolist()),
+        )
+        assert found is not None
+        assert found.true_positives is not None
+        held += found.true_positives.low <= truth <= found.true_positives.high
+    assert held / 200 >= 0.94
 
 
 def test_fewer_than_a_hundred_unseen_samples_have_no_hundredth() -> None:
