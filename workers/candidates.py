@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from models.errors import ReviewOutdated
 from models.policies import require_allowed
 from models.records import Phase
+from models.records.base import Json
 from workers.bookkeeping import Bookkeeping
 from workers.examination import Examiner
 from workers.progress import Report, Tracker
@@ -80,6 +81,7 @@ def tune(
         lambda: tracker.advance(1),
         pinned=recorded.pinned,
         floors=recorded.floors,
+        excused=recorded.excused,
     )
     if run.approval is not None:
         bench.attempt(_approved(run.approval, examiner.cohorts))
@@ -109,31 +111,48 @@ def _gate(run: Run, subject: Subject, examiner: Examiner, forgotten: dict[int, i
 
 @dataclass(frozen=True)
 class _Recorded:
-    """Settings of the head that must stand, because what they were found by is gone."""
+    """What the head's verdict still says of cohorts.
+
+    Settings must stand where what they were found by is gone. How a cohort stood when the head was
+    published, though it was short, holds up nothing that comes later.
+    """
 
     pinned: dict[Cohort, Setting]
     floors: dict[Cohort, Setting]
+    excused: dict[Cohort, Closeness]
 
 
 def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
-    """Of cohorts whose forgotten samples cannot all be looked at again: they may be deleted by now.
+    """Of cohorts that the head dampens already.
 
-    A cohort that cannot be judged, and of which this run forgets nothing, keeps its setting; others
-    are dampened as much at least.
+    If some of its samples cannot be looked at again, as they may be deleted by now, a cohort that
+    cannot be judged, and of which this run forgets nothing, keeps its setting; others are dampened
+    as much at least. So is one of which this run forgets nothing, and which was published short.
     """
-    pinned, floors = {}, {}
+    recorded = _Recorded({}, {}, {})
     touched = {sample.label for sample in weighed.trained}
     for cohort, positions in gate.probe.forgotten.items():
         before = subject.on_record.get(cohort.name)
-        if before is None or len(gate.base.at(positions)) == len(positions):
+        if before is None:
             continue
         setting = Setting(selection=before["alpha"], strength=before["lambda"])
+        settled = _is_part_of(cohort, before) and not touched & set(cohort.labels)
+        complete = len(gate.base.at(positions)) == len(positions)
         undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
-        if undecidable and not touched & set(cohort.labels):
-            pinned[cohort] = setting
-        else:
-            floors[cohort] = setting
-    return _Recorded(pinned, floors)
+        if settled and undecidable and not complete:
+            recorded.pinned[cohort] = setting
+            recorded.excused[cohort] = Closeness.UNDECIDABLE
+        elif settled and not before["candidate"]["accepted"]:
+            recorded.floors[cohort] = setting
+            recorded.excused[cohort] = Closeness(before["candidate"]["closeness"])
+        elif not complete:
+            recorded.floors[cohort] = setting
+    return recorded
+
+
+def _is_part_of(cohort: Cohort, before: Json) -> bool:
+    """Whether it holds nothing that was not in the cohort on record."""
+    return set(cohort.labels) <= set(before["labels"]) and cohort.count <= before["samples"]
 
 
 def _expected_before(subject: Subject, base: Observed, probe: Probe) -> dict[Cohort, Expectation]:

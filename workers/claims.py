@@ -34,8 +34,8 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
     """Take the lease and a batch of items; None if there is no work, or somebody is at it.
 
     A run that a dead worker left behind is ended as `abandoned` first. Approved runs are carried
-    out before anything new, each by itself. Items that wait for a review are taken along when new
-    ones arrive: together they may pass. Dry runs are carried out request by request.
+    out before anything new, each by itself. New items that do not pass by themselves are tried
+    together with those that wait for a review. Dry runs are carried out request by request.
     """
     settings = resources.settings
     with resources.database.transaction() as session:
@@ -49,7 +49,7 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
         session.refresh(model)
         assert model.head_version is not None
         assert model.label_counts is not None
-        batch = next_batch(session, model)
+        batch = next_batch(session, model, settings.max_items_per_run)
         if batch is None:
             give_back(session, model_id, epoch)
             return None

@@ -72,7 +72,7 @@ def hold_for_review(
         end_judged(session, run, RunState.NEEDS_REVIEW, verdict, report, timings)
         # Whatever broke earlier runs, it was none of them.
         clear_suspicion(session, run.id)
-        if verdict.budget_spent:
+        if verdict.retraining_advised:
             session.get_one(RegisteredModel, run.model_id).retraining_advised = True
         record(
             session,

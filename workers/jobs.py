@@ -11,7 +11,7 @@ from models.settings import load_settings
 from workers import enrolment, pipeline
 from workers.claims import claim
 from workers.failures import log_unexpected
-from workers.queueing import has_free_items
+from workers.queueing import has_work, holds
 from workers.resources import open_resources
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def unlearn(model_id: str) -> None:
             return
         pipeline.unlearn(run, resources)
         with resources.database.reading() as session:
-            more = has_free_items(session, identity)
+            more = holds(session, identity, has_work(resources.settings.max_items_per_run))
         if more:
             resources.doorbell.ring(Job.UNLEARN, identity)
 

@@ -51,7 +51,7 @@ def publish(
     journal, entry = open_journal(resources.settings.artifact_store_url), Entry(version, run.id)
     with resources.database.transaction() as session:
         require_wanted(session, run)
-        _move_head(session, run, version, advised=verdict.budget_spent)
+        _move_head(session, run, version, advised=verdict.retraining_advised)
         _withdraw_earlier(session, run)
         session.add(
             Checkpoint(

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models.records import (
@@ -20,46 +20,48 @@ from models.records.deletion_item import rested
 
 @dataclass(frozen=True)
 class Batch:
-    """What one run takes: an approved run's items, a dry run's request, or all deletions.
+    """What one run takes: an approved run's items, a dry run's request, or all new deletions.
 
-    Or else a group of `suspects`, so that what they break is theirs alone.
+    Or all deletions that wait for a review, `together`; or else a group of `suspects`, so that what
+    they break is theirs alone.
     """
 
     mode: RequestMode
     approved: UnlearningRun | None = None
+    together: bool = False
     request_id: uuid.UUID | None = None
     suspects: uuid.UUID | None = None
 
 
-def free() -> ColumnElement[bool]:
-    """For queries: pending items that a worker can take up by itself."""
-    return and_(
-        DeletionItem.outcome == Outcome.PENDING,
-        rested(),
-        or_(DeletionItem.run_id.is_(None), _held_by(RunState.APPROVED), _held_in_vain()),
-    )
+def has_work(limit: int) -> ColumnElement[bool]:
+    """For queries: registered models of which a run, of at most `limit` items, has work to do."""
+    free = exists().where(DeletionItem.model_id == RegisteredModel.id, _free())
+    return or_(free, _held_apart(limit))
 
 
-def has_free_items(session: Session, model_id: uuid.UUID) -> bool:
-    """Whether there is anything to do for a registered model."""
-    query = select(exists().where(DeletionItem.model_id == model_id, free()))
-    return bool(session.scalar(query))
+def holds(session: Session, model_id: uuid.UUID, condition: ColumnElement[bool]) -> bool:
+    """Whether a condition on registered models holds of one."""
+    found = select(RegisteredModel.id).where(RegisteredModel.id == model_id, condition)
+    return session.scalar(found) is not None
 
 
-def next_batch(session: Session, model: RegisteredModel) -> Batch | None:
+def next_batch(session: Session, model: RegisteredModel, limit: int) -> Batch | None:
     """Approved runs first, then deletions, groups of suspects, dry runs; None if nothing is free.
 
-    After a run of plain deletions it is the turn of the others: however many deletions come,
-    suspects and dry runs wait for one run of them at most.
+    New deletions are tried by themselves, and if that does not pass, together with all that wait
+    already. After that it is the turn of the others: however many deletions come, suspects and dry
+    runs do not wait for more of them.
     """
     approved = _approved_run(session, model)
     if approved is not None:
         return Batch(RequestMode.DELETE, approved=approved)
+    if holds(session, model.id, _held_apart(limit)):
+        return Batch(RequestMode.DELETE, together=True)
     plain = and_(DeletionRequest.mode == RequestMode.DELETE, DeletionItem.suspects.is_(None))
     oldest = (
         select(DeletionRequest.id, DeletionRequest.mode, DeletionItem.suspects)
         .join(DeletionItem, DeletionItem.request_id == DeletionRequest.id)
-        .where(DeletionItem.model_id == model.id, free())
+        .where(DeletionItem.model_id == model.id, _free())
         .order_by(
             plain if _was_plain(session, model) else ~plain,
             DeletionRequest.mode != RequestMode.DELETE,
@@ -96,8 +98,6 @@ def take_items(session: Session, run_id: uuid.UUID, batch: Batch, limit: int) ->
         .join(DeletionRequest, DeletionRequest.id == DeletionItem.request_id)
         .where(DeletionItem.outcome == Outcome.PENDING, rested(), *_of(session, run_id, batch))
         .order_by(
-            # Should there be more than one run can take, what waits for a review comes last.
-            DeletionItem.run_id.is_not(None),
             DeletionRequest.created_at,
             DeletionItem.request_id,
             DeletionItem.position,
@@ -129,7 +129,9 @@ def _of(session: Session, run_id: uuid.UUID, batch: Batch) -> list[ColumnElement
     ]
     if batch.request_id is not None:
         return [*conditions, DeletionRequest.id == batch.request_id]
-    return [*conditions, or_(DeletionItem.run_id.is_(None), _held_by(RunState.NEEDS_REVIEW))]
+    if batch.together:
+        return [*conditions, _held_by(RunState.NEEDS_REVIEW)]
+    return [*conditions, or_(DeletionItem.run_id.is_(None), _held_in_vain())]
 
 
 def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | None:
@@ -162,15 +164,53 @@ def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | N
     return None
 
 
+def _free() -> ColumnElement[bool]:
+    """Pending items that a worker can take up by itself."""
+    return and_(
+        DeletionItem.outcome == Outcome.PENDING,
+        rested(),
+        or_(DeletionItem.run_id.is_(None), _held_by(RunState.APPROVED), _held_in_vain()),
+    )
+
+
+def _held_apart(limit: int) -> ColumnElement[bool]:
+    """Registered models of which several runs wait for a review: not yet tried together.
+
+    What is more than one run takes stays apart.
+    """
+    several = and_(func.count() > 1, func.sum(UnlearningRun.item_count) <= limit)
+    waiting = (
+        select(several)
+        .select_from(UnlearningRun)
+        .where(
+            UnlearningRun.model_id == RegisteredModel.id,
+            UnlearningRun.state == RunState.NEEDS_REVIEW,
+            _is_current(),
+            exists().where(
+                DeletionItem.run_id == UnlearningRun.id, DeletionItem.outcome == Outcome.PENDING
+            ),
+        )
+    )
+    return waiting.scalar_subquery()
+
+
 def _held_by(state: RunState) -> ColumnElement[bool]:
     return exists().where(UnlearningRun.id == DeletionItem.run_id, UnlearningRun.state == state)
 
 
 def _held_in_vain() -> ColumnElement[bool]:
-    """Items that wait for a review which cannot be given any more, as the head has moved."""
+    """Items that wait for a review of what is no longer so: the head or the policy has changed."""
     return exists().where(
         UnlearningRun.id == DeletionItem.run_id,
         UnlearningRun.state == RunState.NEEDS_REVIEW,
         RegisteredModel.id == UnlearningRun.model_id,
-        RegisteredModel.head_version != UnlearningRun.parent_version,
+        ~_is_current(),
+    )
+
+
+def _is_current() -> ColumnElement[bool]:
+    """Runs that were judged by the head and the policy that there are now."""
+    return and_(
+        UnlearningRun.parent_version == RegisteredModel.head_version,
+        UnlearningRun.verdict["policy_version"].as_integer() == RegisteredModel.policy_version,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from models.records import RunState
 from models.records.base import Json
+from models.specifications import AutoMethod
 from workers.candidates import Tuned
 from workers.figures import as_estimate, as_standing, figures
 from workers.runs import Run
@@ -28,7 +29,7 @@ class Verdict:
     document: Json
     # Of labels whose forgotten samples were judged: whether the network still gives them away.
     short: dict[int, bool]
-    budget_spent: bool
+    retraining_advised: bool
 
 
 def _state(run: Run, tuned: Tuned) -> RunState:
@@ -51,15 +52,18 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
     judgement = chosen.trial.judgement
     state = _state(run, tuned)
     undecided = (judgement.unmeasured or judgement.undecided) and not judgement.damage
-    spent = _holdout_fall(tuned)
-    allowed = run.policy.gate.max_holdout_fall
+    advised = _is_retraining_advised(run, tuned, state)
     document = {
         "outcome": UNDECIDABLE if state is RunState.NEEDS_REVIEW and undecided else state.value,
         "reasons": judgement.reasons,
         "remarks": _remarks(run, tuned, state),
         "policy": run.policy.model_dump(mode="json", by_alias=True),
         "policy_version": run.policy_version,
-        "damage_budget": {"allowed": allowed, "spent": spent},
+        "damage_budget": {
+            "allowed": run.policy.gate.max_holdout_fall,
+            "spent": _holdout_fall(tuned),
+            "retraining_advised": advised,
+        },
         "rung": tuned.rung,
         "ladder": [_rung(tried, tuned) for tried in tuned.ladder],
         "cohorts": [_cohort(cohort, tuned) for cohort in chosen.trial.settings],
@@ -73,13 +77,25 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
         state=state,
         document=document,
         short={
-            label: not standing.accepted
+            label: not (standing.accepted or standing.is_loss)
             for cohort, standing in judgement.standings.items()
             if cohort not in tuned.pinned
             for label in cohort.labels
         },
-        budget_spent=bool(judgement.damage) or (spent is not None and spent >= allowed > 0),
+        retraining_advised=advised,
     )
+
+
+def _is_retraining_advised(run: Run, tuned: Tuned, state: RunState) -> bool:
+    """Whether no more damage may be done: by what is published, or by any rung of a search.
+
+    That a setting which somebody chose does too much says nothing of others.
+    """
+    if state is RunState.NEEDS_REVIEW:
+        is_search = isinstance(run.policy.method, AutoMethod)
+        return is_search and bool(tuned.chosen.trial.judgement.damage)
+    spent, allowed = _holdout_fall(tuned), run.policy.gate.max_holdout_fall
+    return spent is not None and spent >= allowed > 0
 
 
 def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
@@ -133,7 +149,12 @@ def _rung(tried: Tried, tuned: Tuned) -> Json:
 def _fall(fall: Fall | None) -> Json | None:
     if fall is None:
         return None
-    return {"base": fall.before, "candidate": fall.after, "count": fall.count}
+    return {
+        "base": fall.before,
+        "candidate": fall.after,
+        "count": fall.count,
+        "fall": as_estimate(fall.estimate),
+    }
 
 
 def _holdout_fall(tuned: Tuned) -> float | None:
@@ -196,6 +217,9 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
         for label, stay in _remnants(run, tuned).items()
     ]
     judgement = tuned.chosen.trial.judgement
+    said += [
+        f"{conceded} That was accepted with an earlier version." for conceded in judgement.conceded
+    ]
     said += [
         f"{cohort.title}: with the base's last layer put back, {100 * found.value:.1f} % of "
         f"{found.count} {judgement.standings[cohort].recognised_on} samples of it are recognised; "

@@ -126,10 +126,10 @@ def budget(verdict: Json) -> str:
     """How much of the damage that deletions may do in all is done."""
     allowed, spent = verdict["damage_budget"]["allowed"], verdict["damage_budget"]["spent"]
     said = f"{words.points(spent)} of {words.points(allowed)} points are spent"
-    return f"{said}; {RETRAIN}" if is_budget_spent(verdict) else said
+    return f"{said}; {RETRAIN}" if is_retraining_advised(verdict) else said
 
 
-def is_budget_spent(verdict: Json) -> bool:
-    """Whether nothing is left of it. A policy that allows 0 points has none to spend."""
-    allowed, spent = verdict["damage_budget"]["allowed"], verdict["damage_budget"]["spent"]
-    return spent is not None and spent >= allowed > 0
+def is_retraining_advised(verdict: Json) -> bool:
+    """Whether nothing is left of it, or no rung was harmless. Earlier documents do not say so."""
+    advised: bool = verdict["damage_budget"].get("retraining_advised", False)
+    return advised

@@ -6,7 +6,7 @@ Rungs count from 0, as approvals of them do.
 from dataclasses import dataclass
 
 from app.reports import words
-from app.reports.estimates import value_of
+from app.reports.estimates import Estimate, read_estimate
 from models.records.base import Json
 
 
@@ -26,7 +26,7 @@ class Rung:
     unseen: Json | None
     worst: Json | None
     # Of cohorts whose labels are gone: title, and what is recognised with the base's last layer.
-    restored: list[tuple[str, float]]
+    restored: list[tuple[str, Estimate]]
     reasons: list[str]
 
 
@@ -66,7 +66,7 @@ def _rung(verdict: Json, number: int, names: list[str]) -> Rung:
         restored=[
             (words.title(name), share)
             for name, estimate in found.get("last_layer_restored", {}).items()
-            if (share := value_of(estimate)) is not None
+            if (share := read_estimate(estimate)) is not None
         ],
         reasons=[*found["damage"], *found["shortfalls"], *found["undecided"]],
     )

@@ -20,7 +20,7 @@ def render(report: Json) -> str:
         request=headlines.request(report),
         glances=tables.glances(verdict),
         budget=headlines.budget(verdict),
-        budget_spent=headlines.is_budget_spent(verdict),
+        retraining_advised=headlines.is_retraining_advised(verdict),
         retrain=headlines.RETRAIN,
         cohorts=findings.cohorts(verdict),
         costs=findings.costs(verdict),
@@ -38,7 +38,7 @@ def render(report: Json) -> str:
 
 
 # Those of words.py.
-_FILTERS = ("percent", "points", "area", "number", "samples", "moment", "change")
+_FILTERS = ("percent", "points", "area", "number", "samples", "moment", "change", "change_of")
 
 
 def _pages() -> Environment:

@@ -52,4 +52,4 @@ def _cost(cost: Cost) -> str:
 def _estimate(estimate: Estimate | None) -> str:
     if estimate is None:
         return words.MISSING
-    return f"{estimate.value} ({estimate.interval})"
+    return f"{estimate.value} ({estimate.interval}; {words.samples(estimate.count)})"

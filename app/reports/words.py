@@ -4,7 +4,7 @@ What was not measured, or has no finite value, is a dash: never a zero, never an
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeGuard
 
@@ -29,6 +29,12 @@ def change(before: float | None, after: float | None) -> str:
     rounded = round(100 * (after - before), 1) + 0.0
     sign = "−" if rounded < 0 else "+" if rounded > 0 else "±"
     return f"{sign}{abs(rounded):.1f}"
+
+
+def change_of(fall: Mapping[str, float | None]) -> str:
+    """The interval of a fall as that of a change, in percentage points."""
+    low, high = (None if edge is None else -edge for edge in (fall["high"], fall["low"]))
+    return interval(low, high, lambda edge: change(0.0, edge))
 
 
 def area(value: float | None) -> str:

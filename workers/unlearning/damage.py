@@ -2,22 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
+from workers.unlearning.intervals import Estimate, difference, share
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import ROUNDING
 
 # What a single label may fall by before it counts in full.
 BEARABLE_OF_ONE = 0.05
+# One side of what a 95 % interval leaves out.
+DOUBT = 0.025
 
 
 @dataclass(frozen=True)
 class Fall:
-    """Accuracy before and after on one set of samples."""
+    """Accuracy before and after on one set of samples.
+
+    Of its `count` samples `lost` are recognised before only, and `gained` after only.
+    """
 
     before: float
     after: float
     count: int
+    lost: int
+    gained: int
 
     @property
     def points(self) -> float:
@@ -28,12 +37,29 @@ class Fall:
         """Whether it is more than allowed. One sample alone is never too much."""
         return self.points > max(bound, 1 / self.count) + ROUNDING
 
+    def surely_over(self, bound: float, *, among: int) -> bool:
+        """Whether it is more than allowed, and not by chance: with 95 % for all of `among` falls.
+
+        Of so many labels one or the other would seem to fall by itself (Bonferroni).
+        """
+        if not self.over(bound):
+            return False
+        fewer = share(self.lost - self.gained, self.count, NormalDist().inv_cdf(1 - DOUBT / among))
+        return fewer is not None and fewer.low > bound
+
+    @property
+    def estimate(self) -> Estimate:
+        """How far accuracy has fallen, with its interval."""
+        found = difference(self.lost, self.gained, self.count)
+        assert found is not None
+        return found
+
 
 @dataclass(frozen=True)
 class Allowed:
-    """How far accuracy may fall, as shares; of a label that has so many samples in the probe.
+    """How far accuracy may fall, as shares.
 
-    Fewer than `min_probe` of them do not tell how it fares.
+    Of a label with fewer than `min_probe` samples in the probe only what is no chance counts.
     """
 
     retained: float
@@ -85,10 +111,15 @@ class Falls:
     def _beyond(self, allowed: Allowed) -> Iterator[tuple[str, Fall, float]]:
         if self.retained is not None and self.retained.over(allowed.retained):
             yield "the retained probe", self.retained, allowed.retained
+        few = sum(fall.count < allowed.min_probe for fall in self.by_label.values())
         too_far = {
             label: fall
             for label, fall in self.by_label.items()
-            if fall.count >= allowed.min_probe and fall.over(allowed.one_label)
+            if (
+                fall.over(allowed.one_label)
+                if fall.count >= allowed.min_probe
+                else fall.surely_over(allowed.one_label, among=few)
+            )
         }
         if too_far:
             label, fall = max(too_far.items(), key=lambda item: item[1].points)
@@ -99,13 +130,17 @@ class Falls:
 
 
 def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
-    """Compare what two networks make of the same probe."""
+    """Compare what two networks make of the same probe, as far as both have seen it."""
+    base, candidate = (
+        base.at(candidate.positions.tolist()),
+        candidate.at(base.positions.tolist()),
+    )
     before, after = (each.at(probe.retained).without(probe.gone) for each in (base, candidate))
     mine, theirs = before.by_label(), after.by_label()
     by_label = {
         label: fall
         for label, found in mine.items()
-        if label in theirs and (fall := _fall(found, theirs[label])) is not None
+        if (fall := _fall(found, theirs[label])) is not None
     }
     unseen = (probe.undamaged(each) for each in (base, candidate))
     return Falls(_fall(before, after), by_label, _fall(*unseen))
@@ -114,7 +149,8 @@ def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
 def _fall(before: Observed, after: Observed) -> Fall | None:
     if before.accuracy is None or after.accuracy is None:
         return None
-    return Fall(before.accuracy, after.accuracy, len(after))
+    lost, gained = before.right & ~after.right, after.right & ~before.right
+    return Fall(before.accuracy, after.accuracy, len(after), int(lost.sum()), int(gained.sum()))
 
 
 def _too_far(what: str, fall: Fall, bound: float) -> str:

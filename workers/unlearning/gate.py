@@ -133,14 +133,14 @@ class Gate:
         self,
         candidate: Observed,
         restored: Observed | None = None,
-        excused: Collection[Cohort] = (),
+        excused: Mapping[Cohort, Closeness] | None = None,
     ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
         `restored` is what it makes of the `telling` samples with the base's last layer put back.
-        Cohorts that are `excused` were judged before and cannot be looked at any more; that they
-        cannot holds nothing up.
+        Cohorts that are `excused` were judged before: that they stand like this holds nothing up.
         """
+        excused = excused or {}
         standings = {
             cohort: standing_of(
                 cohort,
@@ -151,11 +151,15 @@ class Gate:
             )
             for cohort in self.at_base
         }
-        short = {
+        unaccepted = {
             cohort: reasons.shortfall(cohort, standing, self.probe)
             for cohort, standing in standings.items()
             if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
         }
+        conceded = {
+            cohort for cohort in unaccepted if standings[cohort].closeness is excused.get(cohort)
+        }
+        short = {c: said for c, said in unaccepted.items() if c not in conceded}
         # Their like in the holdout is excused, but not from being known as well as is expected.
         lost = {cohort for cohort in short if standings[cohort].is_loss}
         found = falls(self.base, candidate, self.probe)
@@ -173,8 +177,10 @@ class Gate:
             undecided=[
                 reasons.undecided(cohort, standing, min_probe=self.bounds.min_probe)
                 for cohort, standing in standings.items()
-                if standing.closeness is Closeness.UNDECIDABLE and cohort not in excused
+                if standing.closeness is Closeness.UNDECIDABLE
+                and excused.get(cohort) is not Closeness.UNDECIDABLE
             ],
+            conceded=[unaccepted[cohort] for cohort in conceded],
         )
 
     def _recognised(self, restored: Observed) -> dict[Cohort, Estimate]:

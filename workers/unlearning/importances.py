@@ -78,7 +78,7 @@ def squared_gradient_sums(
     mean. Without an `estimator` the loss is the cross-entropy at the true label; an estimator has
     its own loss, and may sum absolute gradients instead. Passes are of `batch_size` samples, and of
     half as many whenever the device runs out of memory; the result does not depend on it, nor on
-    how `batches` are cut, but for rounding: some 1e-6, more where that flips a ReLU or a maximum, and
+    how `batches` are cut, but for rounding: some 1e-6, more where that flips a ReLU or a maximum;
     1e-13 if `reproducible`, at one batch size, which costs a tenth to a third more.
 
     The network is left as it was. Parameters it does not use get zeros; a parameter that the

@@ -24,6 +24,8 @@ class Judgement:
     # Why it has not forgotten, and of what that cannot be told.
     shortfalls: list[str]
     undecided: list[str]
+    # Shortfalls that were accepted with an earlier version, and hold nothing up.
+    conceded: list[str] = field(default_factory=list)
     # Of labels that are gone, the share recognised with the base's last layer put back.
     last_layer_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
 

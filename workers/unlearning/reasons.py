@@ -53,10 +53,13 @@ def undecided(cohort: Cohort, standing: Standing, *, min_probe: int) -> str:
 
 def unmeasured(probe: Probe, candidate: Observed, *, min_probe: int) -> list[str]:
     """Why it cannot be told what a candidate costs, if it cannot."""
-    count = len(candidate.at(probe.retained))
-    if count >= min_probe:
-        return []
+    counts = {
+        "The retained probe": len(candidate.at(probe.retained)),
+        "The holdout of labels that are still retained": len(probe.undamaged(candidate)),
+    }
     return [
-        f"The retained probe holds {count} samples; the policy wants at least "
-        f"{min_probe} to tell the damage by."
+        f"{what} has {count} samples to look at; the policy wants at least {min_probe} to tell the "
+        "damage by."
+        for what, count in counts.items()
+        if count < min_probe
     ]

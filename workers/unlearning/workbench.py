@@ -1,6 +1,6 @@
 """The workbench: where candidates are made, looked at and judged, whatever method asks for them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed
 from workers.unlearning.search import Trial
-from workers.unlearning.verification import change_of_weights
+from workers.unlearning.verification import Closeness, change_of_weights
 
 
 class Look(Protocol):
@@ -36,7 +36,8 @@ class Workbench:
     parameters `last_layer` names (`last_layer.py`); without names there is none.
 
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
-    are `pinned` have their setting; those with a `floor` must not be dampened less than that.
+    are `pinned` have their setting; those with a `floor` must not be dampened less than that; that
+    those `excused` stand as is said there holds nothing up.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Workbench:
         *,
         pinned: Settings | None = None,
         floors: Settings | None = None,
+        excused: Mapping[Cohort, Closeness] | None = None,
     ) -> None:
         self.gate = gate
         self.mixer = mixer
@@ -57,6 +59,7 @@ class Workbench:
         self._last_layer = last_layer
         self._done = done
         self._pinned = pinned or {}
+        self._excused = excused or {}
         self.floors = floors or {}
 
     @property
@@ -75,7 +78,7 @@ class Workbench:
         seen = self._look(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        judgement = self.gate.judge(seen, self._look_again(weights), excused=self._pinned)
+        judgement = self.gate.judge(seen, self._look_again(weights), excused=self._excused)
         trial = Trial(dict(settings), judgement, norm)
         self.ladder.append(Tried(trial, seen))
         self._done()

@@ -98,7 +98,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     claimed(story, replace(story.resources, worker="another"))
     weighed = Weighed(trained=stale.samples, holdout=(), unreadable={})
     document = {"weights": {"dampened": 0}, "reasons": [], "cohorts": [], "outcome": "published"}
-    verdict = Verdict(RunState.PUBLISHED, document, short={}, budget_spent=False)
+    verdict = Verdict(RunState.PUBLISHED, document, short={}, retraining_advised=False)
     attempts = [
         lambda: publish(
             stale,

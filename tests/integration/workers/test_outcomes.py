@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app.reviews import approve, reject
 from models.doorbell import Job
 from models.errors import ForgetsTooMuch, NothingRetained, RunNotHeld, UnknownRung
+from models.policies import change_policy
 from models.records import (
     DeletionItem,
     DeletionRequest,
@@ -214,13 +215,77 @@ def test_a_run_whose_items_another_run_has_taken_along_can_no_longer_be_decided(
     story: Story, digits: Digits
 ) -> None:
     _, run = held(story, digits)
-    story.forget(training_ids(digits, 5)[:1])
-    latest = story.runs()[-1]
-    assert latest.item_count == 61
+    story.forget(training_ids(digits, 5))
+    _, alone, latest = story.runs()
+    assert (alone.item_count, alone.state) == (56, RunState.NEEDS_REVIEW)
+    assert (latest.item_count, latest.state) == (60 + 56, RunState.NEEDS_REVIEW)
     with pytest.raises(RunNotHeld, match="latest"):
         decide(story, approve, run.id, 0)
     decide(story, approve, latest.id, 0)
     assert story.runs()[-1].carries_out == latest.id
+
+
+def test_what_passes_by_itself_does_not_wait_for_what_does_not(
+    story: Story, digits: Digits
+) -> None:
+    waiting, run = held(story, digits)
+    new = story.forget(training_ids(digits, 5)[:1]).id
+    first, alone, again = story.runs()
+    assert first.id == run.id
+    assert (alone.item_count, alone.state) == (1, RunState.NO_DETECTABLE_INFLUENCE)
+    assert outcomes(story.database, new) == {Outcome.FORGOTTEN: 1}
+    # What was to be decided was on another head; it is judged again, and waits again.
+    assert (again.item_count, again.state) == (60, RunState.NEEDS_REVIEW)
+    assert again.parent_version == alone.version == 1
+    assert outcomes(story.database, waiting) == {Outcome.PENDING: 60}
+
+
+def test_what_waits_and_is_more_than_one_run_takes_stays_apart(
+    story: Story, digits: Digits
+) -> None:
+    held(story, digits)
+    settings = story.resources.settings.model_copy(update={"max_items_per_run": 100})
+    story.post(training_ids(digits, 5))
+    work(settings)
+    assert [run.item_count for run in story.runs()] == [60, 56]
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
+    work(settings)
+    assert len(story.runs()) == 2
+
+
+def test_a_changed_policy_judges_what_waits_again(story: Story, digits: Digits) -> None:
+    request_id, _ = held(story, digits)
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
+    work(story.resources.settings)
+    assert len(story.runs()) == 1
+    with story.database.transaction() as session:
+        change_policy(session, story.model().name, {"method": {"method": "auto"}}, "admin")
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
+    work(story.resources.settings)
+    assert story.runs()[-1].state is RunState.PUBLISHED
+    assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 60}
+
+
+def test_what_was_published_short_does_not_hold_up_what_comes_later(
+    story: Story, digits: Digits
+) -> None:
+    weakened, run = held(story, digits)
+    decide(story, approve, run.id, 0)
+    later = story.forget(training_ids(digits, 5)[:1]).id
+    latest = story.runs()[-1]
+    # By the same policy, which leaves the class as familiar as it was.
+    assert latest.state is RunState.NO_DETECTABLE_INFLUENCE
+    assert latest.verdict is not None
+    assert outcomes(story.database, later) == {Outcome.FORGOTTEN: 1}
+    conceded = [said for said in latest.verdict["remarks"] if "earlier version" in said]
+    assert len(conceded) == 1
+    assert "Label 3" in conceded[0]
+    assert "still recognised" in conceded[0]
+    assert outcomes(story.database, weakened) == {Outcome.WEAKENED: 60}
+    assert sample_row(story.database, training_ids(digits, 3)[0]).weakened
+    # More of the same class is judged anew.
+    story.forget(digits.of_label(3))
+    assert story.runs()[-1].state is not RunState.NEEDS_REVIEW
 
 
 def test_an_approval_is_outdated_once_the_head_has_moved(story: Story, digits: Digits) -> None:
@@ -328,11 +393,29 @@ def test_dry_runs_and_deletions_that_wait_together_do_not_mix(story: Story, digi
 
 
 def test_a_spent_damage_budget_advises_to_retrain(story: Story, digits: Digits) -> None:
-    # So strong that hardly anything is left of the network.
+    # So strong that hardly anything is left of the network, which says nothing of other settings.
     story.set_policy(method={"method": "fixed", "alpha": 0.01, "lambda": 0.01})
-    story.forget(training_ids(digits, 3))
+    request_id = story.forget(training_ids(digits, 3)).id
     (run,) = story.runs()
     assert run.state is RunState.NEEDS_REVIEW
+    assert run.verdict is not None
+    assert run.verdict["ladder"][0]["damage"]
+    assert not story.model().retraining_advised
+    decide(story, approve, run.id, 0)
+    assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 60}
+    assert story.model().retraining_advised
+
+
+def test_a_search_that_finds_no_harmless_rung_advises_to_retrain(
+    story: Story, digits: Digits
+) -> None:
+    # Scattered over all classes, at the seeds of the adaptive rule and nowhere else.
+    story.set_policy(method={"method": "auto", "max_candidates": 1})
+    story.forget([name for label in range(10) for name in training_ids(digits, label)[:15]])
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    assert run.verdict is not None
+    assert all(rung["damage"] for rung in run.verdict["ladder"])
     assert story.model().retraining_advised
 
 

@@ -41,7 +41,9 @@ def stewardship(story: Story) -> Stewardship:
 def stranded(story: Story) -> list[Job]:
     """The jobs that the steward would ring for."""
     with story.database.reading() as session:
-        return [job for job, _ in find_stranded(session)]
+        return [
+            job for job, _ in find_stranded(session, story.resources.settings.max_items_per_run)
+        ]
 
 
 def test_work_whose_ring_was_lost_is_found_and_done(story: Story, digits: Digits) -> None:

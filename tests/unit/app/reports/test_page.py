@@ -7,7 +7,7 @@ import pytest
 from app.reports.page import render
 from app.reports.summary import summarise
 from tests.unit.app.reports.reading import page_of
-from tests.unit.app.reports.support import make_report, without_figures
+from tests.unit.app.reports.support import estimate, make_report, without_figures
 
 HOSTILE = '<script>alert("x")</script>&\''
 
@@ -106,7 +106,7 @@ def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> Non
 def test_what_each_rung_leaves_below_the_last_layer_is_in_the_table() -> None:
     report = make_report()
     for share, rung in zip((0.9, 0.5, 0.25, 0.0), report["verdict"]["ladder"], strict=True):
-        rung["last_layer_restored"] = {"label 0": {"value": share}}
+        rung["last_layer_restored"] = {"label 0": estimate(share)}
     assert "✓ passes Label 0: α 20, λ 1" in page_of(report).text
     assert "Label 0: 25.0 %" in page_of(report).text
 
@@ -117,6 +117,13 @@ def test_a_run_that_was_judged_before_that_was_looked_at_is_shown_all_the_same()
     with_it = page_of(report).text
     del report["verdict"]["cohorts"][0]["last_layer_restored"]
     assert page_of(report).text == with_it
+
+
+def test_a_fall_is_shown_with_its_interval_and_its_count() -> None:
+    report = make_report()
+    fall = report["verdict"]["ladder"][0]["retained"]
+    fall["fall"] = {"value": 0.02, "low": -0.004, "high": 0.0312, "count": 200}
+    assert "−3.1 to +0.4 200 samples" in page_of(report).text
 
 
 def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:

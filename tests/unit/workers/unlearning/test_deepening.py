@@ -22,6 +22,11 @@ SEED = 8.0
 PLENTY = Limits(candidates=64, seconds=math.inf)
 
 
+def fall_of(share: float, count: int) -> Fall:
+    """From 90 %, by a share of so many samples."""
+    return Fall(0.9, 0.9 - share, count, lost=round(share * count), gained=0)
+
+
 @dataclass(frozen=True)
 class World:
     """Labels that are gone: nothing is recognised of any.
@@ -45,14 +50,14 @@ class World:
             for need, rung in zip(self.needs, rungs, strict=True)
         ]
         fall = 2 * NEGLIGIBLE if max(rungs) >= self.dear else 0.0
-        one = Fall(0.9, 0.9 - self.of_one * max(rungs), 20)
+        one = fall_of(self.of_one * max(rungs), 20)
         gone = Standing(
             Rule.CHANCE, Closeness.ALIKE, 0.0, 0.02, True, None, None, share(0.0), "unseen", None
         )
         judgement = Judgement(
             standings=dict.fromkeys(settings, gone),
             last_layer_restored={c: share(each) for c, each in zip(settings, left, strict=True)},
-            falls=Falls(Fall(0.9, 0.9 - fall, 1000), {7: one}, None),
+            falls=Falls(fall_of(fall, 1000), {7: one}, None),
             spares=True,
             damage=[],
             unmeasured=[],

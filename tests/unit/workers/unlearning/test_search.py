@@ -405,7 +405,7 @@ def trial(
 ) -> Trial:
     standings = {COHORTS[0]: standing(distance), COHORTS[1]: standing(None)}
     short = ["not enough"] if distance else []
-    falls = Falls(Fall(1.0, 1.0 - fall, 1000), {}, None)
+    falls = Falls(Fall(1.0, 1.0 - fall, 1000, lost=round(1000 * fall), gained=0), {}, None)
     judgement = Judgement(standings, falls, False, ["too much"] * damage, [], short, [])
     return Trial({}, judgement, change)
 
