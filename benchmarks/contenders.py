@@ -62,7 +62,7 @@ def plain_channels_last(network: nn.Module, batches: list[Batch]) -> Run:
 
 
 def ours_reproducible(network: nn.Module, batches: list[Batch]) -> Run:
-    """The pass of this project, as requests use it, at the same batch size."""
+    """The reproducible pass of this project, as requests use it, in the batches it is given."""
     return lambda: squared_gradient_sums(
         network, batches, batch_size=len(batches[0]), reproducible=True
     )
@@ -85,8 +85,8 @@ def loop(network: nn.Module, batches: list[Batch]) -> Run:
     return run
 
 
-def by_vmap(network: nn.Module, batches: list[Batch]) -> Run:
-    """`vmap(grad)`, eight samples at once."""
+def by_vmap(network: nn.Module, batches: list[Batch], *, chunk: int) -> Run:
+    """`vmap(grad)`, `chunk` samples at once."""
     (batch,) = batches
     parameters = {name: p.detach() for name, p in network.named_parameters()}
 
@@ -98,8 +98,8 @@ def by_vmap(network: nn.Module, batches: list[Batch]) -> Run:
 
     def run() -> None:
         totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
-        for start in range(0, len(batch), 8):
-            some = batch.part(start, start + 8)
+        for start in range(0, len(batch), chunk):
+            some = batch.part(start, start + chunk)
             for name, gradient in gradients(parameters, some.inputs, some.labels).items():
                 totals[name] += gradient.square_().sum(dim=0)
 

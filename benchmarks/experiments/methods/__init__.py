@@ -4,8 +4,8 @@ A method takes a network in evaluation mode, a task and a seed, and returns anot
 evaluation mode; the one it was given stays as it was. To add one, write its file and one line here.
 
 Hyperparameters are those of the code that the authors of arXiv 2308.07707 published for a ResNet18
-(github.com/if-loops/selective-synaptic-dampening). Where that code does not do what the paper
-says, the paper is followed:
+(github.com/if-loops/selective-synaptic-dampening), for other networks too, but for SSD's α. Where
+that code does not do what the paper says, the paper is followed:
 
 - its retraining gives new weights to layers at the top level of the network only, which in a
   ResNet18 is the last one: `retrain` starts from scratch;

@@ -3,6 +3,7 @@
     scenarios                 which samples each request names
     course                    a trained network, and the requests that it gets
     chained, from_base        strategies: from the last version, or from the base every time
+    service                   strategies: this service
     partitions                cohorts, cut one way or another
     strategies                all of them, by name
     figures                   what a version still knows

@@ -17,7 +17,6 @@ from benchmarks.experiments.sequences.course import Course, Version
 from workers.unlearning.cohorts import form_cohorts
 from workers.unlearning.dampening import Population, apply_factors, tighten, unit_factors
 from workers.unlearning.importances import Sums, add_sums, sums_by_label, zero_sums
-from workers.unlearning.judgement import Decision
 from workers.unlearning.tuning import adaptive_selection
 
 
@@ -94,35 +93,3 @@ def cohorts(course: Course) -> Iterator[Version]:
     for number, request in course.numbered():
         ledger.add(request)
         yield Version(number, dampened(course, ledger.cohorts()))
-
-
-def auto(course: Course) -> Iterator[Version]:
-    """The service: where its gate holds a version back, the last published one goes on serving."""
-    served = course.network
-    for number, _ in course.numbered():
-        version = _answered(course, number, served)
-        yield version
-        served = version.network
-
-
-def auto_at_once(course: Course) -> Iterator[Version]:
-    """The service, with all that the requests name in a single one."""
-    yield _answered(course, course.last, course.network)
-
-
-def _answered(course: Course, number: int, served: nn.Module) -> Version:
-    found = course.subject.forget(course.forgotten(after=number))
-    published = found.decision is not Decision.NEEDS_REVIEW
-    return Version(
-        number,
-        course.with_weights(found.weights) if published else served,
-        {
-            "decision": found.decision.value,
-            "candidates": len(found.trials),
-            "reasons": [
-                *found.chosen.judgement.damage,
-                *found.chosen.judgement.shortfalls,
-                *found.chosen.judgement.undecided,
-            ],
-        },
-    )

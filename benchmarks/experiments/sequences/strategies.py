@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from benchmarks.experiments.sequences import chained, from_base, partitions
+from benchmarks.experiments.sequences import chained, from_base, partitions, service
 from benchmarks.experiments.sequences.course import Course, Strategy, Version
 from benchmarks.experiments.training import another
 
@@ -31,12 +31,12 @@ SUCCESSIVE: Mapping[str, Strategy] = {
     "chained_adaptive": chained.adaptive,
     "union": from_base.union,
     "cohorts": from_base.cohorts,
-    "auto": from_base.auto,
+    "auto": service.auto,
 }
 
 STRATEGIES: Mapping[str, Strategy] = {
     **SUCCESSIVE,
-    "auto_at_once": from_base.auto_at_once,
+    "auto_at_once": service.auto_at_once,
     "cut_by_request": partitions.compared(partitions.by_request),
     "cut_by_label": partitions.compared(partitions.by_label),
     "cut_by_cluster": partitions.compared(partitions.by_cluster),

@@ -12,6 +12,7 @@ from benchmarks.experiments.sequences.figures import measure
 from benchmarks.experiments.sequences.from_base import Ledger, Part, adaptive_factors
 from benchmarks.experiments.sequences.runs import measured_now, run
 from benchmarks.experiments.sequences.scenarios import LABEL, REQUESTS, SCENARIOS
+from benchmarks.experiments.sequences.service import Service
 from benchmarks.experiments.sequences.strategies import STRATEGIES
 from benchmarks.experiments.sequences.summary import batching, summarise
 from benchmarks.experiments.store import Store
@@ -134,6 +135,18 @@ def test_a_strategy_tells_seconds_of_requests_in_order_and_leaves_the_base_alone
     assert entries[-1]["figures"]["loss_auc"] is not None
     for key, tensor in course.network.state_dict().items():
         assert torch.equal(tensor, before[key]), key
+
+
+def test_what_was_asked_for_is_published_or_waits_and_never_both(course: Course) -> None:
+    service = Service(course)
+    for number, request in course.numbered():
+        version = service.answer(number, request)
+        assert not (service.published & service.waiting).any()
+        assert torch.equal(service.published | service.waiting, course.forgotten(after=number))
+        held = version.notes["decision"] == "needs_review"
+        assert bool((service.waiting & request).any()) == held
+        assert version.network is service.network
+        assert (version.network is course.network) == (not service.published.any())
 
 
 def test_the_service_notes_every_decision_and_serves_the_base_until_it_publishes(
