@@ -18,19 +18,35 @@ DROPOUTS = (
     functional.alpha_dropout,
     functional.feature_alpha_dropout,
 )
-PLAIN_DROPOUTS = (torch.dropout, torch.alpha_dropout, torch.feature_dropout)
+PLAIN_DROPOUTS = (
+    torch.dropout,
+    torch.dropout_,
+    torch.alpha_dropout,
+    torch.alpha_dropout_,
+    torch.feature_dropout,
+    torch.feature_dropout_,
+    torch.feature_alpha_dropout,
+    torch.feature_alpha_dropout_,
+    torch.native_dropout,
+)
+# What is drawn so is dropped or kept, as torchvision's stochastic depth does.
+DRAWS = (torch.bernoulli, torch.Tensor.bernoulli, torch.Tensor.bernoulli_)
 
 
 def refuse_coupling(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
-    """Raise `NotEvaluable` for dropout and for batch normalisation with the batch's statistics."""
+    """Raise `NotEvaluable` for what is random, and for statistics of the batch."""
     if func in DROPOUTS:
         given = _given(func, args, kwargs)
         _refuse_dropout(given["p"] if given["training"] else 0)
     elif func in PLAIN_DROPOUTS:
         _, p, train = (*args, *kwargs.values())
         _refuse_dropout(p if train else 0)
+    elif func in DRAWS:
+        _refuse_dropout(1)
+    elif func is functional.rrelu:
+        _refuse_dropout(_given(func, args, kwargs)["training"])
     elif func is functional.scaled_dot_product_attention:
         _refuse_dropout(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0))
     elif func is functional.batch_norm:
@@ -51,7 +67,7 @@ def _given(
 def _refuse_dropout(probability: float) -> None:
     if probability:
         raise NotEvaluable(
-            "The network drops activations at random, so its gradients are random too. "
+            "The network drops or changes activations at random, so its gradients are random too. "
             "Call network.eval(), and let functional.dropout follow self.training."
         )
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import stochastic_depth
 
 from models.errors import NonFiniteGradient, NotEvaluable
 from tests.unit.workers.unlearning.oracles import (
@@ -123,13 +124,13 @@ def test_a_functional_dropout_that_drops_is_refused(name: str) -> None:
         lambda x: dropout(x, p=0.5, training=True),
     ):
         network = Formula(lambda m, x, drop=drop: m.layer(drop(x)), layer=layer).double().eval()
-        with pytest.raises(NotEvaluable, match="drops activations at random"):
+        with pytest.raises(NotEvaluable, match="activations at random"):
             squared_gradient_sums(network, [labelled(randn(*sizes))])
 
 
 def test_a_functional_dropout_that_forgets_the_mode_is_refused() -> None:
     network = Formula(lambda m, x: functional.dropout(m.layer(x)), layer=nn.Linear(3, 3))
-    with pytest.raises(NotEvaluable, match="drops activations at random"):
+    with pytest.raises(NotEvaluable, match="activations at random"):
         squared_gradient_sums(network.double().eval(), [labelled(randn(2, 3))])
 
 
@@ -143,6 +144,30 @@ def test_a_functional_dropout_that_drops_nothing_is_not_in_the_way(name: str) ->
     ):
         network = Formula(lambda m, x, drop=drop: m.layer(drop(x)), layer=layer)
         assert_equals_the_loop(network, randn(*sizes))
+
+
+DRAWS: dict[str, Callable[[Tensor], Tensor]] = {
+    "in place": lambda x: torch.dropout_(x.clone(), 0.5, True),
+    "native": lambda x: torch.native_dropout(x, 0.5, True)[0],
+    "rrelu": lambda x: functional.rrelu(x, training=True),
+    "stochastic depth": lambda x: stochastic_depth(x, 0.5, "row", training=True),
+    "bernoulli": lambda x: x * torch.bernoulli(torch.full_like(x, 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_whatever_else_draws_is_refused(name: str) -> None:
+    network = Formula(lambda m, x: DRAWS[name](m.layer(x)), layer=nn.Linear(3, 3))
+    with pytest.raises(NotEvaluable, match="activations at random"):
+        squared_gradient_sums(network.double().eval(), [labelled(randn(4, 3))])
+
+
+def test_what_would_draw_in_training_only_is_not_in_the_way() -> None:
+    def forward(module: Any, inputs: Tensor) -> Tensor:
+        kept: Tensor = stochastic_depth(module.layer(inputs), 0.5, "row", training=False)
+        return functional.rrelu(kept, training=False)
+
+    assert_equals_the_loop(Formula(forward, layer=nn.Linear(3, 3)), randn(4, 3))
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Dropout2d(0.5), nn.BatchNorm1d(4)])
