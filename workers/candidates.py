@@ -28,7 +28,7 @@ from workers.unlearning.probe import Probe
 from workers.unlearning.search import best_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Closeness
+from workers.unlearning.verification import Closeness, Concession, Rule
 from workers.unlearning.workbench import Tried, Workbench
 from workers.weighing import Weighed
 
@@ -119,7 +119,7 @@ class _Recorded:
 
     pinned: dict[Cohort, Setting]
     floors: dict[Cohort, Setting]
-    excused: dict[Cohort, Closeness]
+    excused: dict[Cohort, Concession]
 
 
 def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
@@ -141,13 +141,19 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
         undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
         if settled and undecidable and not complete:
             recorded.pinned[cohort] = setting
-            recorded.excused[cohort] = Closeness.UNDECIDABLE
+            recorded.excused[cohort] = Concession.of(gate.at_base[cohort])
         elif settled and not before["candidate"]["accepted"]:
             recorded.floors[cohort] = setting
-            recorded.excused[cohort] = Closeness(before["candidate"]["closeness"])
+            recorded.excused[cohort] = _conceded(before["candidate"])
         elif not complete:
             recorded.floors[cohort] = setting
     return recorded
+
+
+def _conceded(standing: Json) -> Concession:
+    return Concession(
+        Rule(standing["rule"]), Closeness(standing["closeness"]), standing["distance"]
+    )
 
 
 def _is_part_of(cohort: Cohort, before: Json) -> bool:

@@ -17,17 +17,22 @@ from models.records import (
 )
 from models.records.deletion_item import rested
 
+# Items that so many runs have failed on are tried together with no others that wait: it may be that
+# which makes runs fail.
+MOST_FAILURES = 3
+
 
 @dataclass(frozen=True)
 class Batch:
     """What one run takes: an approved run's items, a dry run's request, or all new deletions.
 
-    Or all deletions that wait for a review, `together`; or else a group of `suspects`, so that what
-    they break is theirs alone.
+    Or those that waited for a review of run `again`, which can be given no more; or all that wait
+    for one, `together`; or else a group of `suspects`, so that what they break is theirs alone.
     """
 
     mode: RequestMode
     approved: UnlearningRun | None = None
+    again: uuid.UUID | None = None
     together: bool = False
     request_id: uuid.UUID | None = None
     suspects: uuid.UUID | None = None
@@ -57,9 +62,13 @@ def next_batch(session: Session, model: RegisteredModel, limit: int) -> Batch | 
         return Batch(RequestMode.DELETE, approved=approved)
     if holds(session, model.id, _held_apart(limit)):
         return Batch(RequestMode.DELETE, together=True)
-    plain = and_(DeletionRequest.mode == RequestMode.DELETE, DeletionItem.suspects.is_(None))
+    plain = and_(
+        DeletionRequest.mode == RequestMode.DELETE,
+        DeletionItem.suspects.is_(None),
+        DeletionItem.run_id.is_(None),
+    )
     oldest = (
-        select(DeletionRequest.id, DeletionRequest.mode, DeletionItem.suspects)
+        select(DeletionRequest.id, DeletionRequest.mode, DeletionItem.suspects, DeletionItem.run_id)
         .join(DeletionItem, DeletionItem.request_id == DeletionRequest.id)
         .where(DeletionItem.model_id == model.id, _free())
         .order_by(
@@ -72,9 +81,10 @@ def next_batch(session: Session, model: RegisteredModel, limit: int) -> Batch | 
     found = session.execute(oldest).one_or_none()
     if found is None:
         return None
-    request_id, mode, suspects = found
+    request_id, mode, suspects, again = found
     return Batch(
         mode,
+        again=again,
         request_id=request_id if mode is RequestMode.DRY_RUN else None,
         suspects=suspects,
     )
@@ -121,6 +131,8 @@ def take_items(session: Session, run_id: uuid.UUID, batch: Batch, limit: int) ->
 def _of(session: Session, run_id: uuid.UUID, batch: Batch) -> list[ColumnElement[bool]]:
     if batch.approved is not None:
         return [DeletionItem.run_id == batch.approved.id]
+    if batch.again is not None:
+        return [DeletionItem.run_id == batch.again]
     model_id = session.get_one(UnlearningRun, run_id).model_id
     conditions = [
         DeletionItem.model_id == model_id,
@@ -130,8 +142,8 @@ def _of(session: Session, run_id: uuid.UUID, batch: Batch) -> list[ColumnElement
     if batch.request_id is not None:
         return [*conditions, DeletionRequest.id == batch.request_id]
     if batch.together:
-        return [*conditions, _held_by(RunState.NEEDS_REVIEW)]
-    return [*conditions, or_(DeletionItem.run_id.is_(None), _held_in_vain())]
+        return [*conditions, _held_now(), DeletionItem.attempts < MOST_FAILURES]
+    return [*conditions, DeletionItem.run_id.is_(None)]
 
 
 def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | None:
@@ -176,8 +188,9 @@ def _free() -> ColumnElement[bool]:
 def _held_apart(limit: int) -> ColumnElement[bool]:
     """Registered models of which several runs wait for a review: not yet tried together.
 
-    What is more than one run takes stays apart.
+    What is more than one run takes stays apart, and what runs have failed on so often.
     """
+    waits = and_(DeletionItem.run_id == UnlearningRun.id, DeletionItem.outcome == Outcome.PENDING)
     several = and_(func.count() > 1, func.sum(UnlearningRun.item_count) <= limit)
     waiting = (
         select(several)
@@ -186,9 +199,8 @@ def _held_apart(limit: int) -> ColumnElement[bool]:
             UnlearningRun.model_id == RegisteredModel.id,
             UnlearningRun.state == RunState.NEEDS_REVIEW,
             _is_current(),
-            exists().where(
-                DeletionItem.run_id == UnlearningRun.id, DeletionItem.outcome == Outcome.PENDING
-            ),
+            exists().where(waits),
+            ~exists().where(waits, DeletionItem.attempts >= MOST_FAILURES),
         )
     )
     return waiting.scalar_subquery()
@@ -200,11 +212,16 @@ def _held_by(state: RunState) -> ColumnElement[bool]:
 
 def _held_in_vain() -> ColumnElement[bool]:
     """Items that wait for a review of what is no longer so: the head or the policy has changed."""
+    return and_(_held_by(RunState.NEEDS_REVIEW), ~_held_now())
+
+
+def _held_now() -> ColumnElement[bool]:
+    """Items that wait for a review of what is still so."""
     return exists().where(
         UnlearningRun.id == DeletionItem.run_id,
         UnlearningRun.state == RunState.NEEDS_REVIEW,
         RegisteredModel.id == UnlearningRun.model_id,
-        ~_is_current(),
+        _is_current(),
     )
 
 

@@ -124,7 +124,7 @@ def _setting(trial: Trial, cohort: Cohort) -> Json:
 def _rung(tried: Tried, tuned: Tuned) -> Json:
     trial, judgement = tried.trial, tried.trial.judgement
     found = judgement.falls
-    worst = found.worst_label(min_probe=tuned.gate.bounds.min_probe)
+    worst = found.worst_label(tuned.gate.bounds.falls)
     return {
         "settings": {cohort.name: _setting(trial, cohort) for cohort in trial.settings},
         "passes": judgement.passes,

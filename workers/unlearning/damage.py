@@ -95,9 +95,12 @@ class Falls:
         alone = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
         return max([0.0, *overall, *parts, *alone])
 
-    def worst_label(self, *, min_probe: int) -> tuple[int, Fall] | None:
-        """The label that fell furthest, of those with so many samples in the probe."""
-        told = [item for item in self.by_label.items() if item[1].count >= min_probe]
+    def worst_label(self, allowed: Allowed) -> tuple[int, Fall] | None:
+        """The label that fell too far, or furthest of those with enough samples in the probe."""
+        told = [
+            *self._labels_beyond(allowed).items(),
+            *(item for item in self.by_label.items() if item[1].count >= allowed.min_probe),
+        ]
         return max(told, key=lambda item: item[1].points, default=None)
 
     def within(self, allowed: Allowed) -> bool:
@@ -111,8 +114,17 @@ class Falls:
     def _beyond(self, allowed: Allowed) -> Iterator[tuple[str, Fall, float]]:
         if self.retained is not None and self.retained.over(allowed.retained):
             yield "the retained probe", self.retained, allowed.retained
+        too_far = self._labels_beyond(allowed)
+        if too_far:
+            label, fall = max(too_far.items(), key=lambda item: item[1].points)
+            yield f"retained samples of label {label}", fall, allowed.one_label
+        if self.holdout is not None and self.holdout.over(allowed.holdout):
+            what = "unseen samples of the labels that are still retained"
+            yield what, self.holdout, allowed.holdout
+
+    def _labels_beyond(self, allowed: Allowed) -> dict[int, Fall]:
         few = sum(fall.count < allowed.min_probe for fall in self.by_label.values())
-        too_far = {
+        return {
             label: fall
             for label, fall in self.by_label.items()
             if (
@@ -121,12 +133,6 @@ class Falls:
                 else fall.surely_over(allowed.one_label, among=few)
             )
         }
-        if too_far:
-            label, fall = max(too_far.items(), key=lambda item: item[1].points)
-            yield f"retained samples of label {label}", fall, allowed.one_label
-        if self.holdout is not None and self.holdout.over(allowed.holdout):
-            what = "unseen samples of the labels that are still retained"
-            yield what, self.holdout, allowed.holdout
 
 
 def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:

@@ -17,6 +17,7 @@ from workers.unlearning.surrogate import Surrogate
 from workers.unlearning.verification import (
     NEGLIGIBLE,
     Closeness,
+    Concession,
     Thresholds,
     standing_of,
     telling_of,
@@ -133,7 +134,7 @@ class Gate:
         self,
         candidate: Observed,
         restored: Observed | None = None,
-        excused: Mapping[Cohort, Closeness] | None = None,
+        excused: Mapping[Cohort, Concession] | None = None,
     ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
@@ -156,9 +157,8 @@ class Gate:
             for cohort, standing in standings.items()
             if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
         }
-        conceded = {
-            cohort for cohort in unaccepted if standings[cohort].closeness is excused.get(cohort)
-        }
+        covered = {c for c, conceded in excused.items() if conceded.covers(standings[c])}
+        conceded = covered.intersection(unaccepted)
         short = {c: said for c, said in unaccepted.items() if c not in conceded}
         # Their like in the holdout is excused, but not from being known as well as is expected.
         lost = {cohort for cohort in short if standings[cohort].is_loss}
@@ -177,10 +177,9 @@ class Gate:
             undecided=[
                 reasons.undecided(cohort, standing, min_probe=self.bounds.min_probe)
                 for cohort, standing in standings.items()
-                if standing.closeness is Closeness.UNDECIDABLE
-                and excused.get(cohort) is not Closeness.UNDECIDABLE
+                if standing.closeness is Closeness.UNDECIDABLE and cohort not in covered
             ],
-            conceded=[unaccepted[cohort] for cohort in conceded],
+            conceded=[unaccepted[cohort] for cohort in unaccepted if cohort in conceded],
         )
 
     def _recognised(self, restored: Observed) -> dict[Cohort, Estimate]:

@@ -33,6 +33,8 @@ OF_CHANCE = 0.2
 # privacy, to recognise fewer is not: up to so much fewer, as a share, is accepted where nothing
 # comes nearer.
 FEWER = 0.15
+# By so much a distance may have grown, for what is dampened beside the cohort, without being more.
+NO_FARTHER = 0.02
 # What is not worth a further candidate, as a share of all samples.
 NEGLIGIBLE = 0.005
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
@@ -105,6 +107,29 @@ class Standing:
             and self.closeness is Closeness.CONSPICUOUS
             and not self.accepted
         )
+
+
+@dataclass(frozen=True)
+class Concession:
+    """How a cohort stood when it was published although it was short, or what cannot be told."""
+
+    rule: Rule
+    closeness: Closeness
+    distance: float | None
+
+    @classmethod
+    def of(cls, standing: Standing) -> "Concession":
+        """That it may stand like this."""
+        return cls(standing.rule, standing.closeness, standing.distance)
+
+    def covers(self, standing: Standing) -> bool:
+        """Whether a cohort stands as it did then, and no farther from its target."""
+        if standing.closeness is not self.closeness:
+            return False
+        if self.closeness is Closeness.UNDECIDABLE:
+            return True
+        beyond = abs(standing.distance or 0.0) - abs(self.distance or 0.0)
+        return standing.rule is self.rule and beyond <= NO_FARTHER + ROUNDING
 
 
 def is_some(recognised: Estimate) -> bool:

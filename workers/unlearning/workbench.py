@@ -11,7 +11,8 @@ from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed
 from workers.unlearning.search import Trial
-from workers.unlearning.verification import Closeness, change_of_weights
+from workers.unlearning.tuning import Setting
+from workers.unlearning.verification import Concession, change_of_weights
 
 
 class Look(Protocol):
@@ -50,7 +51,7 @@ class Workbench:
         *,
         pinned: Settings | None = None,
         floors: Settings | None = None,
-        excused: Mapping[Cohort, Closeness] | None = None,
+        excused: Mapping[Cohort, Concession] | None = None,
     ) -> None:
         self.gate = gate
         self.mixer = mixer
@@ -73,7 +74,10 @@ class Workbench:
 
     def attempt(self, settings: Settings) -> Trial:
         """Make one candidate and judge it."""
-        settings = {**self._pinned, **settings}
+        settings = {
+            **self._pinned,
+            **{cohort: self._above_floor(cohort, each) for cohort, each in settings.items()},
+        }
         weights = self.mixer.mix(settings).weights
         seen = self._look(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
@@ -83,6 +87,13 @@ class Workbench:
         self.ladder.append(Tried(trial, seen))
         self._done()
         return trial
+
+    def _above_floor(self, cohort: Cohort, setting: Setting) -> Setting:
+        floor = self.floors.get(cohort, setting)
+        return Setting(
+            selection=min(setting.selection, floor.selection),
+            strength=min(setting.strength, floor.strength),
+        )
 
     def _look_again(self, weights: Weights) -> Observed | None:
         if not (self._last_layer and self.gate.telling):

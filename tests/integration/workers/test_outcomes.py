@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import update
 
 from app.reviews import approve, reject
 from models.doorbell import Job
@@ -251,6 +252,28 @@ def test_what_waits_and_is_more_than_one_run_takes_stays_apart(
     story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
     work(settings)
     assert len(story.runs()) == 2
+
+
+def test_what_comes_while_others_are_to_be_judged_again_is_tried_by_itself(
+    story: Story, digits: Digits
+) -> None:
+    held(story, digits)
+    with story.database.transaction() as session:
+        change_policy(session, story.model().name, {"probe_size": 100}, "admin")
+    story.forget(training_ids(digits, 5)[:1])
+    # Once because of the policy, and once because of the version that was published meanwhile.
+    assert [run.item_count for run in story.runs()] == [60, 60, 1, 60]
+    assert story.runs()[2].state is RunState.NO_DETECTABLE_INFLUENCE
+
+
+def test_what_runs_have_failed_on_again_and_again_is_tried_together_with_nothing(
+    story: Story, digits: Digits
+) -> None:
+    held(story, digits)
+    with story.database.transaction() as session:
+        session.execute(update(DeletionItem).values(attempts=3))
+    story.forget(training_ids(digits, 5))
+    assert [run.item_count for run in story.runs()] == [60, 56]
 
 
 def test_a_changed_policy_judges_what_waits_again(story: Story, digits: Digits) -> None:

@@ -16,7 +16,7 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Bounds, Gate
 from workers.unlearning.importances import Sums, squared_gradient_sums
-from workers.unlearning.mixing import Mixer
+from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
 from workers.unlearning.workbench import Workbench
@@ -64,6 +64,7 @@ def bench(
     in_pairs: bool = False,
     last_layer: Sequence[str] = (),
     gone: frozenset[int] = frozenset(),
+    floors: Settings | None = None,
 ) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
     everything, linear = samples(in_pairs=in_pairs), network()
@@ -86,4 +87,4 @@ def bench(
     )
     forget = sums(0, FORGOTTEN)
     mixer = Mixer(base, sums(0, TRAINED), TRAINED, lambda _cohort: forget)
-    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, last_layer, done)
+    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, last_layer, done, floors=floors)

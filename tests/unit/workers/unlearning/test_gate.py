@@ -20,7 +20,7 @@ from workers.unlearning.judgement import Decision, Judgement, decide
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import Closeness, Rule
+from workers.unlearning.verification import Closeness, Concession, Rule
 
 # Label 0 is forgotten in part: 20 samples of it, and 40 unseen ones.
 COHORT = Cohort((0,), 20, scattered=False)
@@ -607,23 +607,41 @@ def test_a_cohort_that_was_judged_before_and_cannot_be_any_more_holds_nothing_up
     base = network()
     gate = Gate(base.where(base.positions >= UNSEEN), probe_of(base), BOUNDS)
     assert gate.judge(gate.base).undecided
-    assert not gate.judge(gate.base, excused={COHORT: Closeness.UNDECIDABLE}).undecided
-    assert gate.judge(gate.base, excused={COHORT: Closeness.FAMILIAR}).undecided
+    conceded = Concession.of(gate.at_base[COHORT])
+    assert conceded.closeness is Closeness.UNDECIDABLE
+    assert not gate.judge(gate.base, excused={COHORT: conceded}).undecided
+    familiar = replace(conceded, closeness=Closeness.FAMILIAR)
+    assert gate.judge(gate.base, excused={COHORT: familiar}).undecided
 
 
 def test_what_was_accepted_though_it_was_short_holds_up_nothing_that_comes_later() -> None:
     base = network(above=40)
     gate = Gate(base, probe_of(base), BOUNDS)
     (said,) = gate.judge(base).shortfalls
-    judgement = gate.judge(base, excused={COHORT: Closeness.FAMILIAR})
+    conceded = Concession.of(gate.judge(base).standings[COHORT])
+    judgement = gate.judge(base, excused={COHORT: conceded})
     assert judgement.passes
     assert judgement.conceded == [said]
     # It is searched on for something better all the same.
     assert not judgement.is_ideal
     # That it stands out on the other side now was not accepted.
-    stranger = gate.judge(network(above=0), excused={COHORT: Closeness.FAMILIAR})
+    stranger = gate.judge(network(above=0), excused={COHORT: conceded})
     assert stranger.shortfalls
     assert not stranger.conceded
+
+
+@pytest.mark.parametrize(("farther", "covered"), [(-0.1, True), (0.02, True), (0.03, False)])
+def test_what_is_farther_from_its_target_than_was_accepted_is_not_covered(
+    farther: float, covered: bool
+) -> None:
+    base = network(above=40)
+    gate = Gate(base, probe_of(base), BOUNDS)
+    now = gate.judge(base).standings[COHORT]
+    assert now.distance is not None
+    then = replace(Concession.of(now), distance=now.distance - farther)
+    assert then.covers(now) is covered
+    assert gate.judge(base, excused={COHORT: then}).passes is covered
+    assert not replace(then, rule=Rule.EXPECTED).covers(now)
 
 
 @pytest.mark.parametrize(("count", "measured"), [(29, False), (30, True)])

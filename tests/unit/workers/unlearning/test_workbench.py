@@ -53,6 +53,16 @@ def test_settings_that_are_changed_afterwards_change_no_candidate() -> None:
     assert second.change > first.change
 
 
+def test_no_candidate_is_gentler_than_the_floor_whatever_is_asked_for() -> None:
+    floor = Setting(3.0, 0.5)
+    workbench = bench(floors={COHORT: floor})
+    found = [
+        workbench.attempt({COHORT: setting}).settings[COHORT]
+        for setting in (Setting(10.0, 1.0), Setting(1.0, 1.0), Setting(10.0, 0.1))
+    ]
+    assert found == [floor, Setting(1.0, 0.5), Setting(3.0, 0.1)]
+
+
 def test_the_cohorts_are_those_of_the_probe_and_seeds_the_mixers() -> None:
     workbench = bench()
     assert list(workbench.cohorts) == [COHORT]
