@@ -74,6 +74,15 @@ class Worker(rq.Worker):
     # RQ has no public name for why its loop ended, and an idle worker's is not set at all.
     asked_to_stop = False
 
+    def bootstrap(self, *arguments: Any) -> None:
+        """Register, and note a request to stop that comes before RQ listens for one."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop_at_once)
+        super().bootstrap(*arguments)
+
+    def _stop_at_once(self, _signum: int, _frame: FrameType | None) -> None:
+        self.asked_to_stop = self._stop_requested = True
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM or SIGINT: finish the job at hand."""
         self.asked_to_stop = True

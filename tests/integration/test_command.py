@@ -258,6 +258,34 @@ def test_a_process_that_is_asked_to_stop_ends_well(
     assert "Error: " not in said
 
 
+def test_a_worker_that_is_asked_to_stop_while_it_registers_ends_well(settings: Settings) -> None:
+    program = (
+        "import os, signal\n"
+        "from models.settings import load_settings\n"
+        "from workers.main import Worker, run_worker\n"
+        "class Interrupted(Worker):\n"
+        "    def register_birth(self):\n"
+        "        super().register_birth()\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import workers.main\n"
+        "workers.main.Worker = Interrupted\n"
+        "print(run_worker(load_settings()))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment_of(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
+    assert "Traceback" not in ended.stderr
+    with Redis.from_url(settings.redis_url) as connection:
+        assert connection.scard("rq:workers") == 0
+
+
 def _await_start(
     process: subprocess.Popen[bytes], settings: Settings, log: Path, command: str
 ) -> None:
