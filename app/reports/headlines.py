@@ -130,6 +130,11 @@ def budget(verdict: Json) -> str:
 
 
 def is_retraining_advised(verdict: Json) -> bool:
-    """Whether nothing is left of it, or no rung was harmless. Earlier documents do not say so."""
-    advised: bool = verdict["damage_budget"].get("retraining_advised", False)
+    """Whether nothing is left of it, or no rung was harmless.
+
+    Earlier documents do not say so, but how much is spent they do.
+    """
+    found = verdict["damage_budget"]
+    allowed, spent = found["allowed"], found["spent"]
+    advised: bool = found.get("retraining_advised", spent is not None and spent >= allowed > 0)
     return advised

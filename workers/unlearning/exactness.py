@@ -17,8 +17,8 @@ from workers.unlearning.estimators import Estimator
 from workers.unlearning.importances import BATCH, squared_gradient_sums
 
 # Rounding may flip a ReLU or a maximum; what the rules get wrong is off by far more.
-TOLERANCE = 0.1
-# Samples of the smallest batch that can be told from a single sample at any size.
+TOLERANCE = 0.05
+# A size that shares no divisor with the others.
 FEW = 3
 
 

@@ -158,8 +158,7 @@ class Gate:
             if not standing.accepted and standing.closeness is not Closeness.UNDECIDABLE
         }
         covered = {c for c, conceded in excused.items() if conceded.covers(standings[c])}
-        conceded = covered.intersection(unaccepted)
-        short = {c: said for c, said in unaccepted.items() if c not in conceded}
+        short = {c: said for c, said in unaccepted.items() if c not in covered}
         # Their like in the holdout is excused, but not from being known as well as is expected.
         lost = {cohort for cohort in short if standings[cohort].is_loss}
         found = falls(self.base, candidate, self.probe)
@@ -179,7 +178,7 @@ class Gate:
                 for cohort, standing in standings.items()
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in covered
             ],
-            conceded=[unaccepted[cohort] for cohort in unaccepted if cohort in conceded],
+            conceded=[said for cohort, said in unaccepted.items() if cohort in covered],
         )
 
     def _recognised(self, restored: Observed) -> dict[Cohort, Estimate]:

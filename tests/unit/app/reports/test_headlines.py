@@ -73,7 +73,11 @@ def test_a_run_that_carries_out_an_approval_does_not_claim_to_be_within_bounds()
 def test_a_spent_budget_is_told_with_what_follows() -> None:
     report = make_report()
     assert "; retraining" not in page_of(report).text
-    spent = {"allowed": 0.01, "spent": 0.012, "retraining_advised": True}
-    report["verdict"]["damage_budget"] = spent
+    # As earlier documents have it, which do not say what follows.
+    report["verdict"]["damage_budget"] = {"allowed": 0.01, "spent": 0.012}
     assert "1.2 of 1.0 points are spent; retraining" in page_of(report).text
     assert "1.2 of 1.0 points are spent; retraining" in summarise(report)
+    report["verdict"]["damage_budget"]["retraining_advised"] = False
+    assert "; retraining" not in page_of(report).text
+    report["verdict"]["damage_budget"] = {"allowed": 0.01, "spent": 0.0, "retraining_advised": True}
+    assert "0.0 of 1.0 points are spent; retraining" in page_of(report).text
