@@ -1,12 +1,15 @@
-"""Processes that must not outlive their parent."""
+"""What a process asks of the operating system: to end with its parent, and to open many files."""
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1
+# What a process has open besides: libraries, connections, logs.
+OPEN_ANYWAY = 256
 
 
 def die_with_parent(parent: int) -> None:
@@ -18,3 +21,13 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def allow_open_files(count: int) -> None:
+    """Have the system let this process open so many files more, as far as its hard limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + OPEN_ANYWAY
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

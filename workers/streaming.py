@@ -18,6 +18,7 @@ from models.artifacts import Artifact, ArtifactStore, Writer
 from models.artifacts.hashing import HashedReader, hashing
 from models.artifacts.store import require_digest
 from models.errors import ArtifactDamaged, WeightsMismatch
+from models.processes import allow_open_files
 from workers.tensors import Layout, Place, bytes_of
 from workers.unlearning.dampening import Population, scale, tighten_tensor
 from workers.unlearning.tuning import Setting
@@ -48,7 +49,9 @@ def dampen_stored(
     Raises `ArtifactDamaged` at the end if a file was not the artifact it should be: what has been
     written by then is not to be used. `WeightsMismatch` if the files do not belong together.
     """
-    piece = min(PIECE, OF_ALL // (2 + sum(len(cohort.sums) for cohort in cohorts)))
+    files = 2 + sum(len(cohort.sums) for cohort in cohorts)
+    allow_open_files(files)
+    piece = min(PIECE, OF_ALL // files)
     with ExitStack() as opened:
         of_base = opened.enter_context(_stream(base, store, piece))
         of_full = opened.enter_context(_stream(full, store, piece))

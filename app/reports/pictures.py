@@ -82,7 +82,7 @@ def _of_cohort(verdict: Json, cohort: Json) -> Curve:
     points = []
     for number, rung in enumerate(verdict["ladder"]):
         estimate = deciding(cohort["rule"], rung["cohorts"][name]) or {}
-        points.append(_point(verdict, number, rung["settings"][name]["alpha"], estimate))
+        points.append(_of_setting(verdict, number, rung["settings"][name], estimate))
     return Curve(
         title=words.title(name),
         axis="selection α (smaller selects more weights)",
@@ -123,12 +123,21 @@ def _of_all(verdict: Json) -> Curve:
     )
 
 
-def _point(verdict: Json, number: int, x: float, estimate: Json) -> Point:
+def _of_setting(verdict: Json, number: int, setting: Json, estimate: Json) -> Point:
+    selection, strength = setting["alpha"], setting["lambda"]
+    on_ladder = strength >= min(1.0, selection)
+    return _point(verdict, number, selection, estimate, None if on_ladder else strength)
+
+
+def _point(
+    verdict: Json, number: int, x: float, estimate: Json, strength: float | None = None
+) -> Point:
     rung = verdict["ladder"][number]
     retained, unseen = rung["retained"], rung["holdout_of_retained_labels"]
     return Point(
         rung=number,
         x=x,
+        strength=strength,
         figure=estimate.get("value"),
         low=estimate.get("low"),
         high=estimate.get("high"),

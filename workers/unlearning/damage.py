@@ -81,6 +81,12 @@ class Falls:
     holdout: Fall | None
 
     @property
+    def on_the_whole(self) -> float:
+        """The greater fall over all labels, on the retained probe or on unseen samples; or 0."""
+        overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
+        return max([0.0, *overall])
+
+    @property
     def loss(self) -> float:
         """The greatest of these falls, as a share of all samples; 0 if accuracy has risen.
 
@@ -89,11 +95,10 @@ class Falls:
         label is, it is not to be lost for the others' good.
         """
         among = self.retained.count if self.retained else 1
-        overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
         labels = self.by_label.values()
         parts = (fall.points * fall.count / among for fall in labels)
         alone = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
-        return max([0.0, *overall, *parts, *alone])
+        return max([self.on_the_whole, *parts, *alone])
 
     def worst_label(self, allowed: Allowed) -> tuple[int, Fall] | None:
         """The label that fell too far, or furthest of those with enough samples in the probe."""

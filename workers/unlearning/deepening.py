@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, cheapest
-from workers.unlearning.tuning import Setting, setting_at
+from workers.unlearning.tuning import Setting, stronger
 from workers.unlearning.verification import NEGLIGIBLE
 
 # So many steps that take next to nothing away are enough.
@@ -36,15 +36,15 @@ def deepen(
         shallow = deepest.judgement.shallow.intersection(cohorts)
         if not shallow:
             break
-        stronger = {
-            cohort: setting_at(setting.selection, step) if cohort in shallow else setting
+        deeper = {
+            cohort: stronger(setting, step) if cohort in shallow else setting
             for cohort, setting in deepest.settings.items()
         }
-        trial = _on_record(trials, stronger)
+        trial = _on_record(trials, deeper)
         if trial is None:
             if limits.reached(len(trials)):
                 break
-            trial = attempt(stronger)
+            trial = attempt(deeper)
             trials.append(trial)
         if _is_as_good(trial, deepest, trials):
             gained = deepest.judgement.left_below - trial.judgement.left_below
@@ -60,12 +60,15 @@ def deepen(
 def _on_record(trials: list[Trial], settings: Mapping[Cohort, Setting]) -> Trial | None:
     """The trial of these settings, but for rounding; None if they were not tried."""
     for trial in trials:
-        if all(
-            math.isclose(trial.settings[cohort].selection, setting.selection, rel_tol=1e-9)
-            for cohort, setting in settings.items()
-        ):
+        if all(_are_close(trial.settings[cohort], setting) for cohort, setting in settings.items()):
             return trial
     return None
+
+
+def _are_close(one: Setting, other: Setting) -> bool:
+    return math.isclose(one.selection, other.selection, rel_tol=1e-9) and math.isclose(
+        one.strength, other.strength, rel_tol=1e-9
+    )
 
 
 def _is_as_good(trial: Trial, other: Trial, trials: list[Trial]) -> bool:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from models.specifications import AutoMethod, FixedMethod, Method
 from workers.unlearning.deepening import deepen
 from workers.unlearning.search import Limits, search
+from workers.unlearning.strengthening import strengthen
 from workers.unlearning.tuning import Setting
 from workers.unlearning.workbench import Workbench
 
 
 def auto(method: Method, bench: Workbench) -> None:
-    """Search from the adaptive seeds for the setting that forgets and costs least, then deeper."""
+    """Search from the adaptive seeds for the α that forgets at least cost; then λ, then deeper."""
     assert isinstance(method, AutoMethod)
     seeds = {cohort: bench.seed(cohort) for cohort in bench.cohorts}
     limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
@@ -21,6 +22,7 @@ def auto(method: Method, bench: Workbench) -> None:
         limits,
         bench.floors,
     )
+    trials = strengthen(trials, bench.cohorts, bench.attempt, limits)
     deepen(trials, bench.cohorts, bench.attempt, limits)
 
 

@@ -9,7 +9,7 @@ trial is of the combination, a cohort that slips because of the others is seen, 
 Damage belongs to the combination. While there is too much of it nobody gets stronger; once every
 cohort has settled all the same, the rung is a ceiling, and the search ends below it, as near to the
 target as damage allows. A candidate that leaves nothing to be gained ends it at once. From what was
-found `deepening.py` goes on.
+found `strengthening.py` and `deepening.py` go on.
 """
 
 import math
@@ -176,7 +176,7 @@ def search(
 def _floor(cohort: Cohort, seed: float, floors: Mapping[Cohort, Setting]) -> float:
     if cohort not in floors:
         return GENTLEST
-    # Not gentler by a rounding, either.
+    # Not gentler by a rounding, either. What the floor says of λ, whoever attempts sees to.
     return max(GENTLEST, rung_of(floors[cohort], seed) + ROUNDING)
 
 
@@ -208,10 +208,20 @@ def best_passing(trials: Sequence[Trial]) -> Trial | None:
 
 
 def cheapest(trials: Sequence[Trial]) -> list[Trial]:
-    """The candidates that pass and cost next to nothing; if none does, those that cost least."""
+    """The candidates that pass and cost next to nothing; if none does, those that cost least.
+
+    What is asked for comes first: where these leave some, and others leave next to nothing and lose
+    next to nothing on the whole, it is those, whatever a single label loses within the policy.
+    """
     passing = [trial for trial in trials if trial.judgement.passes]
-    least = min((trial.judgement.cost for trial in passing), default=0.0)
-    return [t for t in passing if t.judgement.cost <= max(least, NEGLIGIBLE) + ROUNDING]
+    if any(trial.judgement.leaves_some for trial in _costing_least(passing)):
+        passing = [trial for trial in passing if trial.judgement.is_thorough] or passing
+    return _costing_least(passing)
+
+
+def _costing_least(trials: Sequence[Trial]) -> list[Trial]:
+    least = min((trial.judgement.cost for trial in trials), default=0.0)
+    return [t for t in trials if t.judgement.cost <= max(least, NEGLIGIBLE) + ROUNDING]
 
 
 def _preference(trial: Trial) -> tuple[bool, float, float]:

@@ -42,13 +42,15 @@ def setting_at(seed: float, rung: float) -> Setting:
     return Setting(selection=selection, strength=min(1.0, selection))
 
 
-def rung_of(setting: Setting, seed: float) -> float:
-    """The gentlest rung of the ladder from `seed` that dampens no weight less than `setting`.
+def stronger(setting: Setting, rungs: float) -> Setting:
+    """A setting so many steps of the ladder further down, that dampens no weight less."""
+    selection = setting.selection * RUNG**-rungs
+    return Setting(selection=selection, strength=min(setting.strength, selection))
 
-    That of the setting itself, if it is of the ladder.
-    """
-    reached = min(setting.selection, setting.strength if setting.strength < 1 else math.inf)
-    return math.log((seed or 1.0) / reached, RUNG)
+
+def rung_of(setting: Setting, seed: float) -> float:
+    """The rung of the ladder from `seed` that has this selection."""
+    return math.log((seed or 1.0) / setting.selection, RUNG)
 
 
 def adaptive_percentile(population: Population) -> float:

@@ -1,7 +1,8 @@
 """The α curve: what every rung of the ladder has achieved, above, and what it costs, below.
 
 The same points are on both bands, one above the other. A rung is a filled circle if it passes, a
-hollow one if not, crossed out if it costs too much; the one that was taken has a ring.
+hollow one if not, crossed out if it costs too much; the one that was taken has a ring. Lines join
+the rungs of one ladder; those with a smaller λ lie beside them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +29,14 @@ UPPER, LOWER = (24.0, 174.0), (212.0, 302.0)
 
 @dataclass(frozen=True)
 class Point:
-    """One rung. `low` and `high` are the interval of the figure, where it has one."""
+    """One rung. `low` and `high` are the interval of the figure, where it has one.
+
+    `strength` is λ where that is smaller than the ladder's, which 1 is, or α below 1.
+    """
 
     rung: int
     x: float
+    strength: float | None
     figure: float | None
     low: float | None
     high: float | None
@@ -73,9 +78,10 @@ def draw_curve(curve: Curve, name: str) -> Markup:
 
 def _said(point: Point, curve: Curve) -> str:
     verdict = "passes" if point.passes else "costs too much" if point.damages else "does not pass"
+    strength = "" if point.strength is None else f", λ {words.number(point.strength)}"
     return (
         f"Rung {point.rung}{' (taken)' if point.chosen else ''}: "
-        f"{words.number(point.x)}, {curve.figure} {curve.write(point.figure)}, "
+        f"{words.number(point.x)}{strength}, {curve.figure} {curve.write(point.figure)}, "
         f"retained {words.percent(point.retained)}, unseen {words.percent(point.unseen)}, {verdict}"
     )
 
@@ -105,7 +111,8 @@ def _achieved(curve: Curve, points: Sequence[Point], x: Scale) -> Iterator[Marku
         yield line(LEFT, y(level), RIGHT, y(level), f"level {said}")
         yield text(RIGHT, y(level) - 4, said, "end")
     known = [(point, x(point.x), y(point.figure)) for point in points if point.figure is not None]
-    yield polyline([(across, up) for _, across, up in known], "forgotten")
+    ladder = [(across, up) for point, across, up in known if point.strength is None]
+    yield polyline(ladder, "forgotten")
     for point, across, up in known:
         if point.low is not None and point.high is not None:
             yield line(across, y(point.low), across, y(point.high), "whisker")
@@ -132,12 +139,13 @@ def _paid(points: Sequence[Point], x: Scale) -> Iterator[Markup]:
         ("unseen", [point.unseen for point in points], _diamond),
     ):
         known = [
-            (x(point.x), y(value))
+            (point, (x(point.x), y(value)))
             for point, value in zip(points, values, strict=True)
             if value is not None
         ]
-        yield polyline(known, kind)
-        yield from (element("path", d=mark(*place, 3.5), class_=f"mark {kind}") for place in known)
+        yield polyline([place for point, place in known if point.strength is None], kind)
+        for _, place in known:
+            yield element("path", d=mark(*place, 3.5), class_=f"mark {kind}")
 
 
 def _cross(x: float, y: float, r: float) -> str:

@@ -1,5 +1,6 @@
 """Files that do not belong together are refused while they are streamed."""
 
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def test_many_files_share_their_memory_and_come_to_the_same(
     whole = dampen(store, SUMS, forget)
     monkeypatch.setattr("workers.streaming.OF_ALL", numbers)
     assert dampen(store, SUMS, forget) == whole
+
+
+def test_there_may_be_more_labels_than_files_may_be_open_at_first(store: FilesystemStore) -> None:
+    labels = [put(store, SUMS | {"a": torch.full((3,), n / 400).double()}) for n in range(400)]
+    cohort = StreamedCohort(labels, Population(10, 2), Setting(1.0, 1.0))
+    base, full = put(store, WEIGHTS), put(store, {name: 800 * sums for name, sums in SUMS.items()})
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    try:
+        store.put(lambda writer: dampen_stored(base, full, [cohort], {}, store, writer))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_files_that_belong_together_are_dampened(store: FilesystemStore) -> None:

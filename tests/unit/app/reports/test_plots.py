@@ -20,6 +20,7 @@ MIDDLE = sum(curve_plot.UPPER) / 2
 
 def point(rung: int, x: float, figure: float | None, **more: Any) -> Point:
     given = {
+        "strength": None,
         "low": None,
         "high": None,
         "retained": 0.99,
@@ -71,6 +72,22 @@ def test_over_the_norm_of_the_change_rungs_lie_evenly() -> None:
     picture = drawn(point(0, 0, 1), point(1, 10, 1), point(2, 20, 1), logarithmic=False)
     xs = [place(mark)[0] for mark in of_class(picture, "rung")]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.02)
+
+
+def test_lines_join_the_ladder_and_a_smaller_lambda_lies_beside_it() -> None:
+    ladder = (point(0, 3, 0.9), point(1, 2, 0.5))
+    with_one = drawn(*ladder, point(2, 2, 0.1, strength=0.3))
+    for kind in ("forgotten", "retained", "unseen"):
+        lines = [
+            [line.get("points") for line in of_class(picture, kind) if line.tag == "polyline"]
+            for picture in (drawn(*ladder), with_one)
+        ]
+        assert lines[0] == lines[1] != []
+    assert len(of_class(with_one, "rung")) == 3
+    titles = [mark.findtext("title") for mark in of_class(with_one, "rung")]
+    assert [title for title in titles if title and "λ 0.3" in title] == [
+        "Rung 2: 2, λ 0.3, Attack area 0.100, retained 99.0 %, unseen 95.0 %, does not pass"
+    ]
 
 
 def test_what_passes_what_damages_and_what_was_taken_differ_in_shape() -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -121,6 +121,25 @@ def test_it_goes_as_deep_as_it_needs_or_as_deep_as_costs_nothing(need: float, de
 
 def test_each_cohort_stops_where_nothing_is_left_of_it() -> None:
     assert World((0.0, 0.9, 2.8)).reached() == pytest.approx((0.0, 1.0, 3.0))
+
+
+def test_a_smaller_lambda_is_kept_on_the_way() -> None:
+    world = World((2.0,))
+    first = world.attempt({COHORTS[0]: Setting(SEED, 0.25)})
+    trials = deepen([first], COHORTS[:1], world.attempt, PLENTY)
+    assert len(trials) > 1
+    assert {trial.settings[COHORTS[0]].strength for trial in trials} == {0.25}
+
+
+def test_the_same_selection_with_another_lambda_has_not_been_tried() -> None:
+    world = World((1.0,))
+    weaker, first = (
+        world.attempt({COHORTS[0]: Setting(selection, strength)})
+        for selection, strength in ((SEED / RUNG, 1.0), (SEED, 0.25))
+    )
+    failed = replace(weaker, judgement=replace(weaker.judgement, shortfalls=["not enough"]))
+    trials = deepen([failed, first], COHORTS[:1], world.attempt, PLENTY)
+    assert trials[2].settings == {COHORTS[0]: Setting(SEED / RUNG, 0.25)}
 
 
 def test_a_step_too_far_is_halved_and_then_given_up() -> None:

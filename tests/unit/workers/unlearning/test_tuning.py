@@ -16,6 +16,7 @@ from workers.unlearning.tuning import (
     adaptive_selection,
     rung_of,
     setting_at,
+    stronger,
 )
 
 
@@ -92,8 +93,8 @@ def test_no_factor_rises_along_the_ladder(
         )
         for setting in settings
     ]
-    for gentler, stronger in itertools.pairwise(factors):
-        assert bool((stronger <= gentler).all())
+    for gentler, further in itertools.pairwise(factors):
+        assert bool((further <= gentler).all())
 
 
 @given(seed=st.floats(1e-3, 1e6), rung=st.floats(-12, 20))
@@ -129,22 +130,33 @@ def test_where_no_weight_has_a_finite_ratio_the_ladder_begins_at_one() -> None:
 
 
 @given(
-    seed=st.floats(0.01, 1000),
     selection=st.floats(0.01, 1000),
     strength=st.floats(0.01, 10),
+    rungs=st.floats(0, 10),
     ratio=st.floats(1e-4, 1e4),
 )
-def test_the_rung_of_a_setting_dampens_no_weight_less(
-    seed: float, selection: float, strength: float, ratio: float
+def test_a_stronger_setting_dampens_no_weight_less(
+    selection: float, strength: float, rungs: float, ratio: float
 ) -> None:
-    found = setting_at(seed, rung_of(Setting(selection, strength), seed))
-
     def factor(setting: Setting) -> float:
-        selected = ratio > setting.selection * (1 + 1e-9)
-        return min(1.0, setting.strength / ratio) if selected else 1.0
+        return min(1.0, setting.strength / ratio) if ratio > setting.selection else 1.0
 
-    # A hair gentler, for the logarithm there and back again.
-    assert factor(found) <= factor(Setting(selection * (1 + 1e-6), strength)) * (1 + 1e-6)
+    before = Setting(selection, strength)
+    assert factor(stronger(before, rungs)) <= factor(before)
+
+
+@given(seed=st.floats(1e-3, 1e6), rung=st.floats(-12, 12), rungs=st.floats(0, 8))
+def test_from_a_rung_of_the_ladder_a_stronger_setting_is_the_next(
+    seed: float, rung: float, rungs: float
+) -> None:
+    found, expected = stronger(setting_at(seed, rung), rungs), setting_at(seed, rung + rungs)
+    assert found.selection == pytest.approx(expected.selection)
+    assert found.strength == pytest.approx(expected.strength)
+
+
+def test_a_smaller_strength_stays_what_it_is_until_the_selection_is_below_it() -> None:
+    assert stronger(Setting(2.0, 0.25), 1.0).strength == 0.25
+    assert stronger(Setting(2.0, 0.25), 8.0).strength == stronger(Setting(2.0, 0.25), 8.0).selection
 
 
 def test_a_setting_of_the_ladder_has_its_own_rung() -> None:

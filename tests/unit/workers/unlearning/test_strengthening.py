@@ -1,0 +1,158 @@
+"""A smaller λ, in small worlds where it is known what it forgets and what it costs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.damage import Fall, Falls
+from workers.unlearning.intervals import Estimate
+from workers.unlearning.judgement import Judgement
+from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, nearest
+from workers.unlearning.strengthening import STEP, STEPS, strengthen
+from workers.unlearning.tuning import RUNG, Setting
+from workers.unlearning.verification import Closeness, Rule, Standing
+
+FIRST, SECOND = (Cohort((label,), 10, scattered=False) for label in range(2))
+PLENTY = Limits(candidates=64, seconds=math.inf)
+BEFORE = Setting(4.0, 1.0)
+
+
+@dataclass(frozen=True)
+class World:
+    """Labels that are gone. Of each, λ times α's share in what is selected at 4 is `left`.
+
+    Of the samples that stay a share of `cost` is lost of one label at α = 4, and less the greater
+    α is; a smaller λ costs `more` for each step. More than `bearable` is damage.
+    """
+
+    left: float = 0.0
+    cost: float = 0.0
+    more: float = 0.0
+    bearable: float = 0.1
+    accepted: float = 0.1
+    rule: Rule = Rule.CHANCE
+    tried: list[dict[Cohort, Setting]] = field(default_factory=list)
+
+    def attempt(self, settings: Mapping[Cohort, Setting]) -> Trial:
+        self.tried.append(dict(settings))
+        standings = {cohort: self.standing(each) for cohort, each in settings.items()}
+        fall = self.fall(settings[FIRST])
+        short = [cohort for cohort, each in standings.items() if not each.accepted]
+        judgement = Judgement(
+            standings=standings,
+            falls=Falls(Fall(0.9, 0.9 - fall, 1000, lost=round(1000 * fall), gained=0), {}, None),
+            spares=fall <= 0.01,
+            damage=["too much"] if fall > self.bearable else [],
+            unmeasured=[],
+            shortfalls=["not enough" for _ in short],
+            undecided=[],
+        )
+        return Trial(dict(settings), judgement, change=1 / settings[FIRST].strength)
+
+    def fall(self, setting: Setting) -> float:
+        steps = math.log(1 / setting.strength, STEP)
+        return max(0.0, self.cost * BEFORE.selection / setting.selection + self.more * steps)
+
+    def standing(self, setting: Setting) -> Standing:
+        left = self.left * setting.strength * setting.selection / BEFORE.selection
+        near = left <= 0.02
+        recognised = Estimate(left, 1000, left, left)
+        return Standing(
+            self.rule,
+            Closeness.ALIKE if near else Closeness.FAMILIAR,
+            0.0 if near else left,
+            0.02,
+            left <= self.accepted,
+            None,
+            None,
+            recognised,
+            "unseen",
+            None,
+        )
+
+    def strengthened(
+        self, limits: Limits = PLENTY, first: Setting = BEFORE, cohorts: tuple[Cohort, ...] = ()
+    ) -> list[Trial]:
+        of_each = dict.fromkeys(cohorts or (FIRST,), first)
+        return strengthen([self.attempt(of_each)], cohorts[:1] or (FIRST,), self.attempt, limits)
+
+    def settings(self) -> list[tuple[float, float]]:
+        return [(each[FIRST].selection, each[FIRST].strength) for each in self.tried]
+
+
+def test_where_nothing_is_left_and_nobody_loses_nothing_more_is_tried() -> None:
+    assert len(World().strengthened()) == 1
+
+
+def test_what_is_left_at_a_setting_is_dampened_more_at_the_same_selection() -> None:
+    world = World(left=0.09)
+    trials = world.strengthened()
+    assert best_passing(trials) is trials[-1]
+    assert world.settings() == [(4.0, 1.0), (4.0, 1 / STEP), (4.0, pytest.approx(1 / STEP**2))]
+
+
+def test_it_ends_as_soon_as_nothing_is_left() -> None:
+    world = World(left=0.012)
+    trials = world.strengthened()
+    assert world.settings() == [(4.0, 1.0), (4.0, 1 / STEP)]
+    assert trials[-1].judgement.is_ideal
+
+
+def test_where_it_costs_more_than_it_forgets_what_there_was_is_taken() -> None:
+    world = World(left=0.03, more=0.05)
+    trials = world.strengthened()
+    assert len(trials) == 2
+    assert best_passing(trials) is trials[0]
+
+
+def test_what_has_not_passed_may_pass_with_a_smaller_lambda() -> None:
+    world = World(left=0.25)
+    trials = world.strengthened()
+    assert [trial.judgement.passes for trial in trials] == [False, True, True]
+
+
+def test_what_forgets_but_costs_selects_fewer_weights_and_dampens_each_more() -> None:
+    world = World(cost=0.03)
+    trials = world.strengthened()
+    assert world.settings()[1] == (pytest.approx(4.0 * RUNG**RESOLUTION), 1 / STEP)
+    assert best_passing(trials) is trials[-1]
+    assert trials[-1].judgement.cost < trials[0].judgement.cost
+
+
+@pytest.mark.parametrize("rule", [Rule.LIKE_UNSEEN, Rule.EXPECTED])
+def test_of_a_label_that_stays_what_has_passed_is_left_alone(rule: Rule) -> None:
+    assert len(World(cost=0.03, rule=rule).strengthened()) == 1
+
+
+def test_where_nothing_passes_the_nearest_without_damage_is_dampened_more() -> None:
+    world = World(left=0.9, cost=0.06)
+    harmful = world.attempt({FIRST: Setting(2.0, 1.0)})
+    harmless = world.attempt({FIRST: BEFORE})
+    trials = strengthen([harmful, harmless], [FIRST], world.attempt, PLENTY)
+    assert harmful.judgement.damage
+    assert world.settings()[2] == (4.0, 1 / STEP)
+    taken = best_passing(trials) or nearest(trials)
+    assert taken is trials[-1]
+
+
+def test_where_every_candidate_damages_nothing_more_is_tried() -> None:
+    assert len(World(left=0.09, cost=0.2).strengthened()) == 1
+
+
+def test_it_takes_a_few_steps_at_most() -> None:
+    assert len(World(left=40.0).strengthened()) == 1 + STEPS
+
+
+def test_other_cohorts_stay_where_they_are() -> None:
+    world = World(left=0.09)
+    world.strengthened(cohorts=(FIRST, SECOND))
+    assert len(world.tried) > 1
+    assert {tuple(vars(each[SECOND]).values()) for each in world.tried} == {(4.0, 1.0)}
+
+
+@pytest.mark.parametrize("limits", [Limits(1, math.inf), Limits(64, 0.0)])
+def test_no_candidate_is_tried_beyond_the_limits(limits: Limits) -> None:
+    assert len(World(left=0.09).strengthened(limits)) == 1
