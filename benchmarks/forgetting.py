@@ -95,6 +95,7 @@ def one_class(service: Service, data: Fashion, before: Observed) -> dict[str, An
         "others_after": after.without([label]).accuracy,
         "timings": run["timings"],
         "alpha": run["verdict"]["cohorts"][0]["alpha"],
+        "lambda": run["verdict"]["cohorts"][0]["lambda"],
         "share_dampened": run["verdict"]["weights"]["share"],
     }
 

@@ -236,7 +236,7 @@ def give_back_what_is_freed() -> None:
     """From now on, memory that is freed goes back to the system, if it was a megabyte or more.
 
     Else what is measured depends on how the pieces happen to lie on the heap: a pass with the same
-    tensors took 195 to 223 MiB in ten processes, and takes 170 or 171 like this. Nobody's time is
+    tensors took 202 to 223 MiB in four processes, and takes 171 or 172 like this. Nobody's time is
     measured here, for which it would be bad.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -27,7 +27,7 @@ class Captioned:
 
 
 def curves(verdict: Json) -> list[Captioned]:
-    """A curve for each cohort whose α was varied, one for all if they are many.
+    """A curve for each cohort whose setting was varied, one for all if they are many.
 
     None if a single candidate was tried: that makes no curve.
     """
@@ -82,7 +82,8 @@ def _of_cohort(verdict: Json, cohort: Json) -> Curve:
     points = []
     for number, rung in enumerate(verdict["ladder"]):
         estimate = deciding(cohort["rule"], rung["cohorts"][name]) or {}
-        points.append(_of_setting(verdict, number, rung["settings"][name], estimate))
+        strength = _smaller_strength(verdict, number, name)
+        points.append(_point(verdict, number, rung["settings"][name]["alpha"], estimate, strength))
     return Curve(
         title=words.title(name),
         axis="selection α (smaller selects more weights)",
@@ -117,21 +118,32 @@ def _of_all(verdict: Json) -> Curve:
         base=None,
         target=0.0,
         points=[
-            _point(verdict, number, rung["change_norm"], {"value": rung["distance"]})
+            _point(
+                verdict,
+                number,
+                rung["change_norm"],
+                {"value": rung["distance"]},
+                _smallest_strength(verdict, number),
+            )
             for number, rung in enumerate(verdict["ladder"])
         ],
     )
 
 
-def _of_setting(verdict: Json, number: int, setting: Json, estimate: Json) -> Point:
-    selection, strength = setting["alpha"], setting["lambda"]
-    on_ladder = strength >= min(1.0, selection)
-    return _point(verdict, number, selection, estimate, None if on_ladder else strength)
+def _smallest_strength(verdict: Json, number: int) -> float | None:
+    found = (_smaller_strength(verdict, number, cohort["name"]) for cohort in verdict["cohorts"])
+    return min((strength for strength in found if strength is not None), default=None)
 
 
-def _point(
-    verdict: Json, number: int, x: float, estimate: Json, strength: float | None = None
-) -> Point:
+def _smaller_strength(verdict: Json, number: int, name: str) -> float | None:
+    """A rung's λ of a cohort where it is smaller than elsewhere on the ladder, but for α below."""
+    setting = verdict["ladder"][number]["settings"][name]
+    greatest = max(rung["settings"][name]["lambda"] for rung in verdict["ladder"])
+    strength: float = setting["lambda"]
+    return strength if strength < min(greatest, setting["alpha"]) else None
+
+
+def _point(verdict: Json, number: int, x: float, estimate: Json, strength: float | None) -> Point:
     rung = verdict["ladder"][number]
     retained, unseen = rung["retained"], rung["holdout_of_retained_labels"]
     return Point(

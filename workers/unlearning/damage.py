@@ -9,8 +9,9 @@ from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import ROUNDING
 
-# What a single label may fall by before it counts in full.
-BEARABLE_OF_ONE = 0.05
+# What a single label may fall by without counting for more than its part of all samples, and what
+# each point beyond that counts for.
+BEARABLE_OF_ONE, BEYOND_BEARABLE = 0.05, 0.5
 # One side of what a 95 % interval leaves out.
 DOUBT = 0.025
 
@@ -81,24 +82,19 @@ class Falls:
     holdout: Fall | None
 
     @property
-    def on_the_whole(self) -> float:
-        """The greater fall over all labels, on the retained probe or on unseen samples; or 0."""
-        overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
-        return max([0.0, *overall])
-
-    @property
     def loss(self) -> float:
         """The greatest of these falls, as a share of all samples; 0 if accuracy has risen.
 
         A label's counts by its part of the retained probe: that others rise does not make it good.
-        What it falls by more than five points, or than one sample, counts in full: however small a
-        label is, it is not to be lost for the others' good.
+        What it falls by more than five points, or than one sample, counts half, however small it
+        is: it is not to be lost for the others' good.
         """
         among = self.retained.count if self.retained else 1
+        overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
         labels = self.by_label.values()
         parts = (fall.points * fall.count / among for fall in labels)
-        alone = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
-        return max([self.on_the_whole, *parts, *alone])
+        beyond = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
+        return max([0.0, *overall, *parts, *(BEYOND_BEARABLE * each for each in beyond)])
 
     def worst_label(self, allowed: Allowed) -> tuple[int, Fall] | None:
         """The label that fell too far, or furthest of those with enough samples in the probe."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
 from workers.unlearning.intervals import Estimate
-from workers.unlearning.verification import NEGLIGIBLE, ROUNDING, Closeness, Standing, is_some
+from workers.unlearning.verification import Closeness, Standing, is_some
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,6 @@ class Judgement:
     def cost(self) -> float:
         """What is left of labels that are gone, and what is lost of the others, as shares."""
         return sum(each.left for each in self.standings.values()) + self.falls.loss
-
-    @property
-    def leaves_some(self) -> bool:
-        """Whether more than next to nothing is left of a label that is gone."""
-        return any(each.leaves_some for each in self.standings.values())
-
-    @property
-    def is_thorough(self) -> bool:
-        """Whether next to nothing is left of labels that are gone, or lost on the whole."""
-        return not self.leaves_some and self.falls.on_the_whole <= NEGLIGIBLE + ROUNDING
 
     @property
     def is_ideal(self) -> bool:

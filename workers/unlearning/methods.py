@@ -7,6 +7,7 @@ from workers.unlearning.deepening import deepen
 from workers.unlearning.search import Limits, search
 from workers.unlearning.strengthening import strengthen
 from workers.unlearning.tuning import Setting
+from workers.unlearning.verification import Closeness
 from workers.unlearning.workbench import Workbench
 
 
@@ -14,15 +15,12 @@ def auto(method: Method, bench: Workbench) -> None:
     """Search from the adaptive seeds for the α that forgets at least cost; then λ, then deeper."""
     assert isinstance(method, AutoMethod)
     seeds = {cohort: bench.seed(cohort) for cohort in bench.cohorts}
+    at_base = {cohort: standing.closeness for cohort, standing in bench.gate.at_base.items()}
     limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
-    trials = search(
-        seeds,
-        {cohort: standing.closeness for cohort, standing in bench.gate.at_base.items()},
-        bench.attempt,
-        limits,
-        bench.floors,
-    )
-    trials = strengthen(trials, bench.cohorts, bench.attempt, limits)
+    trials = search(seeds, at_base, bench.attempt, limits, bench.floors)
+    # Of what the base does not know nothing tells what is enough; what has a floor was tuned once.
+    open_to_more = [c for c in seeds if c not in bench.floors and at_base[c] is not Closeness.ALIKE]
+    trials = strengthen(trials, open_to_more, bench.attempt, limits)
     deepen(trials, bench.cohorts, bench.attempt, limits)
 
 

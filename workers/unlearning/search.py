@@ -208,15 +208,8 @@ def best_passing(trials: Sequence[Trial]) -> Trial | None:
 
 
 def cheapest(trials: Sequence[Trial]) -> list[Trial]:
-    """The candidates that pass and cost next to nothing; if none does, those that cost least.
-
-    What is asked for comes first: where these leave some, and others leave next to nothing and lose
-    next to nothing on the whole, it is those, whatever a single label loses within the policy.
-    """
-    passing = [trial for trial in trials if trial.judgement.passes]
-    if any(trial.judgement.leaves_some for trial in _costing_least(passing)):
-        passing = [trial for trial in passing if trial.judgement.is_thorough] or passing
-    return _costing_least(passing)
+    """The candidates that pass and cost next to nothing; if none does, those that cost least."""
+    return _costing_least([trial for trial in trials if trial.judgement.passes])
 
 
 def _costing_least(trials: Sequence[Trial]) -> list[Trial]:
@@ -229,12 +222,18 @@ def _preference(trial: Trial) -> tuple[bool, float, float]:
     return judgement.distance > 0, judgement.left_below, trial.change
 
 
-def nearest(trials: list[Trial]) -> Trial:
+def nearest(trials: Sequence[Trial]) -> Trial:
     """The candidate nearest to the target among those that damage no more than allowed.
 
-    If all of them do, the gentlest.
+    Of equals it is one that costs least, and of these the gentlest. If all of them damage, it is
+    the gentlest.
     """
+    near = nearest_harmless(trials)
+    return min(_costing_least(near) if near else trials, key=lambda trial: trial.change)
+
+
+def nearest_harmless(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that damage no more than allowed and come as near to the target as any of them."""
     harmless = [trial for trial in trials if not trial.judgement.damage]
-    if harmless:
-        return min(harmless, key=lambda trial: (trial.judgement.distance, trial.change))
-    return min(trials, key=lambda trial: trial.change)
+    least = min((trial.judgement.distance for trial in harmless), default=0.0)
+    return [trial for trial in harmless if trial.judgement.distance <= least + ROUNDING]

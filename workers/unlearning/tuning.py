@@ -43,7 +43,10 @@ def setting_at(seed: float, rung: float) -> Setting:
 
 
 def stronger(setting: Setting, rungs: float) -> Setting:
-    """A setting so many steps of the ladder further down, that dampens no weight less."""
+    """A setting so many steps of the ladder further down; gentler if negative, but for λ.
+
+    Further down it dampens no weight less.
+    """
     selection = setting.selection * RUNG**-rungs
     return Setting(selection=selection, strength=min(setting.strength, selection))
 

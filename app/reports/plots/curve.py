@@ -31,7 +31,7 @@ UPPER, LOWER = (24.0, 174.0), (212.0, 302.0)
 class Point:
     """One rung. `low` and `high` are the interval of the figure, where it has one.
 
-    `strength` is λ where that is smaller than the ladder's, which 1 is, or α below 1.
+    `strength` is λ where that is smaller than the ladder's: of several cohorts the smallest.
     """
 
     rung: int

@@ -13,6 +13,21 @@ def test_there_is_a_curve_for_each_cohort_that_was_tried_otherwise() -> None:
     assert [each.title for each in curves(report["verdict"])] == ["Label 0", "Scattered samples"]
 
 
+def test_a_smaller_lambda_than_the_ladders_is_said() -> None:
+    verdict = make_report()["verdict"]
+    settings = [rung["settings"]["label 0"] for rung in verdict["ladder"]]
+    # At an α below 1 the ladder's own λ is as small.
+    settings[-1] |= {"alpha": 0.5, "lambda": 0.5}
+    assert "λ" not in curves(verdict)[0].drawn
+    settings[0] |= {"lambda": 1 / 3}
+    assert "Rung 0: " in curves(verdict)[0].drawn
+    assert curves(verdict)[0].drawn.count(", λ 0.333,") == 2
+    # A cohort that may not have more than a third has no other ladder.
+    for each in settings:
+        each |= {"lambda": 1 / 3}
+    assert "λ" not in curves(verdict)[0].drawn
+
+
 def test_too_many_cohorts_share_a_curve_over_the_norm_of_the_change() -> None:
     (one,) = curves(make_report(cohorts=MOST_CURVES + 1)["verdict"])
     assert one.title == "All cohorts"

@@ -14,6 +14,7 @@ from models.specifications import (
 )
 from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
 from workers.unlearning.methods import METHODS
+from workers.unlearning.mixing import Settings
 from workers.unlearning.search import Trial, best_passing
 from workers.unlearning.tuning import Setting, setting_at
 
@@ -60,6 +61,17 @@ def test_auto_begins_at_the_seed_and_goes_on_while_nothing_passes() -> None:
     assert best_passing(trials) is None
     changes = [trial.change for trial in trials]
     assert changes == sorted(changes)
+
+
+def test_auto_goes_on_to_a_smaller_lambda_unless_there_is_a_floor() -> None:
+    def strengths(floors: Settings | None) -> set[float]:
+        workbench = bench(in_pairs=True, floors=floors)
+        METHODS["auto"](AutoMethod(), workbench)
+        settings = [tried.trial.settings[COHORT] for tried in workbench.ladder]
+        return {each.strength / min(1.0, each.selection) for each in settings}
+
+    assert min(strengths(None)) < 1
+    assert strengths({COHORT: Setting(1e6, 1.0)}) == {1.0}
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])

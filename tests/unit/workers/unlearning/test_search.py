@@ -437,34 +437,6 @@ def test_of_a_label_that_is_gone_what_is_left_counts_as_what_is_lost_does() -> N
     assert best_passing(trials[::2]) is trials[0]
 
 
-def test_one_that_leaves_nothing_comes_first_whatever_a_single_label_loses() -> None:
-    def candidate(left: float, fall: float, of_one: float) -> Trial:
-        recognised = Estimate(left, 1000, left, left)
-        gone = replace(standing(0.0), rule=Rule.CHANCE, recognised=recognised)
-        retained = Fall(0.9, 0.9 - fall, 1000, lost=round(1000 * fall), gained=0)
-        one = Fall(0.9, 0.9 - of_one, 100, lost=round(100 * of_one), gained=0)
-        found = trial(1.0)
-        judgement = replace(
-            found.judgement, standings={COHORTS[0]: gone}, falls=Falls(retained, {7: one}, None)
-        )
-        return replace(found, judgement=judgement)
-
-    leaves_some, thorough, more_harmful, at_all_costs = (
-        candidate(0.03, 0.0, 0.0),
-        candidate(0.0, 0.004, 0.09),
-        candidate(0.0, 0.0, 0.1),
-        candidate(0.0, 0.02, 0.0),
-    )
-    assert thorough.judgement.cost > leaves_some.judgement.cost
-    assert best_passing([leaves_some, thorough, more_harmful]) is thorough
-    # Not where everybody would pay for it: there what is left and what is lost are weighed.
-    assert best_passing([leaves_some, at_all_costs]) is at_all_costs
-    assert best_passing([leaves_some, candidate(0.0, 0.04, 0.0)]) is leaves_some
-    # Nor where nothing is left either way: no label is lost to spare everybody a little.
-    spares_one = candidate(0.0, 0.006, 0.0)
-    assert best_passing([spares_one, thorough]) is spares_one
-
-
 def test_of_those_that_cost_the_same_the_one_that_leaves_least_below_is_taken() -> None:
     def leaving(change: float, left: float, fall: float = 0.0) -> Trial:
         found = trial(change, fall=fall)
@@ -480,6 +452,12 @@ def test_of_those_that_do_not_pass_the_nearest_is_taken_on_either_side() -> None
     trials = [trial(1.0, 0.3), trial(9.0, -0.1), trial(1.0, 0.05, damage=True), trial(8.0, 0.1)]
     assert nearest(trials) is trials[3]
     assert nearest([each for each in trials if each.judgement.damage]) is trials[2]
+
+
+def test_of_those_that_come_equally_near_one_that_costs_least_is_taken() -> None:
+    trials = [trial(1.0, 0.1, fall=0.03), trial(3.0, 0.1), trial(2.0, 0.1, fall=0.004)]
+    assert nearest(trials) is trials[2]
+    assert nearest(trials[:2]) is trials[1]
 
 
 def test_if_all_of_them_damage_the_gentlest_is_taken() -> None:

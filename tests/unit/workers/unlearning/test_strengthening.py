@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -136,6 +136,28 @@ def test_where_nothing_passes_the_nearest_without_damage_is_dampened_more() -> N
     assert world.settings()[2] == (4.0, 1 / STEP)
     taken = best_passing(trials) or nearest(trials)
     assert taken is trials[-1]
+
+
+def test_of_several_cohorts_those_that_are_short_come_first_and_alone() -> None:
+    short_and_not = {FIRST: BEFORE, SECOND: Setting(0.2, 1.0)}
+    world = World(left=0.09, cost=0.03)
+    first = world.attempt(short_and_not)
+    assert first.judgement.standings[FIRST].leaves_some
+    assert not first.judgement.standings[SECOND].leaves_some
+    trials = strengthen([first], [FIRST, SECOND], world.attempt, PLENTY)
+    assert trials[1].settings == {FIRST: Setting(4.0, 1 / STEP), SECOND: Setting(0.2, 1.0)}
+
+
+def test_of_equally_near_candidates_the_strongest_is_gone_on_from() -> None:
+    # Neither passes, as something else cannot be told; both are as near as can be.
+    world = World(left=0.01, cost=0.001)
+    found = [world.attempt({FIRST: Setting(selection, 1.0)}) for selection in (4.0, 3.0)]
+    trials = [
+        replace(each, judgement=replace(each.judgement, undecided=["who knows"]), change=change)
+        for each, change in zip(found, (1.0, 2.0), strict=True)
+    ]
+    strengthen(trials, [FIRST], world.attempt, PLENTY)
+    assert world.settings()[2] == (3.0, 1 / STEP)
 
 
 def test_where_every_candidate_damages_nothing_more_is_tried() -> None:
