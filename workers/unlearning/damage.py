@@ -9,9 +9,8 @@ from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import ROUNDING
 
-# What a single label may fall by without counting for more than its part of all samples, and what
-# each point beyond that counts for.
-BEARABLE_OF_ONE, BEYOND_BEARABLE = 0.05, 0.5
+# What a single label may fall by before it counts in full.
+BEARABLE_OF_ONE = 0.05
 # One side of what a 95 % interval leaves out.
 DOUBT = 0.025
 
@@ -86,15 +85,15 @@ class Falls:
         """The greatest of these falls, as a share of all samples; 0 if accuracy has risen.
 
         A label's counts by its part of the retained probe: that others rise does not make it good.
-        What it falls by more than five points, or than one sample, counts half, however small it
-        is: it is not to be lost for the others' good.
+        What it falls by more than five points, or than one sample, counts in full: however small a
+        label is, it is not to be lost for the others' good.
         """
         among = self.retained.count if self.retained else 1
         overall = (fall.points for fall in (self.retained, self.holdout) if fall is not None)
         labels = self.by_label.values()
         parts = (fall.points * fall.count / among for fall in labels)
-        beyond = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
-        return max([0.0, *overall, *parts, *(BEYOND_BEARABLE * each for each in beyond)])
+        alone = (fall.points - max(BEARABLE_OF_ONE, 1 / fall.count) for fall in labels)
+        return max([0.0, *overall, *parts, *alone])
 
     def worst_label(self, allowed: Allowed) -> tuple[int, Fall] | None:
         """The label that fell too far, or furthest of those with enough samples in the probe."""

@@ -3,7 +3,8 @@
 Along the ladder (`search.py`) α selects weights, and from α = 1 up λ stays at 1: a weight that
 matters to the forgotten samples α times as much as to the others keeps up to 1/α of itself. Where
 that is not enough at any α that harms nobody, the same weights can be dampened more. Where it is
-enough, but costs those that stay something, fewer weights, each dampened more, may cost them less.
+enough, but costs those that stay something, fewer weights, each dampened more, may cost them less;
+and so they may where dampening the same weights more has turned out to be too dear.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -37,9 +38,32 @@ def strengthen(
         if not changed:
             break
         trials.append(attempt({**best.settings, **changed}))
-        if _best(trials) is not trials[-1]:
-            break
+        if _best(trials) is trials[-1]:
+            continue
+        if not _short(trials[-1].judgement).intersection(changed):
+            _try_fewer_weights(trials, changed, attempt, limits)
+        break
     return trials
+
+
+def _try_fewer_weights(
+    trials: list[Trial],
+    enough: Mapping[Cohort, Setting],
+    attempt: Callable[[Mapping[Cohort, Setting]], Trial],
+    limits: Limits,
+) -> None:
+    """The last of `trials`, with `enough`, forgot and was too dear: select half a rung less of it.
+
+    Or a quarter, if that is too little.
+    """
+    settings = trials[-1].settings
+    for less in (RESOLUTION, RESOLUTION / 2):
+        if limits.reached(len(trials)):
+            break
+        fewer = {cohort: stronger(setting, -less) for cohort, setting in enough.items()}
+        trials.append(attempt({**settings, **fewer}))
+        if not _short(trials[-1].judgement).intersection(enough):
+            break
 
 
 def _best(trials: list[Trial]) -> Trial | None:

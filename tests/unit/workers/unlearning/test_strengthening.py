@@ -24,8 +24,8 @@ BEFORE = Setting(4.0, 1.0)
 class World:
     """Labels that are gone. Of each, λ times α's share in what is selected at 4 is `left`.
 
-    Of the samples that stay a share of `cost` is lost of one label at α = 4, and less the greater
-    α is; a smaller λ costs `more` for each step. More than `bearable` is damage.
+    Of the samples that stay a share of `cost` is lost at α = 4, `more` for each step of λ, and
+    much less the greater α is. More than `bearable` is damage.
     """
 
     left: float = 0.0
@@ -54,7 +54,7 @@ class World:
 
     def fall(self, setting: Setting) -> float:
         steps = math.log(1 / setting.strength, STEP)
-        return max(0.0, self.cost * BEFORE.selection / setting.selection + self.more * steps)
+        return (self.cost + self.more * steps) * (BEFORE.selection / setting.selection) ** 4
 
     def standing(self, setting: Setting) -> Standing:
         left = self.left * setting.strength * setting.selection / BEFORE.selection
@@ -106,6 +106,25 @@ def test_where_it_costs_more_than_it_forgets_what_there_was_is_taken() -> None:
     trials = world.strengthened()
     assert len(trials) == 2
     assert best_passing(trials) is trials[0]
+
+
+def test_where_dampening_more_was_enough_but_too_dear_fewer_weights_are_selected() -> None:
+    world = World(left=0.012, more=0.014)
+    trials = world.strengthened()
+    gentler = pytest.approx(4.0 * RUNG**RESOLUTION)
+    assert world.settings() == [(4.0, 1.0), (4.0, 1 / STEP), (gentler, 1 / STEP)]
+    assert trials[1].judgement.cost > trials[0].judgement.cost
+    assert best_passing(trials) is trials[-1]
+
+
+def test_where_that_is_too_little_half_of_it_is_tried_and_no_more() -> None:
+    # Damage where the same weights are dampened more; half a rung from there too much is left.
+    world = World(left=0.0148, more=0.12, accepted=0.0058)
+    trials = world.strengthened()
+    selections = [selection for selection, _ in world.settings()]
+    assert selections == pytest.approx([4.0, 4.0, 4.0 * RUNG**0.5, 4.0 * RUNG**0.25])
+    assert trials[1].judgement.damage
+    assert [trial.judgement.passes for trial in trials] == [False, False, False, True]
 
 
 def test_what_has_not_passed_may_pass_with_a_smaller_lambda() -> None:
