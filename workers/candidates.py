@@ -16,9 +16,10 @@ from workers.progress import Report, Tracker
 from workers.resources import Resources
 from workers.runs import Approval, Run
 from workers.subjects import Subject
+from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
-from workers.unlearning.gate import Bounds, Gate
+from workers.unlearning.gate import Gate
 from workers.unlearning.importances import Sums, add_sums
 from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
@@ -69,7 +70,7 @@ def tune(
     """
     require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
-    gate = _gate(run, subject, examiner, books.forgotten)
+    gate = _gate(run, subject, weighed, examiner, books.forgotten)
     recorded = _recorded(subject, weighed, gate)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
@@ -101,12 +102,15 @@ def tune(
     )
 
 
-def _gate(run: Run, subject: Subject, examiner: Examiner, forgotten: dict[int, int]) -> Gate:
+def _gate(
+    run: Run, subject: Subject, weighed: Weighed, examiner: Examiner, forgotten: dict[int, int]
+) -> Gate:
     """What candidates are held against: the base, and what is expected without the samples."""
     base, probe = examiner.look(subject.base), examiner.probe
     surrogate = make_surrogate(base, examiner.batches(), probe, run.trained, forgotten)
     before = _expected_before(subject, base, probe)
-    return Gate(base, probe, Bounds.of(run.policy.gate), surrogate, before)
+    asked = {sample.label for sample in weighed.trained}
+    return Gate(base, probe, Bounds.of(run.policy.gate), surrogate, before, asked)
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
         if settled and undecidable and not complete:
             recorded.pinned[cohort] = setting
             recorded.excused[cohort] = Concession.of(gate.at_base[cohort])
-        elif settled and not before["candidate"]["accepted"]:
+        elif settled and (before["gives_away"] or not before["candidate"]["accepted"]):
             recorded.floors[cohort] = setting
             recorded.excused[cohort] = _conceded(before["candidate"])
         elif not complete:

@@ -40,7 +40,7 @@ def _state(run: Run, tuned: Tuned) -> RunState:
         return RunState.PUBLISHED_SHORT if short else RunState.PUBLISHED
     decision = decide(
         judgement,
-        influenced=tuned.gate.influenced_by({sample.label for sample in run.samples}),
+        influenced=tuned.gate.influenced,
         best_effort=run.policy.gate.on_shortfall == "best_effort",
     )
     return RunState(decision.value)
@@ -67,6 +67,7 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
         "rung": tuned.rung,
         "ladder": [_rung(tried, tuned) for tried in tuned.ladder],
         "cohorts": [_cohort(cohort, tuned) for cohort in chosen.trial.settings],
+        "pool": _pool(tuned),
         "figures": {
             "base": figures(gate.base, gate.probe),
             "candidate": figures(chosen.seen, gate.probe),
@@ -77,8 +78,8 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
         state=state,
         document=document,
         short={
-            label: not (standing.accepted or standing.is_loss)
-            for cohort, standing in judgement.standings.items()
+            label: judgement.gives_away(cohort)
+            for cohort in judgement.standings
             if cohort not in tuned.pinned
             for label in cohort.labels
         },
@@ -113,6 +114,19 @@ def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
         "base": as_standing(before),
         "candidate": as_standing(after),
         "last_layer_restored": as_estimate(trial.judgement.last_layer_restored.get(cohort)),
+        "gives_away": trial.judgement.gives_away(cohort),
+    }
+
+
+def _pool(tuned: Tuned) -> Json | None:
+    """The cohorts that show nothing one by one, judged together, where there are several."""
+    before, after = tuned.gate.pool.at_base, tuned.chosen.trial.judgement.pooled
+    if before is None or after is None:
+        return None
+    return {
+        "cohorts": sorted(cohort.name for cohort in before.cohorts),
+        "base": as_standing(before.standing),
+        "candidate": as_standing(after.standing),
     }
 
 
@@ -139,6 +153,7 @@ def _rung(tried: Tried, tuned: Tuned) -> Json:
         "cohorts": {
             cohort.name: as_standing(standing) for cohort, standing in judgement.standings.items()
         },
+        "pool": judgement.pooled and as_standing(judgement.pooled.standing),
         "last_layer_restored": {
             cohort.name: as_estimate(found)
             for cohort, found in judgement.last_layer_restored.items()

@@ -6,6 +6,7 @@ Nothing is judged here, that has been done; the figures that decided are picked 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 from app.reports import words
 from app.reports.estimates import Estimate, deciding, read_estimate, value_of
@@ -76,6 +77,17 @@ class CohortFinding:
 
 
 @dataclass(frozen=True)
+class PoolFinding:
+    """What becomes of several cohorts that show nothing one by one, taken together."""
+
+    title: str
+    labels: list[int]
+    figure: str
+    base: Standing
+    candidate: Standing
+
+
+@dataclass(frozen=True)
 class Cost:
     """Accuracy on samples that were not to be forgotten; `allowed` is the policy's bound."""
 
@@ -117,6 +129,21 @@ def _cohort(cohort: Json) -> CohortFinding:
         base=_standing(cohort["rule"], cohort["base"]),
         candidate=_standing(cohort["rule"], candidate),
         last_layer_restored=read_estimate(cohort.get("last_layer_restored")),
+    )
+
+
+def pool(verdict: Json) -> PoolFinding | None:
+    """The cohorts that are judged together too, if any are. Earlier documents do not say."""
+    found = verdict.get("pool")
+    if not found:
+        return None
+    labels = (c["labels"] for c in verdict["cohorts"] if c["name"] in found["cohorts"])
+    return PoolFinding(
+        title=f"{len(found['cohorts'])} cohorts together",
+        labels=sorted(chain.from_iterable(labels)),
+        figure=_RULES["like_unseen"][1],
+        base=_standing("like_unseen", found["base"]),
+        candidate=_standing("like_unseen", found["candidate"]),
     )
 
 

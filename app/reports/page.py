@@ -23,6 +23,7 @@ def render(report: Json) -> str:
         retraining_advised=headlines.is_retraining_advised(verdict),
         retrain=headlines.RETRAIN,
         cohorts=findings.cohorts(verdict),
+        pool=findings.pool(verdict),
         costs=findings.costs(verdict),
         labels=findings.labels(verdict),
         rungs=ladder.rungs(verdict),

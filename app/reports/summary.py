@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from app.reports import findings, words
 from app.reports.estimates import Estimate
-from app.reports.findings import CohortFinding, Cost
+from app.reports.findings import CohortFinding, Cost, PoolFinding
 from app.reports.headlines import budget, headline, request
 from models.records.base import Json
 
@@ -24,7 +24,7 @@ def _lines(report: Json) -> Iterator[str]:
     yield from _listed("Reasons", verdict["reasons"])
     yield from _listed("Remarks", verdict["remarks"])
     taken = f"Rung {verdict['rung']} of {words.counted(len(verdict['ladder']), 'candidate')}"
-    yield from _listed(f"{taken}, base → candidate", map(_cohort, findings.cohorts(verdict)))
+    yield from _listed(f"{taken}, base → candidate", _findings(verdict))
     yield from _listed("Accuracy, base → candidate", map(_cost, findings.costs(verdict)))
     yield f"  - Damage budget: {budget(verdict)}"
 
@@ -35,13 +35,19 @@ def _listed(heading: str, sentences: Iterable[str]) -> Iterator[str]:
         yield from ("", f"{heading}:", *listed)
 
 
-def _cohort(cohort: CohortFinding) -> str:
-    figures = " → ".join(_estimate(standing.figure) for standing in (cohort.base, cohort.candidate))
-    return (
-        f"{cohort.title}, {words.samples(cohort.samples)}, α {words.number(cohort.alpha)}, "
-        f"λ {words.number(cohort.strength)}: {cohort.figure} {figures} "
-        f"({cohort.candidate.sign} {cohort.candidate.words})"
-    )
+def _findings(verdict: Json) -> Iterator[str]:
+    for cohort in findings.cohorts(verdict):
+        yield (
+            f"{cohort.title}, {words.samples(cohort.samples)}, α {words.number(cohort.alpha)}, "
+            f"λ {words.number(cohort.strength)}: {_figures(cohort)}"
+        )
+    if pool := findings.pool(verdict):
+        yield f"{pool.title}: {_figures(pool)}"
+
+
+def _figures(found: CohortFinding | PoolFinding) -> str:
+    figures = " → ".join(_estimate(standing.figure) for standing in (found.base, found.candidate))
+    return f"{found.figure} {figures} ({found.candidate.sign} {found.candidate.words})"
 
 
 def _cost(cost: Cost) -> str:

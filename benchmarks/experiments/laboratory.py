@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from benchmarks.experiments.dampened import in_parts
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, among, joined
+from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
-from workers.unlearning.gate import Bounds, Gate
+from workers.unlearning.gate import Gate
 from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
 from workers.unlearning.judgement import Decision, decide
 from workers.unlearning.last_layer import last_layer_of
@@ -72,11 +73,21 @@ class Subject:
         return cls(copy, train, holdout, estimator, full, base)
 
     def forget(
-        self, forgotten: Tensor, *, method: Method | None = None, policy: Policy | None = None
+        self,
+        forgotten: Tensor,
+        *,
+        asked: Tensor | None = None,
+        method: Method | None = None,
+        policy: Policy | None = None,
     ) -> Forgotten:
-        """Forget the training samples that the mask `forgotten` picks, from the base."""
+        """Forget the training samples that the mask `forgotten` picks, from the base.
+
+        Those that `asked` picks are asked for now, the others have been forgotten by earlier
+        versions. If it is None, all are asked for.
+        """
         method, policy = method or AutoMethod(), policy or Policy()
         labels = self.train.labels
+        asked_labels = labels[forgotten if asked is None else asked].tolist()
         probe = self._probe(self.cohorts(forgotten), forgotten, policy.probe_size)
         samples = self._of_probe(probe)
 
@@ -88,7 +99,7 @@ class Subject:
         surrogate = make_surrogate(
             base, samples, probe, _counts(labels), _counts(labels[forgotten])
         )
-        gate = Gate(base, probe, Bounds.of(policy.gate), surrogate)
+        gate = Gate(base, probe, Bounds.of(policy.gate), surrogate, asked=asked_labels)
         mixer = self.mixer(forgotten)
         bench = Workbench(gate, mixer, look, last_layer_of(self.network, probe.num_classes))
         METHODS[method.method](method, bench)
@@ -99,7 +110,7 @@ class Subject:
             weights=mixer.mix(taken.settings).weights,
             decision=decide(
                 taken.judgement,
-                influenced=gate.influenced_by(labels[forgotten].tolist()),
+                influenced=gate.influenced,
                 best_effort=policy.gate.on_shortfall == "best_effort",
             ),
             chosen=taken,

@@ -1,21 +1,20 @@
 """The gate: what a candidate may cost, and what it must have achieved."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 
-from models import specifications
 from workers.unlearning import reasons
+from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import Allowed, falls
+from workers.unlearning.damage import falls
 from workers.unlearning.expectation import Expectation, adapt, expect_all
 from workers.unlearning.intervals import Estimate, Z
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.observation import Observed
+from workers.unlearning.pooling import Pool, closeness_of
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
 from workers.unlearning.verification import (
-    NEGLIGIBLE,
     Closeness,
     Concession,
     Thresholds,
@@ -23,47 +22,8 @@ from workers.unlearning.verification import (
     telling_of,
 )
 
-# A fall of one label that is not worth a further candidate.
-NEGLIGIBLE_OF_ONE = 0.02
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Falls of accuracy since the base, as shares; the attack's distance from 0.5; a count.
-
-    `excess` is a share as well: of what is recognised beyond what is expected.
-    """
-
-    retained_fall: float
-    class_fall: float
-    holdout_fall: float
-    membership: float
-    excess: float
-    min_probe: int
-
-    @property
-    def falls(self) -> Allowed:
-        """How far accuracy may fall."""
-        return Allowed(self.retained_fall, self.class_fall, self.holdout_fall, self.min_probe)
-
-    @property
-    def negligible(self) -> Allowed:
-        """Falls that are not worth a further candidate."""
-        return Allowed(NEGLIGIBLE, NEGLIGIBLE_OF_ONE, NEGLIGIBLE, self.min_probe)
-
-    @classmethod
-    def of(cls, gate: specifications.Gate) -> "Bounds":
-        """Those that a policy's gate sets."""
-        return cls(
-            retained_fall=gate.max_retained_fall,
-            class_fall=gate.max_class_fall,
-            holdout_fall=gate.max_holdout_fall,
-            membership=gate.max_membership,
-            excess=gate.max_excess,
-            min_probe=gate.min_probe,
-        )
 
 
 class Gate:
@@ -71,11 +31,13 @@ class Gate:
 
     What the base shows of a cohort is taken for influence if it is beyond its 95 % interval. A
     candidate of which that was said must come within one standard error of the target: that the
-    same difference is no longer significant does not mean that it is gone.
+    same difference is no longer significant does not mean that it is gone. The same goes for the
+    cohorts of which it shows nothing, taken together (`pooling.py`).
 
     A `surrogate` tells which cohorts are kinds, and of which of them a network that was never
     taught them would recognise less than the base does. What was expected of a cohort whose samples
-    can no longer all be looked at is `recorded`.
+    can no longer all be looked at is `recorded`. `asked` are the labels of which the run forgets
+    something, without it all; what others show together is not held against it.
     """
 
     def __init__(
@@ -85,6 +47,7 @@ class Gate:
         bounds: Bounds,
         surrogate: Surrogate | None = None,
         recorded: Mapping[Cohort, Expectation] | None = None,
+        asked: Collection[int] | None = None,
     ) -> None:
         self.base = base
         self.bounds = bounds
@@ -113,22 +76,30 @@ class Gate:
             )
             for cohort in probe.forgotten
         }
+        of_all = frozenset(chain.from_iterable(cohort.labels for cohort in probe.forgotten))
+        self._asked = of_all if asked is None else frozenset(asked)
+        self.pool = Pool(self.at_base, base, self.probe, self._thresholds(), self._asked)
 
     @property
     def telling(self) -> frozenset[int]:
         """The samples that tell what is left of labels that are gone, by position."""
         return frozenset(chain.from_iterable(self._of_gone.values()))
 
-    def influenced_by(self, labels: Collection[int]) -> bool:
-        """Whether the base treats any cohort with these labels otherwise than unseen data.
+    @property
+    def influenced(self) -> bool:
+        """Whether the base treats any cohort of the labels asked for otherwise than unseen data.
 
         As far as can be told: where nothing can, it may.
         """
         return any(
-            standing.closeness is not Closeness.ALIKE
-            for cohort, standing in self.at_base.items()
-            if set(labels) & set(cohort.labels)
+            self.closeness_at_base(cohort) is not Closeness.ALIKE
+            for cohort in self.at_base
+            if self._asked.intersection(cohort.labels)
         )
+
+    def closeness_at_base(self, cohort: Cohort) -> Closeness:
+        """How the base treats a cohort, alone or, if it shows nothing so, with others."""
+        return closeness_of(cohort, self.at_base, self.pool.at_base)
 
     def judge(
         self,
@@ -161,6 +132,7 @@ class Gate:
         short = {c: said for c, said in unaccepted.items() if c not in covered}
         # Their like in the holdout is excused, but not from being known as well as is expected.
         lost = {cohort for cohort in short if standings[cohort].is_loss}
+        pooled = self.pool.judge(candidate)
         found = falls(self.base, candidate, self.probe)
         return Judgement(
             standings=standings,
@@ -172,13 +144,20 @@ class Gate:
                 *(said for cohort, said in short.items() if cohort in lost),
             ],
             unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
-            shortfalls=[said for cohort, said in short.items() if cohort not in lost],
+            shortfalls=[
+                *(said for cohort, said in short.items() if cohort not in lost),
+                *reasons.together(pooled, excused=False),
+            ],
             undecided=[
                 reasons.undecided(cohort, standing, min_probe=self.bounds.min_probe)
                 for cohort, standing in standings.items()
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in covered
             ],
-            conceded=[said for cohort, said in unaccepted.items() if cohort in covered],
+            conceded=[
+                *(said for cohort, said in unaccepted.items() if cohort in covered),
+                *reasons.together(pooled, excused=True),
+            ],
+            pooled=pooled,
         )
 
     def _recognised(self, restored: Observed) -> dict[Cohort, Estimate]:

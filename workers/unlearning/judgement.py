@@ -7,6 +7,7 @@ from enum import StrEnum
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
 from workers.unlearning.intervals import Estimate
+from workers.unlearning.pooling import Pooled, closeness_of
 from workers.unlearning.verification import Closeness, Standing, is_some
 
 
@@ -28,6 +29,8 @@ class Judgement:
     conceded: list[str] = field(default_factory=list)
     # Of labels that are gone, the share recognised with the base's last layer put back.
     last_layer_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
+    # The cohorts that show nothing alone, taken together, where there are several.
+    pooled: Pooled | None = None
 
     @property
     def passes(self) -> bool:
@@ -48,10 +51,21 @@ class Judgement:
     def is_ideal(self) -> bool:
         """Whether it passes, and another candidate could hardly be better."""
         reached = not any(
-            each.leaves_some or each.closeness in (Closeness.FAMILIAR, Closeness.CONSPICUOUS)
-            for each in self.standings.values()
+            each.leaves_some
+            or self.closeness_of(cohort) in (Closeness.FAMILIAR, Closeness.CONSPICUOUS)
+            for cohort, each in self.standings.items()
         )
         return self.passes and self.spares and reached
+
+    def closeness_of(self, cohort: Cohort) -> Closeness:
+        """How a cohort stands to its target, alone or, if it shows nothing so, with others."""
+        return closeness_of(cohort, self.standings, self.pooled)
+
+    def gives_away(self, cohort: Cohort) -> bool:
+        """Whether it is still known that its samples were learnt, or cannot be told."""
+        alone, pooled = self.standings[cohort], self.pooled
+        by_others = pooled and cohort in pooled.cohorts and not pooled.standing.accepted
+        return bool(by_others) or not (alone.accepted or alone.is_loss)
 
     @property
     def left_below(self) -> float:
@@ -65,8 +79,10 @@ class Judgement:
 
     @property
     def distance(self) -> float:
-        """The greatest distance of a cohort from its target, on either side."""
-        return max((abs(each.distance or 0.0) for each in self.standings.values()), default=0.0)
+        """The greatest distance of a cohort from its target, or of several, on either side."""
+        together = [self.pooled.standing] if self.pooled and self.pooled.asked else []
+        standings = [*self.standings.values(), *together]
+        return max((abs(each.distance or 0.0) for each in standings), default=0.0)
 
 
 class Decision(StrEnum):

@@ -15,7 +15,7 @@ def auto(method: Method, bench: Workbench) -> None:
     """Search from the adaptive seeds for the α that forgets at least cost; then λ, then deeper."""
     assert isinstance(method, AutoMethod)
     seeds = {cohort: bench.seed(cohort) for cohort in bench.cohorts}
-    at_base = {cohort: standing.closeness for cohort, standing in bench.gate.at_base.items()}
+    at_base = {cohort: bench.gate.closeness_at_base(cohort) for cohort in bench.gate.at_base}
     limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
     trials = search(seeds, at_base, bench.attempt, limits, bench.floors)
     # Of what the base does not know nothing tells what is enough; what has a floor was tuned once.

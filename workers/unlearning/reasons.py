@@ -2,6 +2,7 @@
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.observation import Observed
+from workers.unlearning.pooling import Pooled
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import Closeness, Rule, Standing
 
@@ -28,14 +29,33 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
             f"{standing.recognised.count} {which} are recognised, {more} than by a network that "
             f"was never taught them; about {100 * standing.expected:.1f} % are expected of one."
         )
+    like = "of their kind" if cohort in probe.kinds else "of their labels"
+    return f"{cohort.title}: the forgotten samples look {_looks(standing, like)}"
+
+
+def together(pooled: Pooled | None, *, excused: bool) -> list[str]:
+    """Why cohorts of which none shows anything alone are not forgotten all the same.
+
+    Nothing if they are. What is `excused` is said apart from what is not.
+    """
+    if pooled is None or pooled.excused is not excused:
+        return []
+    if pooled.standing.closeness in (Closeness.ALIKE, Closeness.UNDECIDABLE):
+        return []
+    return [
+        f"{len(pooled.cohorts)} cohorts that show nothing one by one: all their forgotten samples "
+        f"together look {_looks(pooled.standing, 'of their labels')}"
+    ]
+
+
+def _looks(standing: Standing, like: str) -> str:
     assert standing.attack is not None
     area = standing.attack.area
-    like = "of their kind" if cohort in probe.kinds else "of their labels"
     looks = "more familiar" if standing.closeness is Closeness.FAMILIAR else "stranger"
     return (
-        f"{cohort.title}: the forgotten samples look {looks} than unseen ones {like}; "
-        f"the loss-based attack has an area of {area.value:.3f} ({area.low:.3f} to "
-        f"{area.high:.3f}) on {area.count} of them, and 0.5 would be no difference."
+        f"{looks} than unseen ones {like}; the loss-based attack has an area of {area.value:.3f} "
+        f"({area.low:.3f} to {area.high:.3f}) on {area.count} of them, and 0.5 would be no "
+        "difference."
     )
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.tuning import Setting, rung_of, setting_at
-from workers.unlearning.verification import NEGLIGIBLE, ROUNDING, Closeness, Standing
+from workers.unlearning.verification import NEGLIGIBLE, ROUNDING, Closeness
 
 # Steps between a rung that passes and one that is too gentle, at which it is near enough; and
 # between one that is too gentle and one that is too strong or damages, while none passes.
@@ -184,7 +184,7 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
     damaged = bool(judgement.damage)
     before = [ladder.rung for _, ladder in ladders]
     for cohort, ladder in ladders:
-        ladder.note(_aimed_at(judgement.standings[cohort]), damaged=damaged)
+        ladder.note(_aimed_at(cohort, judgement), damaged=damaged)
         ladder.move(damaged=damaged, passes=judgement.passes)
     if damaged and before == [ladder.rung for _, ladder in ladders]:
         # What was dampened as a precaution only gives way before what has something to forget.
@@ -193,9 +193,11 @@ def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
             ladder.retreat()
 
 
-def _aimed_at(standing: Standing) -> Closeness:
+def _aimed_at(cohort: Cohort, judgement: Judgement) -> Closeness:
     """How it stands to what the search aims at: that nothing is left, where that can be told."""
-    return Closeness.FAMILIAR if standing.leaves_some else standing.closeness
+    if judgement.standings[cohort].leaves_some:
+        return Closeness.FAMILIAR
+    return judgement.closeness_of(cohort)
 
 
 def best_passing(trials: Sequence[Trial]) -> Trial | None:

@@ -96,7 +96,7 @@ def _short(judgement: Judgement) -> set[Cohort]:
         cohort
         for cohort, standing in judgement.standings.items()
         if standing.leaves_some
-        or (standing.closeness is Closeness.FAMILIAR and not judgement.passes)
+        or (judgement.closeness_of(cohort) is Closeness.FAMILIAR and not judgement.passes)
     }
 
 

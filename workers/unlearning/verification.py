@@ -167,7 +167,7 @@ def standing_of(
     recognised: Estimate | None = None
     on: Reference | None = None
     expected: float | None = None
-    membership = _like_unseen(attack, thresholds)
+    membership = _by_attack(attack, thresholds)
     if probe.gone.issuperset(cohort.labels):
         rule = Rule.CHANCE
         on, telling = telling_of(cohort, observed, probe, min_probe=thresholds.min_probe)
@@ -186,6 +186,15 @@ def standing_of(
         rule, reading = Rule.LIKE_UNSEEN, membership
     accuracy = forgotten.accuracy_estimate
     return Standing(rule, *reading, accuracy, attack, recognised, on, expected)
+
+
+def standing_by_attack(
+    attack: LossAttack | None, forgotten: Observed, thresholds: Thresholds
+) -> Standing:
+    """How `forgotten` samples stand by what the attack says of them, and nothing else."""
+    reading = _by_attack(attack, thresholds)
+    accuracy = forgotten.accuracy_estimate
+    return Standing(Rule.LIKE_UNSEEN, *reading, accuracy, attack, None, None, None)
 
 
 def telling_of(
@@ -213,7 +222,7 @@ def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) ->
     return Closeness.FAMILIAR, beyond, bound, recognised.value <= 1 / num_classes + ROUNDING
 
 
-def _like_unseen(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
+def _by_attack(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
     if attack is None or attack.unseen < thresholds.min_probe:
         return _NOTHING
     error = attack.area.error_towards(0.5)

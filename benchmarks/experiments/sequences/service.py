@@ -35,7 +35,7 @@ class Service:
         return Version(number, self.network, _notes(found))
 
     def _run(self, asked: Tensor) -> Forgotten:
-        found = self._course.subject.forget(self.published | asked)
+        found = self._course.subject.forget(self.published | asked, asked=asked)
         if not _is_held(found):
             self.network = self._course.with_weights(found.weights)
             self.published = self.published | asked

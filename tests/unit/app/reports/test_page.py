@@ -7,7 +7,7 @@ import pytest
 from app.reports.page import render
 from app.reports.summary import summarise
 from tests.unit.app.reports.reading import page_of
-from tests.unit.app.reports.support import estimate, make_report, without_figures
+from tests.unit.app.reports.support import estimate, make_report, standing, without_figures
 
 HOSTILE = '<script>alert("x")</script>&\''
 
@@ -86,6 +86,24 @@ def test_a_cohort_is_shown_with_figure_interval_counts_and_settings() -> None:
     row = "0.900 0.800 to 1.000 50 samples 60 unseen 0.500 0.400 to 0.600 50 samples 60 unseen"
     assert row in text
     assert "✓ like unseen samples base: more familiar than unseen samples" in text
+
+
+def test_cohorts_that_are_judged_together_have_a_row_of_their_own() -> None:
+    report = make_report(cohorts=3)
+    verdict = report["verdict"]
+    assert "cohorts together" not in f"{page_of(report).text} {summarise(report)}"
+    verdict["pool"] = None
+    assert "cohorts together" not in f"{page_of(report).text} {summarise(report)}"
+    verdict["cohorts"][1]["labels"] = [4, 7]
+    verdict["pool"] = {
+        "cohorts": [verdict["cohorts"][0]["name"], verdict["cohorts"][1]["name"]],
+        "base": standing(0.7),
+        "candidate": standing(0.6),
+    }
+    text = page_of(report).text
+    assert "2 cohorts together of 3 labels attack area" in text
+    assert "0.600 0.500 to 0.700 50 samples 60 unseen ✗ more familiar than unseen samples" in text
+    assert "2 cohorts together: attack area, target 0.5 0.700 (0.600 to 0.800" in summarise(report)
 
 
 def test_a_label_that_is_forgotten_whole_is_shown_by_what_is_recognised() -> None:

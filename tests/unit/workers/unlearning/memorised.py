@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from workers.unlearning.batches import Batch, among
+from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
-from workers.unlearning.gate import Bounds, Gate
+from workers.unlearning.gate import Gate
 from workers.unlearning.importances import Sums, squared_gradient_sums
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed, observe

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import specifications
 from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.observations import hits, seen, together
+from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls, falls
-from workers.unlearning.gate import Bounds, Gate
+from workers.unlearning.gate import Gate
 from workers.unlearning.judgement import Decision, Judgement, decide
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
@@ -64,18 +64,6 @@ def probe_of(observed: Observed, gone: frozenset[int] = frozenset()) -> Probe:
 
 def judged(base: Observed, candidate: Observed, bounds: Bounds = BOUNDS) -> Judgement:
     return Gate(base, probe_of(base), bounds).judge(candidate)
-
-
-def test_bounds_are_those_of_the_policy() -> None:
-    policy = specifications.Gate(
-        max_retained_fall=0.1,
-        max_class_fall=0.2,
-        max_holdout_fall=0.3,
-        max_membership=0.4,
-        max_excess=0.6,
-        min_probe=5,
-    )
-    assert Bounds.of(policy) == Bounds(0.1, 0.2, 0.3, 0.4, 0.6, 5)
 
 
 def test_what_is_as_the_base_and_shows_nothing_passes() -> None:
@@ -152,10 +140,10 @@ def test_influence_is_whatever_is_not_known_to_be_none_in_a_cohort_of_the_labels
         (network(0), True),
         (network(20, unseen=29), True),
     ):
-        gate = Gate(base, probe_of(base), BOUNDS)
-        assert gate.influenced_by([0, 7]) == influenced
-        assert not gate.influenced_by([7])
-        assert not gate.influenced_by([])
+        assert Gate(base, probe_of(base), BOUNDS).influenced == influenced
+        assert Gate(base, probe_of(base), BOUNDS, asked=[0, 7]).influenced == influenced
+        assert not Gate(base, probe_of(base), BOUNDS, asked=[7]).influenced
+        assert not Gate(base, probe_of(base), BOUNDS, asked=[]).influenced
 
 
 # A kind within a label -------------------------------------------------------------------------
@@ -189,7 +177,7 @@ def test_a_kind_must_be_recognised_as_often_as_without_it() -> None:
     base = knowing(20)
     gate = Gate(base, probe_of(base), SOME_KIN, taught_without(base, OF_KIND))
     assert gate.at_base[COHORT].rule is Rule.EXPECTED
-    assert gate.influenced_by([0])
+    assert gate.influenced
     (said,) = gate.judge(base).shortfalls
     assert "100.0 % of 20 unseen samples like the forgotten ones" in said
     assert "more than by a network that was never taught them; about 0.0 % are" in said

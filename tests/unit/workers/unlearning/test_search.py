@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -14,6 +14,7 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.judgement import Judgement
+from workers.unlearning.pooling import Pooled
 from workers.unlearning.search import (
     FINEST,
     GENTLEST,
@@ -51,6 +52,8 @@ class World:
     bearable: float = math.inf
     spared: bool = False
     accepted: bool = False
+    # All cohorts together are familiar below the sum of their rungs, where there is one.
+    together: float | None = None
     # By how much the needs of each cohort are greater at these rungs.
     influence: Callable[[Rungs], Rungs] = field(default=lambda rungs: (0.0,) * len(rungs))
 
@@ -76,6 +79,7 @@ class World:
     def attempt(self, settings: Mapping[Cohort, Setting]) -> Trial:
         rungs = rungs_of(settings)
         distances = self.beyond(rungs)
+        pooled = self.pooled(settings, sum(rungs))
         return Trial(
             settings=dict(settings),
             judgement=Judgement(
@@ -83,15 +87,26 @@ class World:
                     cohort: standing(distance, accepted=self.accepts(distance))
                     for cohort, distance in zip(settings, distances, strict=True)
                 },
+                pooled=pooled,
                 falls=NO_FALLS,
                 spares=self.spared,
                 damage=["too much"] if self.damages(rungs) else [],
-                shortfalls=["not enough" for each in distances if not self.accepts(each)],
+                shortfalls=[
+                    "not enough"
+                    for each in [*distances, pooled.standing.distance if pooled else 0.0]
+                    if not self.accepts(each or 0.0)
+                ],
                 unmeasured=[],
                 undecided=[],
             ),
             change=sum(RUNG**rung for rung in rungs),
         )
+
+    def pooled(self, cohorts: Iterable[Cohort], rungs: float) -> Pooled | None:
+        if self.together is None:
+            return None
+        distance = max(0.0, self.together - rungs)
+        return Pooled(frozenset(cohorts), standing(distance, accepted=distance == 0))
 
     def search(
         self,
@@ -415,6 +430,22 @@ def test_of_those_that_pass_the_gentlest_is_taken() -> None:
     assert best_passing(trials) is trials[2]
     assert best_passing(trials[3:4]) is None
     assert best_passing([]) is None
+
+
+def test_cohorts_that_show_something_only_together_are_all_dampened_more() -> None:
+    world = World(needs=(-20.0,) * 3, together=4.0)
+    trials = world.search()
+    best = best_passing(trials)
+    assert best is not None
+    assert len(set(rungs_of(best.settings))) == 1
+    # Half a rung is as fine as the search looks, and three of them go at once.
+    assert 4.0 <= sum(rungs_of(best.settings)) <= 4.0 + 3 * RESOLUTION
+    assert not any(trial.judgement.passes for trial in trials if sum(rungs_of(trial.settings)) < 4)
+
+
+def test_of_what_the_base_shows_nothing_even_together_every_seed_is_kept() -> None:
+    world = World(needs=(-20.0,) * 3, together=-20.0)
+    assert tried(world.search(at_base=Closeness.ALIKE)) == [(0.0, 0.0, 0.0)]
 
 
 def test_gentleness_decides_between_those_that_cost_about_the_same() -> None:

@@ -10,6 +10,7 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.judgement import Judgement
+from workers.unlearning.pooling import Pooled
 from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, nearest
 from workers.unlearning.strengthening import STEP, STEPS, strengthen
 from workers.unlearning.tuning import RUNG, Setting
@@ -165,6 +166,25 @@ def test_of_several_cohorts_those_that_are_short_come_first_and_alone() -> None:
     assert not first.judgement.standings[SECOND].leaves_some
     trials = strengthen([first], [FIRST, SECOND], world.attempt, PLENTY)
     assert trials[1].settings == {FIRST: Setting(4.0, 1 / STEP), SECOND: Setting(0.2, 1.0)}
+
+
+def test_cohorts_that_show_something_only_together_are_all_dampened_more() -> None:
+    world = World(rule=Rule.LIKE_UNSEEN)
+
+    def attempt(settings: Mapping[Cohort, Setting]) -> Trial:
+        trial = world.attempt(settings)
+        alone = trial.judgement.standings[FIRST]
+        together = replace(alone, closeness=Closeness.FAMILIAR, distance=0.1, accepted=False)
+        judgement = replace(
+            trial.judgement,
+            pooled=Pooled(frozenset(settings), together),
+            shortfalls=["together not enough"],
+        )
+        return replace(trial, judgement=judgement)
+
+    first = attempt({FIRST: BEFORE, SECOND: BEFORE})
+    trials = strengthen([first], [FIRST, SECOND], attempt, PLENTY)
+    assert trials[1].settings == dict.fromkeys([FIRST, SECOND], Setting(4.0, 1 / STEP))
 
 
 def test_of_equally_near_candidates_the_strongest_is_gone_on_from() -> None:

@@ -1,0 +1,199 @@
+"""What shows nothing cohort by cohort, and something once all of them are taken together."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.workers.unlearning.memorised import BOUNDS
+from tests.unit.workers.unlearning.observations import hits, seen, together
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.gate import Gate
+from workers.unlearning.observation import Observed
+from workers.unlearning.pooling import Pool
+from workers.unlearning.probe import Probe
+from workers.unlearning.verification import Closeness, Rule, Thresholds, standing_of
+
+PER_COHORT, UNSEEN = 20, 40
+# Of each label the forgotten ones come first, then the unseen ones.
+OF_A_LABEL = 1000
+RETAINED, HOLDOUT = 500_000, 600_000
+COHORTS = [Cohort((label,), PER_COHORT, scattered=False) for label in range(8)]
+THRESHOLDS = Thresholds(membership=0.02, excess=0.02, min_probe=30)
+# Of so many of 40 unseen samples a loss below is no influence in 20 samples, and some in 80.
+SOMEWHAT = 25
+
+
+def network(*above: int) -> Observed:
+    """The forgotten of each label in turn have a lower loss than so many of its unseen samples."""
+    parts = []
+    for label, lower_than in enumerate(above):
+        losses = [UNSEEN - lower_than - 0.5] * PER_COHORT + [float(n) for n in range(UNSEEN)]
+        parts.append(seen([label] * len(losses), losses, first=OF_A_LABEL * label))
+    return together(*parts, hits(9, 200, 200, first=RETAINED), hits(9, 200, 200, first=HOLDOUT))
+
+
+def probe_of(labels: int, gone: frozenset[int] = frozenset()) -> Probe:
+    """The probe of which a network of so many labels has made something."""
+    firsts = [OF_A_LABEL * label for label in range(labels)]
+    return Probe(
+        forgotten={
+            COHORTS[label]: range(first, first + PER_COHORT) for label, first in enumerate(firsts)
+        },
+        unseen=[p for first in firsts for p in range(first + PER_COHORT, first + 60)],
+        retained=range(RETAINED, RETAINED + 200),
+        holdout=range(HOLDOUT, HOLDOUT + 200),
+        gone=gone,
+        num_classes=10,
+    )
+
+
+def gate_of(
+    *above: int, gone: frozenset[int] = frozenset(), asked: Collection[int] | None = None
+) -> Gate:
+    return Gate(network(*above), probe_of(len(above), gone), BOUNDS, asked=asked)
+
+
+def test_one_cohort_that_shows_nothing_is_no_pool() -> None:
+    gate = gate_of(SOMEWHAT)
+    assert gate.pool.at_base is None
+    assert gate.judge(gate.base).pooled is None
+    assert gate.judge(gate.base).passes
+
+
+@pytest.mark.parametrize(
+    ("above", "looks"), [(SOMEWHAT, "more familiar"), (UNSEEN - SOMEWHAT, "stranger")]
+)
+def test_four_that_show_nothing_one_by_one_show_something_together(above: int, looks: str) -> None:
+    gate = gate_of(*[above] * 4)
+    assert {standing.closeness for standing in gate.at_base.values()} == {Closeness.ALIKE}
+    judgement = gate.judge(gate.base)
+    (said,) = judgement.shortfalls
+    assert (
+        f"4 cohorts that show nothing one by one: all their forgotten samples together look {looks}"
+        in said
+    )
+    assert f"an area of {above / UNSEEN:.3f}" in said
+    assert "on 80 of them" in said
+    assert judgement.distance > 0
+    assert not judgement.is_ideal
+    for cohort in COHORTS[:4]:
+        assert judgement.gives_away(cohort)
+        assert judgement.closeness_of(cohort) is gate.closeness_at_base(cohort)
+        assert judgement.closeness_of(cohort) is not Closeness.ALIKE
+
+
+def test_influence_of_all_together_is_influence_of_each() -> None:
+    assert gate_of(*[SOMEWHAT] * 4).influenced
+    assert gate_of(*[SOMEWHAT] * 4, asked=[2]).influenced
+    assert not gate_of(*[SOMEWHAT] * 4, asked=[7]).influenced
+    assert not gate_of(*[20] * 4).influenced
+
+
+@pytest.mark.parametrize(
+    ("at_base", "after", "passes"),
+    [
+        # In 80 samples 23 of 40 is less than 1.96 standard errors from a half, and more than one.
+        (20, 23, True),
+        (23, 23, True),
+        (25, 23, False),
+        (25, 21, True),
+        (15, 17, False),
+        (15, 19, True),
+        (20, 25, False),
+    ],
+)
+def test_what_the_base_showed_together_must_come_nearer_than_what_it_did_not(
+    at_base: int, after: int, passes: bool
+) -> None:
+    judgement = gate_of(*[at_base] * 4).judge(network(*[after] * 4))
+    assert {each.closeness for each in judgement.standings.values()} == {Closeness.ALIKE}
+    assert judgement.passes == passes
+    assert (judgement.distance == 0) == passes
+    assert judgement.gives_away(COHORTS[0]) == (not passes)
+
+
+def test_what_shows_something_alone_or_is_gone_is_in_no_pool() -> None:
+    gate = gate_of(SOMEWHAT, 40, 20, SOMEWHAT, gone=frozenset([3]))
+    assert gate.pool.cohorts == {COHORTS[0], COHORTS[2]}
+    judgement = gate.judge(gate.base)
+    assert judgement.closeness_of(COHORTS[1]) is Closeness.FAMILIAR
+    assert judgement.standings[COHORTS[3]].rule is Rule.CHANCE
+    assert judgement.gives_away(COHORTS[3])
+    assert not judgement.gives_away(COHORTS[0])
+
+
+def test_what_cannot_be_compared_alone_is_in_no_pool() -> None:
+    base = network(SOMEWHAT, SOMEWHAT, SOMEWHAT)
+    few = base.where((base.labels != 1) | (base.positions < OF_A_LABEL + PER_COHORT + 29))
+    gate = Gate(few, probe_of(3), BOUNDS)
+    assert gate.at_base[COHORTS[1]].closeness is Closeness.UNDECIDABLE
+    assert gate.pool.cohorts == {COHORTS[0], COHORTS[2]}
+
+
+@pytest.mark.parametrize("asked", [[7], []])
+def test_a_run_that_adds_nothing_to_the_pool_is_not_held_up_by_it(asked: list[int]) -> None:
+    gate = gate_of(*[SOMEWHAT] * 4, asked=asked)
+    judgement = gate.judge(gate.base)
+    assert judgement.is_ideal
+    assert judgement.distance == 0
+    (said,) = judgement.conceded
+    assert "4 cohorts" in said
+    # Nor does it search for something better, though it is still known of them.
+    for cohort in COHORTS[:4]:
+        assert gate.closeness_at_base(cohort) is Closeness.ALIKE
+        assert judgement.closeness_of(cohort) is Closeness.ALIKE
+        assert judgement.gives_away(cohort)
+
+
+def test_one_label_of_the_pool_that_is_asked_for_is_enough_to_be_held_up() -> None:
+    gate = gate_of(*[SOMEWHAT] * 4, asked=[0, 7])
+    assert gate.judge(gate.base).shortfalls
+
+
+@pytest.mark.parametrize(
+    ("at_base", "after", "held"),
+    [
+        # One sample of 40 farther is more than two points, and less is not.
+        ([SOMEWHAT] * 4, [SOMEWHAT + 1] * 4, True),
+        ([SOMEWHAT] * 4, [SOMEWHAT, SOMEWHAT, SOMEWHAT + 1, SOMEWHAT + 1], False),
+        ([SOMEWHAT] * 4, [15] * 4, True),
+        ([20] * 4, [SOMEWHAT] * 4, True),
+        ([20] * 4, [23] * 4, False),
+    ],
+)
+def test_such_a_run_must_not_make_it_worse(
+    at_base: list[int], after: list[int], held: bool
+) -> None:
+    judgement = gate_of(*at_base, asked=[]).judge(network(*after))
+    assert bool(judgement.shortfalls) == held
+    assert judgement.passes == (not held)
+    # The search goes by those that are asked for.
+    assert judgement.closeness_of(COHORTS[0]) is Closeness.ALIKE
+
+
+def test_of_a_kind_only_its_like_are_compared_with() -> None:
+    base = network(SOMEWHAT, SOMEWHAT)
+    # Those of label 0 that have a higher loss than the forgotten.
+    kind = frozenset(range(PER_COHORT + UNSEEN - SOMEWHAT, PER_COHORT + UNSEEN))
+    alone = {cohort: standing_of(cohort, base, probe_of(2), THRESHOLDS) for cohort in COHORTS[:2]}
+    pool = Pool(alone, base, replace(probe_of(2), kinds={COHORTS[0]: kind}), THRESHOLDS, [0])
+    assert pool.at_base is not None
+    attack = pool.at_base.standing.attack
+    assert attack is not None
+    assert attack.unseen == len(kind) + UNSEEN
+    assert attack.area.value == pytest.approx((1 + SOMEWHAT / UNSEEN) / 2)
+
+
+@given(st.lists(st.integers(16, 24), min_size=2, max_size=8))
+def test_a_pool_stands_as_one_cohort_of_all_its_samples_would(above: list[int]) -> None:
+    base, probe = network(*above), probe_of(len(above))
+    everything = Cohort(tuple(range(len(above))), PER_COHORT * len(above), scattered=True)
+    at_once = replace(
+        probe, forgotten={everything: [p for each in probe.forgotten.values() for p in each]}
+    )
+    pooled = Gate(base, probe, BOUNDS).pool.at_base
+    assert pooled is not None
+    assert pooled.standing == standing_of(everything, base, at_once, THRESHOLDS)
