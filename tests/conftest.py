@@ -39,7 +39,10 @@ from workers.enrolment import enrol
 from workers.main import AllowedJob
 from workers.resources import Resources, open_resources
 
-torch.set_num_threads(2)
+# Two cores are shared by as many processes as pytest-xdist makes; threads that wait for one another
+# beside a busy process are many times slower than a single one.
+THREADS = max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+torch.set_num_threads(THREADS)
 
 # The first example compiles loops, and the machine may be busy.
 hypothesis_settings.register_profile("expunge", deadline=None)
@@ -134,7 +137,7 @@ def settings_for(servers: Servers, database_url: str) -> Settings:
         REDIS_URL=servers.redis.url,
         ARTIFACT_STORE_URL=servers.store(database).as_uri(),
         api_keys=KEYS,
-        threads=2,
+        threads=THREADS,
         device="cpu",
         lease_s=4,
         heartbeat_s=1,

@@ -47,6 +47,8 @@ class Tuned:
     mixture: Mixture
     # Cohorts that could not be judged again, and kept their setting.
     pinned: frozenset[Cohort]
+    # Cohorts that were published short for what they show with others, of which no more is known.
+    weakened: frozenset[Cohort]
 
     @property
     def chosen(self) -> Tried:
@@ -97,6 +99,7 @@ def tune(
             rung=trials.index(chosen),
             mixture=mixer.mix(chosen.settings),
             pinned=frozenset(recorded.pinned),
+            weakened=frozenset(recorded.weakened),
         ),
         examiner,
     )
@@ -110,7 +113,15 @@ def _gate(
     surrogate = make_surrogate(base, examiner.batches(), probe, run.trained, forgotten)
     before = _expected_before(subject, base, probe)
     asked = {sample.label for sample in weighed.trained}
-    return Gate(base, probe, Bounds.of(run.policy.gate), surrogate, before, asked)
+    return Gate(
+        base,
+        probe,
+        Bounds.of(run.policy.gate),
+        surrogate,
+        before,
+        asked,
+        forgotten_together=subject.forgotten_together,
+    )
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,7 @@ class _Recorded:
     pinned: dict[Cohort, Setting]
     floors: dict[Cohort, Setting]
     excused: dict[Cohort, Concession]
+    weakened: set[Cohort]
 
 
 def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
@@ -131,9 +143,12 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
 
     If some of its samples cannot be looked at again, as they may be deleted by now, a cohort that
     cannot be judged, and of which this run forgets nothing, keeps its setting; others are dampened
-    as much at least. So is one of which this run forgets nothing, and which was published short.
+    as much at least. So is one of which this run forgets nothing, and which was published short. If
+    that was for what it shows with others, it stays weakened until they are judged together again.
     """
-    recorded = _Recorded({}, {}, {})
+    recorded = _Recorded({}, {}, {}, set())
+    together = gate.pool.at_base
+    judged_together = together.cohorts if together and together.to_forget else frozenset()
     touched = {sample.label for sample in weighed.trained}
     for cohort, positions in gate.probe.forgotten.items():
         before = subject.on_record.get(cohort.name)
@@ -149,6 +164,8 @@ def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
         elif settled and (before["gives_away"] or not before["candidate"]["accepted"]):
             recorded.floors[cohort] = setting
             recorded.excused[cohort] = _conceded(before["candidate"])
+            if before["candidate"]["accepted"] and cohort not in judged_together:
+                recorded.weakened.add(cohort)
         elif not complete:
             recorded.floors[cohort] = setting
     return recorded

@@ -45,6 +45,8 @@ class Subject:
     forgotten: dict[int, KeptSums]
     # How the head dampens its cohorts, by their names; nothing if the head is the base.
     on_record: dict[str, Json]
+    # Whether the head forgot what several cohorts show only together.
+    forgotten_together: bool
     dataset: Dataset
     device: torch.device
 
@@ -95,7 +97,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             select(Checkpoint).where(Checkpoint.model_id == run.model_id, Checkpoint.version == 0)
         ).one()
         sums = session.scalars(select(FisherSums).where(FisherSums.model_id == run.model_id)).all()
-        on_record = _on_record(session, run)
+        verdict = _verdict_of_head(session, run)
     full_row = next(row for row in sums if row.kind is SumsKind.FULL)
     provenance = Provenance(**full_row.provenance)
     estimator = estimator_of(run.enrolment.estimator)
@@ -128,7 +130,8 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             for row in sums
             if row.label is not None
         },
-        on_record=on_record,
+        on_record={cohort["name"]: cohort for cohort in verdict.get("cohorts", ())},
+        forgotten_together=bool(verdict.get("pool") and verdict["pool"]["forgotten"]),
         dataset=open_dataset(
             run.enrolment.dataset,
             run.enrolment.preprocessing,
@@ -138,13 +141,14 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     )
 
 
-def _on_record(session: Session, run: Run) -> dict[str, Json]:
+def _verdict_of_head(session: Session, run: Run) -> Json:
+    """Nothing if the head is the base."""
     verdict = session.scalar(
         select(UnlearningRun.verdict)
         .join(Checkpoint, Checkpoint.run_id == UnlearningRun.id)
         .where(Checkpoint.model_id == run.model_id, Checkpoint.version == run.parent_version)
     )
-    return {cohort["name"]: cohort for cohort in (verdict or {}).get("cohorts", ())}
+    return verdict or {}
 
 
 def read_on(artifact: Artifact, resources: Resources) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from models.specifications import AutoMethod
 from workers.candidates import Tuned
 from workers.figures import as_estimate, as_standing, figures
 from workers.runs import Run
+from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall
 from workers.unlearning.judgement import decide
@@ -80,7 +81,7 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
         short={
             label: judgement.gives_away(cohort)
             for cohort in judgement.standings
-            if cohort not in tuned.pinned
+            if cohort not in tuned.pinned | tuned.weakened
             for label in cohort.labels
         },
         retraining_advised=advised,
@@ -114,7 +115,7 @@ def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
         "base": as_standing(before),
         "candidate": as_standing(after),
         "last_layer_restored": as_estimate(trial.judgement.last_layer_restored.get(cohort)),
-        "gives_away": trial.judgement.gives_away(cohort),
+        "gives_away": cohort in tuned.weakened or trial.judgement.gives_away(cohort),
     }
 
 
@@ -127,6 +128,8 @@ def _pool(tuned: Tuned) -> Json | None:
         "cohorts": sorted(cohort.name for cohort in before.cohorts),
         "base": as_standing(before.standing),
         "candidate": as_standing(after.standing),
+        # If so, every later version has to as well.
+        "forgotten": tuned.gate.has_forgotten_together(tuned.chosen.trial.judgement),
     }
 
 
@@ -235,6 +238,11 @@ def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
     said += [
         f"{conceded} That was accepted with an earlier version." for conceded in judgement.conceded
     ]
+    if judgement.pooled and judgement.pooled.excused:
+        said += [
+            f"{shown} This run forgets nothing more of them."
+            for shown in reasons.together(judgement.pooled)
+        ]
     said += [
         f"{cohort.title}: with the base's last layer put back, {100 * found.value:.1f} % of "
         f"{found.count} {judgement.standings[cohort].recognised_on} samples of it are recognised; "

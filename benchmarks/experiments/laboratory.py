@@ -44,6 +44,8 @@ class Forgotten:
     decision: Decision
     chosen: Trial
     trials: list[Trial]
+    # Whether that includes what several cohorts show only together.
+    together: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +79,15 @@ class Subject:
         forgotten: Tensor,
         *,
         asked: Tensor | None = None,
+        forgotten_together: bool = False,
         method: Method | None = None,
         policy: Policy | None = None,
     ) -> Forgotten:
         """Forget the training samples that the mask `forgotten` picks, from the base.
 
         Those that `asked` picks are asked for now, the others have been forgotten by earlier
-        versions. If it is None, all are asked for.
+        versions, the last of which says whether it has `forgotten_together` what cohorts show only
+        so. If it is None, all are asked for.
         """
         method, policy = method or AutoMethod(), policy or Policy()
         labels = self.train.labels
@@ -99,7 +103,14 @@ class Subject:
         surrogate = make_surrogate(
             base, samples, probe, _counts(labels), _counts(labels[forgotten])
         )
-        gate = Gate(base, probe, Bounds.of(policy.gate), surrogate, asked=asked_labels)
+        gate = Gate(
+            base,
+            probe,
+            Bounds.of(policy.gate),
+            surrogate,
+            asked=asked_labels,
+            forgotten_together=forgotten_together,
+        )
         mixer = self.mixer(forgotten)
         bench = Workbench(gate, mixer, look, last_layer_of(self.network, probe.num_classes))
         METHODS[method.method](method, bench)
@@ -115,6 +126,7 @@ class Subject:
             ),
             chosen=taken,
             trials=trials,
+            together=gate.has_forgotten_together(taken.judgement),
         )
 
     def cohorts(self, forgotten: Tensor) -> list[Cohort]:

@@ -37,7 +37,8 @@ class Gate:
     A `surrogate` tells which cohorts are kinds, and of which of them a network that was never
     taught them would recognise less than the base does. What was expected of a cohort whose samples
     can no longer all be looked at is `recorded`. `asked` are the labels of which the run forgets
-    something, without it all; what others show together is not held against it.
+    something, all if None; `forgotten_together` says whether an earlier one forgot what cohorts
+    show only together.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Gate:
         surrogate: Surrogate | None = None,
         recorded: Mapping[Cohort, Expectation] | None = None,
         asked: Collection[int] | None = None,
+        *,
+        forgotten_together: bool = False,
     ) -> None:
         self.base = base
         self.bounds = bounds
@@ -78,7 +81,14 @@ class Gate:
         }
         of_all = frozenset(chain.from_iterable(cohort.labels for cohort in probe.forgotten))
         self._asked = of_all if asked is None else frozenset(asked)
-        self.pool = Pool(self.at_base, base, self.probe, self._thresholds(), self._asked)
+        self.pool = Pool(
+            self.at_base,
+            base,
+            self.probe,
+            self._thresholds(),
+            asked=self._asked,
+            forgotten_before=forgotten_together,
+        )
 
     @property
     def telling(self) -> frozenset[int]:
@@ -100,6 +110,13 @@ class Gate:
     def closeness_at_base(self, cohort: Cohort) -> Closeness:
         """How the base treats a cohort, alone or, if it shows nothing so, with others."""
         return closeness_of(cohort, self.at_base, self.pool.at_base)
+
+    def has_forgotten_together(self, judgement: Judgement) -> bool:
+        """Whether cohorts show something only together at the base, and nothing any more."""
+        before, after = self.pool.at_base, judgement.pooled
+        if before is None or after is None or not before.to_forget:
+            return False
+        return before.standing.closeness is not Closeness.ALIKE and after.standing.accepted
 
     def judge(
         self,
@@ -133,6 +150,9 @@ class Gate:
         # Their like in the holdout is excused, but not from being known as well as is expected.
         lost = {cohort for cohort in short if standings[cohort].is_loss}
         pooled = self.pool.judge(candidate)
+        # What this run need not forget must not get worse by it, either.
+        together = [] if pooled and pooled.excused else reasons.together(pooled)
+        to_forget = pooled is not None and pooled.to_forget
         found = falls(self.base, candidate, self.probe)
         return Judgement(
             standings=standings,
@@ -142,21 +162,19 @@ class Gate:
             damage=[
                 *found.reasons(self.bounds.falls),
                 *(said for cohort, said in short.items() if cohort in lost),
+                *([] if to_forget else together),
             ],
             unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
             shortfalls=[
                 *(said for cohort, said in short.items() if cohort not in lost),
-                *reasons.together(pooled, excused=False),
+                *(together if to_forget else []),
             ],
             undecided=[
                 reasons.undecided(cohort, standing, min_probe=self.bounds.min_probe)
                 for cohort, standing in standings.items()
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in covered
             ],
-            conceded=[
-                *(said for cohort, said in unaccepted.items() if cohort in covered),
-                *reasons.together(pooled, excused=True),
-            ],
+            conceded=[said for cohort, said in unaccepted.items() if cohort in covered],
             pooled=pooled,
         )
 

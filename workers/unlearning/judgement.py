@@ -64,8 +64,9 @@ class Judgement:
     def gives_away(self, cohort: Cohort) -> bool:
         """Whether it is still known that its samples were learnt, or cannot be told."""
         alone, pooled = self.standings[cohort], self.pooled
-        by_others = pooled and cohort in pooled.cohorts and not pooled.standing.accepted
-        return bool(by_others) or not (alone.accepted or alone.is_loss)
+        if pooled and cohort in pooled.cohorts and not (pooled.excused or pooled.standing.accepted):
+            return True
+        return not (alone.accepted or alone.is_loss)
 
     @property
     def left_below(self) -> float:
@@ -80,7 +81,7 @@ class Judgement:
     @property
     def distance(self) -> float:
         """The greatest distance of a cohort from its target, or of several, on either side."""
-        together = [self.pooled.standing] if self.pooled and self.pooled.asked else []
+        together = [self.pooled.standing] if self.pooled and self.pooled.to_forget else []
         standings = [*self.standings.values(), *together]
         return max((abs(each.distance or 0.0) for each in standings), default=0.0)
 

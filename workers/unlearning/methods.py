@@ -18,8 +18,10 @@ def auto(method: Method, bench: Workbench) -> None:
     at_base = {cohort: bench.gate.closeness_at_base(cohort) for cohort in bench.gate.at_base}
     limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
     trials = search(seeds, at_base, bench.attempt, limits, bench.floors)
-    # Of what the base does not know nothing tells what is enough; what has a floor was tuned once.
-    open_to_more = [c for c in seeds if c not in bench.floors and at_base[c] is not Closeness.ALIKE]
+    # Of what the base does not know nothing tells what is enough; what has a floor was tuned once,
+    # unless it shows something only now that others are looked at with it.
+    tuned_once = {c for c in bench.floors if bench.gate.at_base[c].closeness is at_base[c]}
+    open_to_more = [c for c in seeds if c not in tuned_once and at_base[c] is not Closeness.ALIKE]
     trials = strengthen(trials, open_to_more, bench.attempt, limits)
     deepen(trials, bench.cohorts, bench.attempt, limits)
 

@@ -14,8 +14,9 @@ from workers.unlearning.membership import loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import (
+    NO_FARTHER,
+    ROUNDING,
     Closeness,
-    Concession,
     Rule,
     Standing,
     Thresholds,
@@ -27,23 +28,24 @@ from workers.unlearning.verification import (
 class Pooled:
     """How one network treats the cohorts of a pool, taken together.
 
-    If nothing of them is `asked` for, nothing better than that need be looked for; and it is
-    `excused`, which is to say that it holds nothing up, unless it was better at the base.
+    What is not `to_forget` is `excused` while it is no farther from its target than at the base.
     """
 
     cohorts: frozenset[Cohort]
     standing: Standing
-    asked: bool = True
-    excused: bool = False
+    to_forget: bool
+    excused: bool
 
 
 class Pool:
     """The cohorts that the base treats like unseen data one by one, and what it shows together.
 
-    As with a single cohort, influence is what is beyond a 95 % interval at the base, and then a
-    candidate must come within one standard error. Every sample that is looked at counts as much,
-    whichever cohort it is of. What nobody has `asked` for in this run is excused, unless it gets
-    worse. Of fewer than two cohorts nothing is judged.
+    As with a single cohort, influence is what is beyond `thresholds` at the base, a 95 % interval,
+    and then a candidate must come within one standard error. Every sample that is looked at counts
+    as much, whichever cohort it is of. Of fewer than two cohorts nothing is judged.
+
+    They are to forget if any of their labels is `asked` for, or if what they show together was
+    `forgotten_before`. Otherwise nothing better than the base need be found for them.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Pool:
         base: Observed,
         probe: Probe,
         thresholds: Thresholds,
+        *,
         asked: Collection[int],
+        forgotten_before: bool,
     ) -> None:
         self.cohorts = frozenset(
             cohort
@@ -63,26 +67,33 @@ class Pool:
         self._unseen = {
             p for cohort in self.cohorts for p in probe.like(cohort, base).positions.tolist()
         }
-        self._thresholds = replace(thresholds, attack_errors=Z)
-        self._is_asked = any(set(asked) & set(cohort.labels) for cohort in self.cohorts)
-        self._excuse: Concession | None = None
-        self.at_base = self.judge(base)
-        if self.at_base and self.at_base.standing.closeness is not Closeness.ALIKE:
-            self._thresholds = replace(thresholds, attack_errors=1.0)
-        if not self._is_asked:
-            self._excuse = Concession.of(self._standing(base))
+        labels = {label for cohort in self.cohorts for label in cohort.labels}
+        self._to_forget = forgotten_before or not labels.isdisjoint(asked)
+        at_base = self._standing(base, thresholds)
+        self.at_base = self._pooled(at_base, excused=not self._to_forget)
+        self._thresholds = replace(
+            thresholds,
+            attack_errors=Z if at_base.closeness is Closeness.ALIKE else 1.0,
+        )
+        self._distance = _distance(self._standing(base, self._thresholds))
 
     def judge(self, observed: Observed) -> Pooled | None:
         """How the network that has made this of the probe treats them, if there are several."""
-        if len(self.cohorts) < 2:
-            return None
-        standing = self._standing(observed)
-        excused = self._excuse is not None and self._excuse.covers(standing)
-        return Pooled(self.cohorts, standing, self._is_asked, excused)
+        standing = self._standing(observed, self._thresholds)
+        no_farther = _distance(standing) - self._distance <= NO_FARTHER + ROUNDING
+        return self._pooled(standing, excused=no_farther and not self._to_forget)
 
-    def _standing(self, observed: Observed) -> Standing:
+    def _standing(self, observed: Observed, thresholds: Thresholds) -> Standing:
         forgotten, unseen = observed.at(self._forgotten), observed.at(self._unseen)
-        return standing_by_attack(loss_attack(forgotten, unseen), forgotten, self._thresholds)
+        return standing_by_attack(loss_attack(forgotten, unseen), forgotten, thresholds)
+
+    def _pooled(self, standing: Standing, *, excused: bool) -> Pooled | None:
+        several = len(self.cohorts) > 1
+        return Pooled(self.cohorts, standing, self._to_forget, excused) if several else None
+
+
+def _distance(standing: Standing) -> float:
+    return abs(standing.distance or 0.0)
 
 
 def closeness_of(
@@ -90,6 +101,6 @@ def closeness_of(
 ) -> Closeness:
     """How a cohort stands to its target; if it shows nothing alone, how it does with others."""
     alone = standings[cohort].closeness
-    if alone is Closeness.ALIKE and pooled and pooled.asked and cohort in pooled.cohorts:
+    if alone is Closeness.ALIKE and pooled and pooled.to_forget and cohort in pooled.cohorts:
         return pooled.standing.closeness
     return alone

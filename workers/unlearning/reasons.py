@@ -6,6 +6,9 @@ from workers.unlearning.pooling import Pooled
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import Closeness, Rule, Standing
 
+# Of more cohorts than that the others are counted.
+MOST_NAMES = 10
+
 
 def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
     """Why a cohort that could be judged is not forgotten."""
@@ -33,19 +36,19 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
     return f"{cohort.title}: the forgotten samples look {_looks(standing, like)}"
 
 
-def together(pooled: Pooled | None, *, excused: bool) -> list[str]:
-    """Why cohorts of which none shows anything alone are not forgotten all the same.
-
-    Nothing if they are. What is `excused` is said apart from what is not.
-    """
-    if pooled is None or pooled.excused is not excused:
+def together(pooled: Pooled | None) -> list[str]:
+    """Why cohorts of which none shows anything alone are not forgotten; nothing if they are."""
+    if pooled is None or pooled.standing.accepted:
         return []
-    if pooled.standing.closeness in (Closeness.ALIKE, Closeness.UNDECIDABLE):
-        return []
-    return [
-        f"{len(pooled.cohorts)} cohorts that show nothing one by one: all their forgotten samples "
-        f"together look {_looks(pooled.standing, 'of their labels')}"
-    ]
+    names = sorted((cohort.name for cohort in pooled.cohorts), key=lambda name: (len(name), name))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    them = (
+        f"{len(names)} cohorts that show nothing one by one ({', '.join(names[:MOST_NAMES])}{more})"
+    )
+    if pooled.standing.attack is None:
+        return [f"{them}: there is nothing left to compare their forgotten samples with."]
+    looks = _looks(pooled.standing, "of their labels")
+    return [f"{them}: all their forgotten samples together look {looks}"]
 
 
 def _looks(standing: Standing, like: str) -> str:

@@ -22,6 +22,7 @@ class Service:
         self._course = course
         self.published = course.forgotten(after=0)
         self.waiting = course.forgotten(after=0)
+        self._forgotten_together = False
 
     def answer(self, number: int, request: Tensor) -> Version:
         """Serve one request."""
@@ -35,10 +36,13 @@ class Service:
         return Version(number, self.network, _notes(found))
 
     def _run(self, asked: Tensor) -> Forgotten:
-        found = self._course.subject.forget(self.published | asked, asked=asked)
+        found = self._course.subject.forget(
+            self.published | asked, asked=asked, forgotten_together=self._forgotten_together
+        )
         if not _is_held(found):
             self.network = self._course.with_weights(found.weights)
             self.published = self.published | asked
+            self._forgotten_together = found.together
             self.waiting = self.waiting & ~asked
         return found
 

@@ -9,13 +9,13 @@ from models.records import Outcome, RunState, UnlearningRun
 from models.records.base import Json
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
-from tests.integration.workers.queries import outcomes
+from tests.integration.workers.queries import outcomes, sample_row
 from tests.integration.workers.test_outcomes import decide
 from tests.integration.workers.test_pipeline import training_ids
 
 # Twenty of each look like unseen samples of their label as far as so few unseen ones can tell.
 LABELS = (1, 5, 6, 7)
-LOUD = "4 cohorts that show nothing one by one: all their forgotten samples together look more"
+LOUD = "4 cohorts that show nothing one by one (label 1, label 5, label 6, label 7): all their"
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_what_was_published_like_that_is_weakened_and_holds_up_no_other_class(
     latest = story.runs()[-1]
     assert latest.state is RunState.PUBLISHED
     assert outcomes(story.database, later) == {Outcome.FORGOTTEN: 60}
-    (said,) = (said for said in verdict_of(latest)["remarks"] if "earlier version" in said)
+    (said,) = (said for said in verdict_of(latest)["remarks"] if "nothing more of them" in said)
     assert said.startswith(LOUD)
     assert outcomes(story.database, weakened) == {Outcome.WEAKENED: 80}
 
@@ -90,3 +90,47 @@ def test_what_is_added_to_such_labels_is_judged_with_them(story: Story, digits: 
     latest = story.runs()[-1]
     assert latest.state is RunState.NEEDS_REVIEW
     assert any(said.startswith("5 cohorts that") for said in verdict_of(latest)["reasons"])
+
+
+def test_what_was_forgotten_together_stays_so_whatever_is_asked_for_next(
+    story: Story, digits: Digits
+) -> None:
+    # So few digits cannot be forgotten together without harm.
+    story.set_policy(gate={f"max_{of}_fall": 1.0 for of in ("retained", "class", "holdout")})
+    request = story.forget(of_labels(digits)).id
+    first = verdict_of(story.runs()[-1])
+    assert story.runs()[-1].state is RunState.PUBLISHED
+    assert first["pool"]["base"]["closeness"] == "familiar"
+    assert first["pool"]["candidate"]["accepted"]
+    assert first["pool"]["forgotten"]
+    story.forget(training_ids(digits, 3))
+    latest = verdict_of(story.runs()[-1])
+    assert story.runs()[-1].state is RunState.PUBLISHED
+    assert latest["pool"]["cohorts"] == first["pool"]["cohorts"]
+    assert all(rung["pool"]["accepted"] for rung in latest["ladder"] if rung["passes"])
+    assert latest["pool"]["forgotten"]
+    assert outcomes(story.database, request) == {Outcome.FORGOTTEN: 80}
+
+
+def test_by_best_effort_all_of_them_are_published_as_weakened(story: Story, digits: Digits) -> None:
+    story.set_policy(gate={"on_shortfall": "best_effort"})
+    request = story.forget(of_labels(digits)).id
+    assert story.runs()[-1].state is RunState.PUBLISHED_SHORT
+    assert outcomes(story.database, request) == {Outcome.WEAKENED: 80}
+
+
+def test_what_is_weakened_with_others_stays_so_where_too_few_are_left_to_judge_it_by(
+    story: Story, digits: Digits
+) -> None:
+    weakened = published_short(story, digits)
+    # All but one of the labels are forgotten whole, so the last one is alone.
+    gone = [sample for label in LABELS[1:] for sample in digits.of_label(label)]
+    story.forget(gone)
+    latest = verdict_of(story.runs()[-1])
+    assert story.runs()[-1].state in (RunState.PUBLISHED, RunState.NEEDS_REVIEW)
+    (alone,) = (each for each in latest["cohorts"] if each["labels"] == [LABELS[0]])
+    assert latest["pool"] is None
+    assert alone["candidate"]["closeness"] == "alike"
+    assert alone["gives_away"]
+    assert sample_row(story.database, training_ids(digits, LABELS[0])[0]).weakened
+    assert outcomes(story.database, weakened)[Outcome.WEAKENED] >= 20

@@ -106,7 +106,8 @@ class World:
         if self.together is None:
             return None
         distance = max(0.0, self.together - rungs)
-        return Pooled(frozenset(cohorts), standing(distance, accepted=distance == 0))
+        together = standing(distance, accepted=distance == 0)
+        return Pooled(frozenset(cohorts), together, to_forget=True, excused=False)
 
     def search(
         self,

@@ -177,7 +177,7 @@ def test_cohorts_that_show_something_only_together_are_all_dampened_more() -> No
         together = replace(alone, closeness=Closeness.FAMILIAR, distance=0.1, accepted=False)
         judgement = replace(
             trial.judgement,
-            pooled=Pooled(frozenset(settings), together),
+            pooled=Pooled(frozenset(settings), together, to_forget=True, excused=False),
             shortfalls=["together not enough"],
         )
         return replace(trial, judgement=judgement)
