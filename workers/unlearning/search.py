@@ -81,12 +81,15 @@ class _Ladder:
         """Whether there is a gentler rung."""
         return self.rung > self.floor
 
-    def note(self, closeness: Closeness, *, damaged: bool) -> None:
-        """Learn from a trial at the present rung."""
+    def note(self, closeness: Closeness, *, damaged: bool, needless: bool) -> None:
+        """Learn from a trial at the present rung; `needless` if nobody has anything to forget."""
         if not damaged:
             self.harmless = max(self.harmless, self.rung)
-        if self.blind and closeness is Closeness.CONSPICUOUS:
-            # Dampened for nothing, it begins to look strange.
+        told_apart = closeness is Closeness.CONSPICUOUS or (
+            closeness is Closeness.FAMILIAR and needless and self.can_retreat
+        )
+        if self.blind and told_apart:
+            # Dampened for nothing, it begins to look strange, or its like do.
             self._step_from(self.rung, -1)
         elif closeness is Closeness.UNDECIDABLE:
             self.blind = True
@@ -183,8 +186,9 @@ def _floor(cohort: Cohort, seed: float, floors: Mapping[Cohort, Setting]) -> flo
 def _learn(ladders: list[tuple[Cohort, _Ladder]], judgement: Judgement) -> None:
     damaged = bool(judgement.damage)
     before = [ladder.rung for _, ladder in ladders]
+    needless = all(ladder.blind for _, ladder in ladders)
     for cohort, ladder in ladders:
-        ladder.note(_aimed_at(cohort, judgement), damaged=damaged)
+        ladder.note(_aimed_at(cohort, judgement), damaged=damaged, needless=needless)
         ladder.move(damaged=damaged, passes=judgement.passes)
     if damaged and before == [ladder.rung for _, ladder in ladders]:
         # What was dampened as a precaution only gives way before what has something to forget.

@@ -339,6 +339,36 @@ def test_what_becomes_conspicuous_though_the_base_was_alike_steps_back(strange: 
     assert rungs == sorted(rungs, reverse=True)
 
 
+@pytest.mark.parametrize("familiar", [-0.5, -2.5, -6.0, -11.0])
+def test_what_becomes_familiar_though_nobody_has_anything_to_forget_steps_back(
+    familiar: float,
+) -> None:
+    world = World((-math.inf,) * 2, strange=(familiar,) * 2)
+
+    def attempt(settings: Mapping[Cohort, Setting]) -> Trial:
+        trial = world.attempt(settings)
+        standings = {
+            cohort: standing(-(each.distance or 0.0), accepted=each.accepted)
+            for cohort, each in trial.judgement.standings.items()
+        }
+        return replace(trial, judgement=replace(trial.judgement, standings=standings))
+
+    trials = search(world.seeds, dict.fromkeys(world.seeds, Closeness.ALIKE), attempt, PLENTY)
+    assert trials[-1].judgement.passes
+    assert not any(trial.judgement.passes for trial in trials[:-1])
+    rungs = [rungs[0] for rungs in tried(trials)]
+    assert rungs == sorted(rungs, reverse=True)
+
+
+def test_what_is_familiar_and_must_not_become_gentler_is_dampened_further() -> None:
+    world = World((1.0,))
+    floors = {cohort: Setting(seed, 1.0) for cohort, seed in world.seeds.items()}
+    at_base = dict.fromkeys(world.seeds, Closeness.ALIKE)
+    taken = best_passing(search(world.seeds, at_base, world.attempt, PLENTY, floors))
+    assert taken is not None
+    assert rungs_of(taken.settings)[0] >= 1.0
+
+
 def test_it_steps_back_by_itself_while_others_search() -> None:
     world = World((3.0, -math.inf), strange=(math.inf, -0.5))
     known = dict(zip(COHORTS, (Closeness.FAMILIAR, Closeness.ALIKE), strict=False))
