@@ -9,27 +9,23 @@ from dataclasses import dataclass
 from models.errors import ReviewOutdated
 from models.policies import require_allowed
 from models.records import Phase
-from models.records.base import Json
 from workers.bookkeeping import Bookkeeping
 from workers.examination import Examiner
+from workers.precedents import expected_before, precedents_of
 from workers.progress import Report, Tracker
 from workers.resources import Resources
 from workers.runs import Approval, Run
 from workers.subjects import Subject
 from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Gate
 from workers.unlearning.importances import Sums, add_sums
 from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer, Mixture
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
 from workers.unlearning.search import best_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Closeness, Concession, Rule
 from workers.unlearning.workbench import Tried, Workbench
 from workers.weighing import Weighed
 
@@ -73,7 +69,7 @@ def tune(
     require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
     examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
     gate = _gate(run, subject, weighed, examiner, books.forgotten)
-    recorded = _recorded(subject, weighed, gate)
+    precedents = precedents_of(subject, weighed, gate)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
     bench = Workbench(
@@ -82,9 +78,9 @@ def tune(
         examiner.look,
         last_layer_of(subject.network, gate.probe.num_classes),
         lambda: tracker.advance(1),
-        pinned=recorded.pinned,
-        floors=recorded.floors,
-        excused=recorded.excused,
+        pinned=precedents.pinned,
+        floors=precedents.floors,
+        excused=precedents.excused,
     )
     if run.approval is not None:
         bench.attempt(_approved(run.approval, examiner.cohorts))
@@ -98,8 +94,8 @@ def tune(
             ladder=bench.ladder,
             rung=trials.index(chosen),
             mixture=mixer.mix(chosen.settings),
-            pinned=frozenset(recorded.pinned),
-            weakened=frozenset(recorded.weakened),
+            pinned=frozenset(precedents.pinned),
+            weakened=frozenset(precedents.weakened),
         ),
         examiner,
     )
@@ -111,7 +107,7 @@ def _gate(
     """What candidates are held against: the base, and what is expected without the samples."""
     base, probe = examiner.look(subject.base), examiner.probe
     surrogate = make_surrogate(base, examiner.batches(), probe, run.trained, forgotten)
-    before = _expected_before(subject, base, probe)
+    before = expected_before(subject, base, probe)
     asked = {sample.label for sample in weighed.trained}
     return Gate(
         base,
@@ -122,75 +118,6 @@ def _gate(
         asked,
         forgotten_together=subject.forgotten_together,
     )
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """What the head's verdict still says of cohorts.
-
-    Settings must stand where what they were found by is gone. How a cohort stood when the head was
-    published, though it was short, holds up nothing that comes later.
-    """
-
-    pinned: dict[Cohort, Setting]
-    floors: dict[Cohort, Setting]
-    excused: dict[Cohort, Concession]
-    weakened: set[Cohort]
-
-
-def _recorded(subject: Subject, weighed: Weighed, gate: Gate) -> _Recorded:
-    """Of cohorts that the head dampens already.
-
-    If some of its samples cannot be looked at again, as they may be deleted by now, a cohort that
-    cannot be judged, and of which this run forgets nothing, keeps its setting; others are dampened
-    as much at least. So is one of which this run forgets nothing, and which was published short. If
-    that was for what it shows with others, it stays weakened until they are judged together again.
-    """
-    recorded = _Recorded({}, {}, {}, set())
-    together = gate.pool.at_base
-    judged_together = together.cohorts if together and together.to_forget else frozenset()
-    touched = {sample.label for sample in weighed.trained}
-    for cohort, positions in gate.probe.forgotten.items():
-        before = subject.on_record.get(cohort.name)
-        if before is None:
-            continue
-        setting = Setting(selection=before["alpha"], strength=before["lambda"])
-        settled = _is_part_of(cohort, before) and not touched & set(cohort.labels)
-        complete = len(gate.base.at(positions)) == len(positions)
-        undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
-        if settled and undecidable and not complete:
-            recorded.pinned[cohort] = setting
-            recorded.excused[cohort] = Concession.of(gate.at_base[cohort])
-        elif settled and (before["gives_away"] or not before["candidate"]["accepted"]):
-            recorded.floors[cohort] = setting
-            recorded.excused[cohort] = _conceded(before["candidate"])
-            if before["candidate"]["accepted"] and cohort not in judged_together:
-                recorded.weakened.add(cohort)
-        elif not complete:
-            recorded.floors[cohort] = setting
-    return recorded
-
-
-def _conceded(standing: Json) -> Concession:
-    return Concession(
-        Rule(standing["rule"]), Closeness(standing["closeness"]), standing["distance"]
-    )
-
-
-def _is_part_of(cohort: Cohort, before: Json) -> bool:
-    """Whether it holds nothing that was not in the cohort on record."""
-    return set(cohort.labels) <= set(before["labels"]) and cohort.count <= before["samples"]
-
-
-def _expected_before(subject: Subject, base: Observed, probe: Probe) -> dict[Cohort, Expectation]:
-    """What was expected of cohorts whose forgotten samples can no longer all be looked at."""
-    return {
-        cohort: Expectation.from_json(expectation)
-        for cohort, positions in probe.forgotten.items()
-        if len(base.at(positions)) < len(positions)
-        and not probe.gone.issuperset(cohort.labels)
-        and (expectation := subject.on_record.get(cohort.name, {}).get("expectation"))
-    }
 
 
 class CohortSums:

@@ -44,7 +44,8 @@ class RunView(Pollable):
     timings: dict[str, float] = Field(description="Seconds per phase.")
     verdict: dict[str, Any] | None = Field(
         description="The outcome and its reasons; the ladder of candidates with their figures; "
-        "cohorts with their α and λ; figures of base and candidate; weights dampened per layer."
+        "cohorts with their α and λ, and those that are judged together (`pool`); figures of base "
+        "and candidate; weights dampened per layer."
     )
     review: dict[str, Any] | None = Field(description="What a person has decided.")
     carries_out: uuid.UUID | None = Field(

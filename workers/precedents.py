@@ -1,0 +1,89 @@
+"""Precedents: what the head's verdict binds later runs to.
+
+Every version is computed from the base, and every cohort is judged anew. But what a setting was
+found by may be gone, as images are deleted; and what a person or a policy has accepted once holds
+up nothing that comes later.
+"""
+
+from dataclasses import dataclass
+
+from models.records.base import Json
+from workers.subjects import Subject
+from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation
+from workers.unlearning.gate import Gate
+from workers.unlearning.observation import Observed
+from workers.unlearning.probe import Probe
+from workers.unlearning.tuning import Setting
+from workers.unlearning.verification import Closeness, Concession, Rule
+from workers.weighing import Weighed
+
+
+@dataclass(frozen=True)
+class Precedents:
+    """What the head's verdict still says of cohorts.
+
+    Those `pinned` have their setting, those in `floors` are dampened as much at least. How a cohort
+    stood when the head was published, though it was short, is `excused`. What stays `weakened` was
+    published short for what it shows with others.
+    """
+
+    pinned: dict[Cohort, Setting]
+    floors: dict[Cohort, Setting]
+    excused: dict[Cohort, Concession]
+    weakened: set[Cohort]
+
+
+def precedents_of(subject: Subject, weighed: Weighed, gate: Gate) -> Precedents:
+    """Of cohorts that the head dampens already.
+
+    If some of its samples cannot be looked at again, as they may be deleted by now, a cohort that
+    cannot be judged, and of which this run forgets nothing, keeps its setting; others are dampened
+    as much at least. So is one of which this run forgets nothing, and which was published short. If
+    that was for what it shows with others, it stays weakened until they are judged together again.
+    """
+    found = Precedents({}, {}, {}, set())
+    together = gate.pool.at_base
+    judged_together = together.cohorts if together and together.to_forget else frozenset()
+    touched = {sample.label for sample in weighed.trained}
+    for cohort, positions in gate.probe.forgotten.items():
+        before = subject.on_record.get(cohort.name)
+        if before is None:
+            continue
+        setting = Setting(selection=before["alpha"], strength=before["lambda"])
+        settled = _is_part_of(cohort, before) and not touched & set(cohort.labels)
+        complete = len(gate.base.at(positions)) == len(positions)
+        undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
+        if settled and undecidable and not complete:
+            found.pinned[cohort] = setting
+            found.excused[cohort] = Concession.of(gate.at_base[cohort])
+        elif settled and (before["gives_away"] or not before["candidate"]["accepted"]):
+            found.floors[cohort] = setting
+            found.excused[cohort] = _conceded(before["candidate"])
+            if before["candidate"]["accepted"] and cohort not in judged_together:
+                found.weakened.add(cohort)
+        elif not complete:
+            found.floors[cohort] = setting
+    return found
+
+
+def expected_before(subject: Subject, base: Observed, probe: Probe) -> dict[Cohort, Expectation]:
+    """What was expected of cohorts whose forgotten samples can no longer all be looked at."""
+    return {
+        cohort: Expectation.from_json(expectation)
+        for cohort, positions in probe.forgotten.items()
+        if len(base.at(positions)) < len(positions)
+        and not probe.gone.issuperset(cohort.labels)
+        and (expectation := subject.on_record.get(cohort.name, {}).get("expectation"))
+    }
+
+
+def _conceded(standing: Json) -> Concession:
+    return Concession(
+        Rule(standing["rule"]), Closeness(standing["closeness"]), standing["distance"]
+    )
+
+
+def _is_part_of(cohort: Cohort, before: Json) -> bool:
+    """Whether it holds nothing that was not in the cohort on record."""
+    return set(cohort.labels) <= set(before["labels"]) and cohort.count <= before["samples"]
