@@ -82,10 +82,11 @@ class Gate:
         of_all = frozenset(chain.from_iterable(cohort.labels for cohort in probe.forgotten))
         self._asked = of_all if asked is None else frozenset(asked)
         self.pool = Pool(
-            self.at_base,
+            by_attack,
             base,
             self.probe,
             self._thresholds(),
+            like_kin=self.expectations,
             asked=self._asked,
             forgotten_before=forgotten_together,
         )

@@ -44,6 +44,9 @@ class Pool:
     and then a candidate must come within one standard error. Every sample that is looked at counts
     as much, whichever cohort it is of. Of fewer than two cohorts nothing is judged.
 
+    `alone` is how each stands by the attack, at the base. Those that are to be recognised
+    `like_kin` may look stranger than unseen samples of their labels, and so may their pool.
+
     They are to forget if any of their labels is `asked` for, or if what they show together was
     `forgotten_before`. Otherwise nothing better than the base need be found for them.
     """
@@ -55,6 +58,7 @@ class Pool:
         probe: Probe,
         thresholds: Thresholds,
         *,
+        like_kin: Collection[Cohort],
         asked: Collection[int],
         forgotten_before: bool,
     ) -> None:
@@ -67,6 +71,7 @@ class Pool:
         self._unseen = {
             p for cohort in self.cohorts for p in probe.like(cohort, base).positions.tolist()
         }
+        self._may_look_strange = not self.cohorts.isdisjoint(like_kin)
         labels = {label for cohort in self.cohorts for label in cohort.labels}
         self._to_forget = forgotten_before or not labels.isdisjoint(asked)
         at_base = self._standing(base, thresholds)
@@ -85,7 +90,10 @@ class Pool:
 
     def _standing(self, observed: Observed, thresholds: Thresholds) -> Standing:
         forgotten, unseen = observed.at(self._forgotten), observed.at(self._unseen)
-        return standing_by_attack(loss_attack(forgotten, unseen), forgotten, thresholds)
+        standing = standing_by_attack(loss_attack(forgotten, unseen), forgotten, thresholds)
+        if self._may_look_strange and standing.closeness is Closeness.CONSPICUOUS:
+            return replace(standing, closeness=Closeness.ALIKE, distance=0.0, accepted=True)
+        return standing
 
     def _pooled(self, standing: Standing, *, excused: bool) -> Pooled | None:
         several = len(self.cohorts) > 1

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.observations import hits, seen, together
 from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pool
@@ -128,6 +130,35 @@ def test_what_shows_something_alone_or_is_gone_is_in_no_pool() -> None:
     assert not judgement.gives_away(COHORTS[0])
 
 
+def expecting(base: Observed, *cohorts: Cohort) -> dict[Cohort, Expectation]:
+    """That all unseen samples of their labels are recognised, as they are."""
+    probe = probe_of(4)
+    found = {}
+    for cohort in cohorts:
+        positions = np.sort(probe.like(cohort, base).positions)
+        found[cohort] = Expectation(positions, np.ones(len(positions)), "unseen", frozenset())
+    return found
+
+
+def test_what_is_recognised_as_often_as_expected_is_in_the_pool_all_the_same() -> None:
+    base = network(*[SOMEWHAT] * 4)
+    gate = Gate(base, probe_of(4), BOUNDS, recorded=expecting(base, *COHORTS[:3]))
+    assert gate.at_base[COHORTS[0]].rule is Rule.EXPECTED
+    assert gate.pool.cohorts == set(COHORTS[:4])
+    assert gate.influenced
+    (said,) = gate.judge(base).shortfalls
+    assert "4 cohorts" in said
+
+
+def test_such_a_pool_may_look_strange_and_others_may_not() -> None:
+    base, strange = network(*[SOMEWHAT] * 4), network(*[UNSEEN - SOMEWHAT] * 4)
+    gate = Gate(base, probe_of(4), BOUNDS, recorded=expecting(base, COHORTS[0]))
+    judgement = gate.judge(strange)
+    assert judgement.passes
+    assert judgement.distance == 0
+    assert Gate(base, probe_of(4), BOUNDS).judge(strange).shortfalls
+
+
 def test_what_cannot_be_compared_alone_is_in_no_pool() -> None:
     base = network(SOMEWHAT, SOMEWHAT, SOMEWHAT)
     few = base.where((base.labels != 1) | (base.positions < OF_A_LABEL + PER_COHORT + 29))
@@ -224,7 +255,7 @@ def test_of_a_kind_only_its_like_are_compared_with() -> None:
     kind = frozenset(range(PER_COHORT + UNSEEN - SOMEWHAT, PER_COHORT + UNSEEN))
     alone = {cohort: standing_of(cohort, base, probe_of(2), THRESHOLDS) for cohort in COHORTS[:2]}
     probe = replace(probe_of(2), kinds={COHORTS[0]: kind})
-    pool = Pool(alone, base, probe, THRESHOLDS, asked=[0], forgotten_before=False)
+    pool = Pool(alone, base, probe, THRESHOLDS, like_kin=(), asked=[0], forgotten_before=False)
     assert pool.at_base is not None
     attack = pool.at_base.standing.attack
     assert attack is not None
