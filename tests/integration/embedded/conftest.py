@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,12 @@ def alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _data(process: psutil.Process) -> list[str]:
+    """The data folder of a PostgreSQL server, as it was told; nothing of other processes."""
+    words = process.info["cmdline"] or []
+    return [folder for option, folder in pairwise(words) if option == "-D"]
 
 
 def until(condition: Callable[[], bool], within_s: float = READY_S) -> bool:
@@ -92,11 +99,12 @@ class Up:
 
     def postgres(self) -> list[psutil.Process]:
         """The living PostgreSQL servers whose data lie in its folder; nobody's children."""
-        data = str((self.folder / "postgres").resolve())
+        data = (self.folder / "postgres").resolve()
         return [
             process
             for process in psutil.process_iter(["cmdline"])
-            if data in (process.info["cmdline"] or []) and alive(process)
+            # Where the path is long it is served by a short one that leads there.
+            if any(Path(word).resolve() == data for word in _data(process)) and alive(process)
         ]
 
     def tree(self) -> list[psutil.Process]:
