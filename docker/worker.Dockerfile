@@ -10,7 +10,7 @@
 # there, e.g. the CPU-only builds, which are far smaller.
 
 # Both stages need the same one: the environment built in the first runs on the Python of the
-# second. Any image with glibc and Python 3.11 or later will do.
+# second. Any image with glibc and Python 3.11 or later will do; for a GPU, one of Debian's kind.
 ARG BASE_IMAGE=python:3.11-slim
 
 # 0 or 1: which of the two stages below, cuda-0 or cuda-1, the image is made from.
@@ -86,6 +86,11 @@ ENV EXPUNGE_DEVICE=cpu
 
 # `cuda` and not `auto`: where the GPU is missing this worker should fail, not crawl.
 FROM common AS cuda-1
+# Triton compiles the loops over a GPU's memory when they are first used, and needs this for it.
+# Without a compiler the worker does without these loops.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 ENV EXPUNGE_DEVICE=cuda \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

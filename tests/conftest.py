@@ -15,6 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    # What is written for GPUs is interpreted then. Triton reads this when it is first imported.
+    os.environ["TRITON_INTERPRET"] = "1"
+
 from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 from redis import Redis

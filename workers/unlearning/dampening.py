@@ -18,6 +18,7 @@ from torch import Tensor
 from models.errors import NothingRetained
 from workers.unlearning import kernels
 from workers.unlearning.compiled import flat, is_compiled
+from workers.unlearning.gpu import is_fused
 from workers.unlearning.importances import Sums
 
 Weights = dict[str, Tensor]
@@ -124,6 +125,19 @@ def tighten_tensor(
             strength,
             ROUNDING,
         )
+    if is_fused(factor, full, forget):
+        from workers.unlearning import gpu_kernels
+
+        return gpu_kernels.tighten(
+            factor,
+            full,
+            forget,
+            retained=population.total - population.forgotten,
+            forgotten=population.forgotten,
+            selection=selection,
+            strength=strength,
+            rounding=ROUNDING,
+        )
     mine = dampening_factors(full, forget, population, selection=selection, strength=strength)
     torch.minimum(factor, mine, out=factor)
     return int((mine < 1).sum())
@@ -131,11 +145,15 @@ def tighten_tensor(
 
 def scale(weights: Tensor, factors: Tensor) -> Tensor:
     """Each weight times its factor, in float64, rounded once to the weights' own precision."""
-    if not is_compiled(weights, factors):
-        return (weights.double() * factors).to(weights.dtype)
-    scaled = torch.empty_like(weights)
-    kernels.scale(flat(weights), flat(factors), flat(scaled))
-    return scaled
+    if is_compiled(weights, factors):
+        scaled = torch.empty_like(weights)
+        kernels.scale(flat(weights), flat(factors), flat(scaled))
+        return scaled
+    if is_fused(weights, factors):
+        from workers.unlearning import gpu_kernels
+
+        return gpu_kernels.scale(weights, factors)
+    return (weights.double() * factors).to(weights.dtype)
 
 
 def apply_factors(weights: Mapping[str, Tensor], factors: Mapping[str, Tensor]) -> Weights:
@@ -168,6 +186,11 @@ def dampen(
         if is_compiled(*tensors):
             into, of_retained, of_forgotten = map(flat, tensors)
             dampened += kernels.dampen(into, of_retained, of_forgotten, selection, strength)
+            continue
+        if is_fused(*tensors):
+            from workers.unlearning import gpu_kernels
+
+            dampened += gpu_kernels.dampen(*tensors, selection=selection, strength=strength)
             continue
         selected = importance > selection * retain[name]
         divisor = torch.where(selected, importance, 1.0)

@@ -13,12 +13,16 @@ from torch import Tensor
 from workers.unlearning import kernels, products
 from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.estimators import Power
+from workers.unlearning.gpu import is_fused
 
 # Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
 CACHED_ENTRIES = 1 << 20
 DEVICE_ENTRIES = 1 << 27
 # From so many on, calling a compiled loop is worth it.
 LARGE = 1 << 14
+# The same of a GPU's loop, if nothing has to be widened: entries of all gradients. It takes the CPU
+# longer to start it than the three operations that it replaces, which a small network waits for.
+LARGE_ON_GPU = 1 << 26
 # Entries that are widened at once.
 BLOCK = 1 << 17
 
@@ -119,6 +123,10 @@ class Window:
         if large and is_compiled(total, gradients):
             rows = gradients.view(len(gradients), -1).numpy()
             kernels.add_squares(flat(total), rows)
+        elif is_fused(total, gradients) and _is_worth_it(total, gradients):
+            from workers.unlearning import gpu_kernels
+
+            gpu_kernels.add_powers(total, gradients, self.power)
         elif total.dtype != gradients.dtype and total.is_contiguous():
             self._add_widened(total, gradients)
         elif len(gradients) == 1:
@@ -132,3 +140,10 @@ class Window:
         for start in range(0, len(flat_total), at_once):
             wide = flat[:, start : start + at_once].to(total.dtype)
             flat_total[start : start + at_once].add_(self.power.of_(wide).sum(dim=0))
+
+
+def _is_worth_it(total: Tensor, gradients: Tensor) -> bool:
+    """Whether a loop of its own makes adding these on a GPU faster."""
+    if total.dtype == gradients.dtype:
+        return gradients.numel() >= LARGE_ON_GPU
+    return total.numel() >= LARGE
