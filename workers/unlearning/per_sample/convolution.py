@@ -144,15 +144,32 @@ def add_kernel_gradients(
 
 def _unfold(window: Window, name: str, outputs: Tensor, inputs: Tensor, geometry: Geometry) -> None:
     total = window.sums[name]
-    rows, *_, height, width = total.shape
+    rows = len(total)
     columns = total.numel() // rows
     positions = math.prod(outputs.shape[2:])
     samples = max(1, window.entries_at_once(total) // (columns * max(positions, rows)))
     for some_out, some_in in _split(samples, outputs, inputs):
-        unfolded = functional.unfold(
-            some_in, (height, width), geometry.dilation, geometry.padding, geometry.stride
-        )
+        unfolded = _unfolded(some_in, total.shape[2:], outputs.shape[2:], geometry)
         window.add_products(name, some_out.flatten(2).transpose(1, 2), unfolded.transpose(1, 2))
+
+
+def _unfolded(
+    inputs: Tensor, taps: torch.Size, positions: torch.Size, geometry: Geometry
+) -> Tensor:
+    """What each tap sees at each position: [b, columns · taps, positions], by a single copy.
+
+    (`functional.unfold` does one sample after another on a GPU, which then waits to be told.)
+    """
+    padding_y, padding_x = geometry.padding
+    padded = functional.pad(inputs, (padding_x, padding_x, padding_y, padding_y))
+    per_sample, per_column, *per_place = padded.stride()
+    by_tap = [d * stride for d, stride in zip(geometry.dilation, per_place, strict=True)]
+    by_position = [s * stride for s, stride in zip(geometry.stride, per_place, strict=True)]
+    seen = padded.as_strided(
+        (*padded.shape[:2], *taps, *positions),
+        (per_sample, per_column, *by_tap, *by_position),
+    )
+    return seen.reshape(len(inputs), -1, math.prod(positions))
 
 
 def _split(samples: int, outputs: Tensor, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
