@@ -94,7 +94,7 @@ def _try_out(
     """Take a few samples through, so that what does not fit is found before hours of gradients."""
     classes = enrolment.architecture.num_classes
     training = indexed.training()
-    sizes = pass_sizes(len(training))
+    sizes = pass_sizes(len(training), device)
     try:
         few = one_batch(indexed.dataset, training[: max(sizes, default=1)], device)
         with torch.no_grad():

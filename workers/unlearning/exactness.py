@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.errors import NotEvaluable
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
-from workers.unlearning.importances import BATCH, squared_gradient_sums
+from workers.unlearning.importances import passes_on, squared_gradient_sums
 
 # Rounding may flip a ReLU or a maximum; what the rules get wrong is off by far more.
 TOLERANCE = 0.05
@@ -22,13 +22,14 @@ TOLERANCE = 0.05
 FEW = 3
 
 
-def pass_sizes(total: int) -> frozenset[int]:
-    """How many samples a pass may have, when all of `total` are summed or some of them.
+def pass_sizes(total: int, device: torch.device) -> frozenset[int]:
+    """How many samples a pass on the device may have, when all of `total` are summed or some.
 
     Whole batches, halves of them for lack of memory, and what is left for the last.
     """
-    halves = [BATCH >> halvings for halvings in range(BATCH.bit_length() - 1)]
-    return frozenset(size for size in (FEW, *halves, total % BATCH) if 1 < size <= total)
+    whole = passes_on(device).usual
+    halves = [whole >> halvings for halvings in range(whole.bit_length() - 1)]
+    return frozenset(size for size in (FEW, *halves, total % whole) if 1 < size <= total)
 
 
 def require_exact(

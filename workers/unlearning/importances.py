@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from models.errors import NotEvaluable, SumsMismatch
@@ -19,10 +20,28 @@ from workers.unlearning.summation import Summation, zeros
 
 Sums = dict[str, Tensor]
 
-# Samples of one pass, until memory says otherwise; of a reproducible one, which a single sample
-# has to fill.
+# Samples that are best handed over at a time: passes are made of them.
 BATCH = 64
-REPRODUCIBLE_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How many samples a pass has, until memory says otherwise.
+
+    A reproducible one always has as many, and if there is but one sample it is filled up.
+    """
+
+    usual: int
+    reproducible: int
+
+
+# A GPU takes no longer for 64 samples than for eight: it waits to be told what to do.
+PASSES = {"cpu": Passes(usual=BATCH, reproducible=8), "cuda": Passes(usual=256, reproducible=64)}
+
+
+def passes_on(device: torch.device) -> Passes:
+    """What suits a kind of device."""
+    return PASSES.get(device.type, PASSES["cpu"])
 
 
 @dataclass(frozen=True)
@@ -118,7 +137,7 @@ def sums_by_label(
         batches,
         lambda batch: batch.labels.tolist(),
         estimator=estimator,
-        batch_size=max(1, REPRODUCIBLE_BATCH >> halvings),
+        halvings=halvings,
         reproducible=True,
     )
 
@@ -130,14 +149,17 @@ def _sums(
     *,
     estimator: Estimator | None,
     batch_size: int | None = None,
+    halvings: int = 0,
     reproducible: bool,
 ) -> Iterator[tuple[int, Sums]]:
     _require_evaluation_mode(network)
+    passes = passes_on(next(network.parameters()).device)
+    size = batch_size or (passes.reproducible if reproducible else passes.usual)
     summation = Summation(
         network,
         estimator or empirical(),
         group_of,
-        batch_size=batch_size or (REPRODUCIBLE_BATCH if reproducible else BATCH),
+        batch_size=max(1, size >> halvings),
         reproducible=reproducible,
     )
     with _frozen(network):

@@ -11,6 +11,8 @@ from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical, label_free
 from workers.unlearning.exactness import pass_sizes, require_exact
 
+CPU = torch.device("cpu")
+
 
 class SequenceFirst(nn.Module):
     """Puts the positions before the samples, as some networks of sequences do."""
@@ -69,7 +71,7 @@ def test_a_network_that_mixes_them_in_batches_of_some_sizes_only_is_refused() ->
     # Of 16 positions three samples are no divisor: there the rules know that they do not apply.
     require_exact(Mixed().eval(), samples, empirical(), [3])
     with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
-        require_exact(Mixed().eval(), samples, empirical(), pass_sizes(16))
+        require_exact(Mixed().eval(), samples, empirical(), pass_sizes(16, CPU))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,12 @@ def test_a_network_that_mixes_them_in_batches_of_some_sizes_only_is_refused() ->
     [(1, set()), (2, {2}), (70, {2, 3, 4, 6, 8, 16, 32, 64}), (128, {2, 3, 4, 8, 16, 32, 64})],
 )
 def test_all_sizes_that_passes_have_are_tried(total: int, sizes: set[int]) -> None:
-    assert pass_sizes(total) == sizes
+    assert pass_sizes(total, CPU) == sizes
+
+
+def test_on_a_gpu_passes_have_more_samples() -> None:
+    sizes = pass_sizes(300, torch.device("cuda"))
+    assert sizes == {2, 3, 4, 8, 16, 32, 44, 64, 128, 256}
 
 
 @pytest.mark.parametrize("estimator", [empirical(), label_free()])
@@ -88,5 +95,5 @@ def test_a_network_that_keeps_them_apart_passes_and_is_left_as_it_was(
     network = build(ArchitectureSpec(name="small_resnet", num_classes=3, options={"width": 8}))
     network.requires_grad_(False)
     samples = Batch.of(torch.randn(8, 3, 8, 8), torch.arange(8) % 3)
-    require_exact(network, samples, estimator, pass_sizes(8))
+    require_exact(network, samples, estimator, pass_sizes(8, CPU))
     assert not any(parameter.requires_grad for parameter in network.parameters())
