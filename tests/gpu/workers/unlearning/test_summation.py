@@ -110,8 +110,11 @@ def test_batches_halve_when_the_gpu_runs_out_of_memory_and_the_sums_are_the_same
 
 
 def test_a_single_sample_that_is_too_much_is_an_error_and_leaves_nothing_behind(
-    network: Wide, samples: Batch
+    network: Wide, device: torch.device
 ) -> None:
+    # A gigabyte each: more than the process may hold on to from tests before.
+    samples = labelled(randn(4, 8 * POSITIONS, 2)).to(device)
+
     def sums() -> dict[str, Tensor]:
         return squared_gradient_sums(network, [samples], batch_size=1)
 
