@@ -8,16 +8,14 @@ faster than it would be: those figures are lower bounds. `Unsupported` says why 
 
 import copy
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from benchmarks.timing import Run
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import squared_gradient_sums
-
-Run = Callable[[], object]
 
 
 class Unsupported(Exception):

@@ -15,7 +15,8 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks import results
-from benchmarks.importances import THREADS, interleaved
+from benchmarks.importances import THREADS
+from benchmarks.timing import interleaved
 from workers.unlearning.dampening import Population, apply_factors, dampen, tighten
 
 SIZES = (11_000_000, 250_000_000)
@@ -29,11 +30,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--name", default="dampening", help="of the result")
     given = parser.parse_args()
     torch.set_num_threads(THREADS)
+    # Everything below is made where it is used.
+    torch.set_default_device(given.device)
     found = {f"{size:,} weights": measure(size, given.repetitions) for size in given.sizes}
-    path = results.write("dampening", {"selected": SELECTED, "sizes": found})
-    results.plot_bars("dampening", found, "time / two copies of the weights")
+    path = results.write(given.name, {"selected": SELECTED, "sizes": found})
+    results.plot_bars(given.name, found, "time / two copies of the weights")
     console.print_json(data=found)
     console.print(f"Written to {path}.")
     return 0

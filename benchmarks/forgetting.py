@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from benchmarks import fashion_mnist, results
+from benchmarks import places, results
 from benchmarks.stack import OPEN_GATE, Service, Stack, open_stack
 from demo import training
 from models.records import Split
@@ -180,7 +180,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    place = fashion_mnist.find()
+    place = places.find("fashion-mnist")
     if place is None:
         console.print("Fashion-MNIST is not here; `make data` fetches it.")
         return 1

@@ -7,17 +7,13 @@ that take seconds a sample get a part of it. Peak memory is read in a process of
 """
 
 import argparse
-import ctypes
-import gc
 import json
 import multiprocessing
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,51 +22,72 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks import contenders, results
+from benchmarks import contenders, memory, results
+from benchmarks.timing import Run, interleaved
 from models.specifications import ArchitectureSpec
 from workers.architectures import build
+from workers.resources import require_determinism
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import REPRODUCIBLE_BATCH
+from workers.unlearning.importances import passes_on
 
 THREADS = 2
 CLASSES = 10
-BATCH = 64
 GROWTH = (8, 32, 128)
-SAMPLES = 256
-# Contenders that are slower get so many samples.
-FEW = 16
-# Samples that `vmap(grad)` takes at once: which is best depends on the network, so all are tried.
-CHUNKS = (8, 16, 32)
-Contender = Callable[[nn.Module, list[Batch]], contenders.Run]
+Contender = Callable[[nn.Module, list[Batch]], Run]
 
-# Requests sum reproducibly, in batches of eight; a plain pass in such batches is slower too.
-PLAIN_AS_REQUESTS = f"plain, batches of {REPRODUCIBLE_BATCH}"
-OURS_AS_REQUESTS = "ours, as requests use it"
 
-# Each with the size of its batches and their number: ours and the plain pass get a whole window.
-CONTENDERS: Mapping[str, tuple[Contender, int, int]] = {
-    "plain": (contenders.plain, BATCH, SAMPLES // BATCH),
-    "plain, channels last": (contenders.plain_channels_last, BATCH, SAMPLES // BATCH),
-    PLAIN_AS_REQUESTS: (contenders.plain, REPRODUCIBLE_BATCH, SAMPLES // REPRODUCIBLE_BATCH),
-    "ours": (contenders.ours, BATCH, SAMPLES // BATCH),
-    "ours, reproducible": (contenders.ours_reproducible, BATCH, SAMPLES // BATCH),
-    OURS_AS_REQUESTS: (
-        contenders.ours_reproducible,
-        REPRODUCIBLE_BATCH,
-        SAMPLES // REPRODUCIBLE_BATCH,
-    ),
-    "batch-1 loop": (contenders.loop, FEW, 1),
-    **{
-        f"vmap(grad), {chunk} at once": (partial(contenders.by_vmap, chunk=chunk), max(CHUNKS), 1)
-        for chunk in CHUNKS
-    },
-    "BackPACK": (contenders.backpack, FEW, 1),
-    "Opacus": (contenders.opacus, FEW, 1),
+@dataclass(frozen=True)
+class Sizes:
+    """Samples of a batch, and of all batches: ours and the plain pass get at least a window.
+
+    Contenders that take very long get `few`. `vmap(grad)` takes one of `chunks` at once: which is
+    best depends on the network, so all are tried.
+    """
+
+    batch: int
+    samples: int
+    few: int
+    chunks: tuple[int, ...]
+
+
+# GPUs want more at a time.
+SIZES = {
+    "cpu": Sizes(batch=64, samples=256, few=16, chunks=(8, 16, 32)),
+    "cuda": Sizes(batch=256, samples=1024, few=64, chunks=(32, 64, 128)),
 }
-# glibc's number for the size from which a piece of memory is the system's (malloc.h).
-M_MMAP_THRESHOLD = -3
-MEASURED_MEMORY = ("plain", PLAIN_AS_REQUESTS, "ours", OURS_AS_REQUESTS)
+
+PLAIN, OURS = "plain", "ours"
+# Requests sum reproducibly, in smaller batches; a plain pass in such batches is slower too.
+PLAIN_AS_REQUESTS = "plain, in the batches of requests"
+OURS_AS_REQUESTS = "ours, as requests use it"
+MEASURED_MEMORY = (PLAIN, PLAIN_AS_REQUESTS, OURS, OURS_AS_REQUESTS)
 console = Console()
+
+
+def contenders_for(device: torch.device) -> dict[str, tuple[Contender, int, int]]:
+    """Each with the size of its batches and their number."""
+    sizes, in_request = SIZES[device.type], passes_on(device).reproducible
+    whole = (sizes.batch, sizes.samples // sizes.batch)
+    as_requests = (in_request, sizes.samples // in_request)
+    return {
+        PLAIN: (contenders.plain, *whole),
+        "plain, channels last": (contenders.plain_channels_last, *whole),
+        PLAIN_AS_REQUESTS: (contenders.plain, *as_requests),
+        OURS: (contenders.ours, *whole),
+        "ours, reproducible": (contenders.ours_reproducible, *whole),
+        OURS_AS_REQUESTS: (contenders.ours_reproducible, *as_requests),
+        "batch-1 loop": (contenders.loop, sizes.few, 1),
+        **{
+            f"vmap(grad), {chunk} at once": (
+                partial(contenders.by_vmap, chunk=chunk),
+                max(sizes.chunks),
+                1,
+            )
+            for chunk in sizes.chunks
+        },
+        "BackPACK": (contenders.backpack, sizes.few, 1),
+        "Opacus": (contenders.opacus, sizes.few, 1),
+    }
 
 
 def resnet18(*, cifar_stem: bool) -> nn.Module:
@@ -104,23 +121,27 @@ def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
-    repetitions = parser.parse_args().repetitions
+    parser.add_argument("--device", choices=SIZES, default="cpu")
+    parser.add_argument("--name", default="importances", help="of the result")
+    given = parser.parse_args()
     torch.set_num_threads(THREADS)
+    require_determinism()
     torch.manual_seed(0)
     warnings.simplefilter("ignore")
+    device = torch.device(given.device)
     found: dict[str, dict[str, Any]] = {
         name: {
-            "contenders": compare(make(), repetitions),
-            "growth": growth(make(), repetitions),
-            "memory": {who: peak(name, who) for who in MEASURED_MEMORY},
+            "contenders": compare(make().to(device), device, given.repetitions),
+            "growth": growth(make().to(device), device, given.repetitions),
+            "memory": {who: peak(name, who, device) for who in MEASURED_MEMORY},
             "one_set_of_sums": size_of_sums(make()),
         }
         for name, make in NETWORKS.items()
     }
-    path = results.write("importances", {"batch": BATCH, "networks": found})
+    path = results.write(given.name, {"batch": SIZES[device.type].batch, "networks": found})
     _print(found)
     results.plot_bars(
-        "importances",
+        given.name,
         {name: network["contenders"] for name, network in found.items()},
         "time per sample / plain forward and backward pass",
     )
@@ -128,29 +149,29 @@ def main() -> int:
     return 0
 
 
-def batch_of(size: int) -> Batch:
+def batch_of(size: int, device: torch.device) -> Batch:
     """Random images of 32 x 32: what they show does not matter to the time."""
     generator = torch.Generator().manual_seed(size)
     images = torch.randn(size, 3, 32, 32, generator=generator)
-    return Batch.of(images, torch.randint(0, CLASSES, (size,), generator=generator))
+    return Batch.of(images, torch.randint(0, CLASSES, (size,), generator=generator)).to(device)
 
 
-def compare(network: nn.Module, repetitions: int) -> dict[str, Any]:
+def compare(network: nn.Module, device: torch.device, repetitions: int) -> dict[str, Any]:
     """Milliseconds per sample of every contender, and their ratio to the plain pass.
 
     `vmap(grad)` is there once, at the chunk that suits it best.
     """
-    runs: dict[str, contenders.Run] = {}
+    runs: dict[str, Run] = {}
     unsupported: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for name, (contender, size, count) in CONTENDERS.items():
+    for name, (contender, size, count) in contenders_for(device).items():
         try:
-            runs[name] = contender(network, [batch_of(size)] * count)
+            runs[name] = contender(network, [batch_of(size, device)] * count)
             sizes[name] = size * count
         except contenders.Unsupported as error:
             unsupported[name] = str(error)
     seconds = interleaved(runs, repetitions)
-    plain = seconds["plain"] / sizes["plain"]
+    plain = seconds[PLAIN] / sizes[PLAIN]
     found: dict[str, Any] = {
         name: {"ms_per_sample": 1e3 * s / sizes[name], "ratio": s / sizes[name] / plain}
         for name, s in seconds.items()
@@ -171,37 +192,25 @@ def best_chunk(found: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
     return kept | {best: {**found[best], "ms_per_sample_of_chunks": taken}}
 
 
-def growth(network: nn.Module, repetitions: int) -> dict[str, Any]:
+def growth(network: nn.Module, device: torch.device, repetitions: int) -> dict[str, Any]:
     """Milliseconds per sample as the batch grows: of the plain pass, of ours, and of ours if it
     must make its passes of just that size.
     """
     found = {}
+    samples = SIZES[device.type].samples
     for size in GROWTH:
-        batches = [batch_of(size)] * (SAMPLES // size)
+        batches = [batch_of(size, device)] * (samples // size)
         runs = {
-            "plain": contenders.plain(network, batches),
-            "ours": contenders.ours(network, batches),
+            PLAIN: contenders.plain(network, batches),
+            OURS: contenders.ours(network, batches),
             "ours, passes of that size": contenders.ours_as_delivered(network, batches),
         }
         seconds = interleaved(runs, repetitions)
-        found[str(size)] = {name: 1e3 * s / SAMPLES for name, s in seconds.items()}
+        found[str(size)] = {name: 1e3 * s / samples for name, s in seconds.items()}
     return found
 
 
-def interleaved(runs: Mapping[str, contenders.Run], repetitions: int) -> dict[str, float]:
-    """Median seconds of each, taken in turns."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(repetitions):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
-
-
-def peak(network: str, contender: str) -> float:
+def peak(network: str, contender: str, device: torch.device) -> float:
     """MiB that a pass adds to a process of its own, over a window and one batch more.
 
     The plain pass is at its peak in every batch; ours is when it sums a window and already holds
@@ -209,59 +218,28 @@ def peak(network: str, contender: str) -> float:
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_peak, args=(network, contender, sender))
+    process = context.Process(target=_peak, args=(network, contender, device, sender))
     process.start()
     mebibytes: float = receiver.recv()
     process.join()
     return mebibytes
 
 
-def _peak(network: str, contender: str, sender: Any) -> None:
+def _peak(network: str, contender: str, device: torch.device, sender: Any) -> None:
     torch.set_num_threads(THREADS)
-    give_back_what_is_freed()
-    make, size, count = CONTENDERS[contender]
-    built = NETWORKS[network]()
+    require_determinism()
+    memory.give_back_what_is_freed()
+    make, size, count = contenders_for(device)[contender]
+    built = NETWORKS[network]().to(device)
     # Libraries and kernels are loaded by a first pass.
-    make(built, [batch_of(2)])()
-    run = make(built, [batch_of(size)] * (count + 1))
-    release()
-    # 5: forget the peak so far (proc(5), clear_refs).
-    Path("/proc/self/clear_refs").write_text("5")
-    before = status("VmRSS")
-    run()
-    sender.send((status("VmHWM") - before) / 1024)
-
-
-def give_back_what_is_freed() -> None:
-    """From now on, memory that is freed goes back to the system, if it was a megabyte or more.
-
-    Else what is measured depends on how the pieces happen to lie on the heap: a pass with the same
-    tensors took 202 to 223 MiB in four processes, and takes 171 or 172 like this. Nobody's time is
-    measured here, for which it would be bad.
-    """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
-        set_option(M_MMAP_THRESHOLD, 1 << 20)
-
-
-def release() -> None:
-    """Give freed memory back to the system: a pass that reuses it would seem to need less."""
-    gc.collect()
-    # glibc has it, other C libraries need not.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    make(built, [batch_of(2, device)])()
+    run = make(built, [batch_of(size, device)] * (count + 1))
+    sender.send(memory.peak_above_now(run, device))
 
 
 def size_of_sums(network: nn.Module) -> float:
     """MiB of one set of float64 sums."""
     return sum(8 * parameter.numel() for parameter in network.parameters()) / 2**20
-
-
-def status(field: str) -> int:
-    """A figure of this process in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from torch import nn
 from benchmarks import results
 from benchmarks.experiments import bench, specialisation_report
 from benchmarks.experiments.bench import Bench
-from benchmarks.experiments.dampened import dampened_as_published, importances, in_parts
+from benchmarks.experiments.dampened import dampened_as_published, importances
 from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.layers import (
     Masks,
@@ -32,6 +32,7 @@ from benchmarks.experiments.layers import (
     selected_by_difference,
     selected_by_full,
 )
+from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.planted import Planted, plant
 from benchmarks.experiments.runs import Place, fill
 from benchmarks.experiments.store import Cell
@@ -115,7 +116,7 @@ def _planted(planted: Planted, epochs: int, seed: int) -> Cell:
 
 
 def _seen(network: nn.Module, planted: Planted) -> Cell:
-    seen, label = observe(network, in_parts(planted.test)), [planted.label]
+    seen, label = observe(network, in_parts(network, planted.test)), [planted.label]
     return {"retained": seen.without(label).accuracy, "forgotten": seen.of(label).accuracy}
 
 

@@ -23,7 +23,8 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks import results
-from benchmarks.importances import THREADS, status
+from benchmarks.importances import THREADS
+from benchmarks.memory import status
 from models.artifacts import Artifact, Writer
 from models.artifacts.filesystem import FilesystemStore
 from models.artifacts.hashing import HashedReader, hashing

@@ -10,6 +10,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from benchmarks.experiments.placement import device_of
 from workers.unlearning.batches import Batch
 
 
@@ -22,6 +23,7 @@ def squared_batch_gradients(
     other. By parameter name.
     """
     network = deepcopy(network).requires_grad_(True)
+    samples = samples.to(device_of(network))
     parameters = dict(network.named_parameters())
     totals = {name: torch.zeros_like(tensor) for name, tensor in parameters.items()}
     starts = range(0, len(samples), batch_size)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import fashion_mnist
+from benchmarks import places
 from benchmarks.experiments import tasks
 from benchmarks.experiments.data import Data, load
 from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
@@ -17,9 +17,10 @@ from benchmarks.experiments.sources import SOURCES, Source
 from benchmarks.experiments.store import Store
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
 from models.specifications import DEFAULT_ESTIMATOR
+from workers.resources import require_determinism
 
-FOLDER = Path(".data/experiments")
-TRAINED = FOLDER / "trained"
+# What was measured, and the networks that were trained for it, by the kind of device.
+FOLDERS = {"cpu": Path(".data/experiments"), "cuda": Path(".data/experiments-on-a-gpu")}
 # Which images train, and which half of the test images is unseen, is the same for all seeds.
 DATA_SEED = 0
 
@@ -30,8 +31,9 @@ class NoData(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """`settings` are all that figures depend on, but for seeds and code."""
+    """`settings` are all that figures depend on, but for seeds, code and the kind of device."""
 
+    folder: Path
     source: Source
     data: Data
     recipe: Recipe
@@ -42,7 +44,7 @@ class Bench:
         """Where a benchmark keeps its cells, of which some depend on the estimator."""
         dataset, network = self.settings["dataset"], self.recipe.network
         names = (benchmark, estimator, dataset, network, digest(self.settings))
-        return Store(FOLDER / "cells" / "-".join(names))
+        return Store(self.folder / "cells" / "-".join(names))
 
     def tasks(
         self, classes: Sequence[int], subclasses: Sequence[int], seed: int
@@ -68,6 +70,7 @@ def options(description: str | None, *, images: int, test_images: int) -> argpar
     parser.add_argument("--test-images", type=int, default=test_images, help="half of them unseen")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2, help="1 where cores are shared")
+    parser.add_argument("--device", choices=FOLDERS, default="cpu")
     parser.add_argument("--name", help="of the result, instead of dataset and network")
     return parser
 
@@ -93,21 +96,19 @@ def prepare(given: argparse.Namespace) -> Bench:
         NoData: it is not where the options say.
 
     """
-    folder = given.folder
-    if given.dataset == "fashion-mnist":
-        folder = folder or fashion_mnist.find()
-    if folder is None:
+    place = given.folder or places.find(given.dataset)
+    if place is None:
         raise NoData(
-            "Fashion-MNIST is not here; `make data` fetches it."
-            if given.dataset == "fashion-mnist"
-            else f"--folder says where {given.dataset} lies, in torchvision's format."
+            f"{given.dataset} is not here: {places.__doc__} Or say --folder, where it lies in "
+            "torchvision's format."
         )
     torch.set_num_threads(given.threads)
+    require_determinism()
     source, network = SOURCES[given.dataset], NETWORKS[given.network]
     shape = network.shape or Shape(source.channels, source.size)
     data = load(
         source,
-        folder,
+        place,
         shape,
         images=given.images,
         test_images=given.test_images,
@@ -123,7 +124,9 @@ def prepare(given: argparse.Namespace) -> Bench:
         "weights": weight_count(recipe.build(seed=0)),
         "samples": content_digest(data.train),
     }
-    return Bench(source, data, recipe, Networks(TRAINED), settings)
+    folder = FOLDERS[given.device]
+    networks = Networks(folder / "trained", torch.device(given.device))
+    return Bench(folder, source, data, recipe, networks, settings)
 
 
 def run(given: argparse.Namespace, measure: Callable[[Bench, argparse.Namespace], None]) -> int:

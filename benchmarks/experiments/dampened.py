@@ -1,20 +1,11 @@
 """Networks with dampened weights, from the numerics of `workers.unlearning`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 
 from torch import Tensor, nn
 
-from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import dampen
-
-# Samples that are handed to the gradient pass at once.
-PART = 256
-
-
-def in_parts(samples: Batch) -> Iterator[Batch]:
-    """The samples as the gradient pass takes them."""
-    return (samples.part(start, start + PART) for start in range(0, len(samples), PART))
 
 
 def importances(sums: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.placement import in_parts
 from workers.unlearning.batches import Batch
 from workers.unlearning.last_layer import last_layer_of
 
@@ -26,6 +26,6 @@ def features(network: nn.Module, samples: Batch, num_classes: int) -> Tensor:
         seen.append(given[0].flatten(1))
 
     with network.get_submodule(name).register_forward_pre_hook(note):
-        for part in in_parts(samples):
+        for part in in_parts(network, samples):
             network(part.inputs)
     return torch.cat(seen)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.tasks import Task
 from workers.unlearning.membership import entropy_attack, loss_attack
 from workers.unlearning.observation import Observed, observe
@@ -51,8 +51,8 @@ class Accuracies:
 
 def accuracies(network: nn.Module, task: Task) -> Accuracies:
     """The two accuracies of a network in evaluation mode; cheaper than all figures."""
-    test, mask = observe(network, in_parts(task.test)), task.of_forgotten_label.numpy()
-    of_label = test.where(mask) if mask.any() else observe(network, in_parts(task.forget))
+    test, mask = observe(network, in_parts(network, task.test)), task.of_forgotten_label.numpy()
+    of_label = test.where(mask) if mask.any() else observe(network, in_parts(network, task.forget))
     retained, forgotten = test.where(~mask).accuracy, of_label.accuracy
     if retained is None or forgotten is None:
         raise ValueError(f"{task.name} has no test samples of a label that is retained")
@@ -61,7 +61,7 @@ def accuracies(network: nn.Module, task: Task) -> Accuracies:
 
 def measure(network: nn.Module, task: Task) -> Figures:
     """All figures of a network in evaluation mode."""
-    return _figures(network, task, retained=observe(network, in_parts(task.retain)))
+    return _figures(network, task, retained=observe(network, in_parts(network, task.retain)))
 
 
 def measure_without_retained(network: nn.Module, task: Task) -> Figures:
@@ -71,7 +71,8 @@ def measure_without_retained(network: nn.Module, task: Task) -> Figures:
 
 def _figures(network: nn.Module, task: Task, *, retained: Observed | None) -> Figures:
     forgotten, test, unseen = (
-        observe(network, in_parts(samples)) for samples in (task.forget, task.test, task.unseen)
+        observe(network, in_parts(network, samples))
+        for samples in (task.forget, task.test, task.unseen)
     )
     of_forgotten_label = task.of_forgotten_label.numpy()
     published = entropy_attack(retained, test, forgotten) if retained else None

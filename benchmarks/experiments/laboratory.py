@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.placement import in_parts
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, among, joined
 from workers.unlearning.bounds import Bounds
@@ -71,7 +71,7 @@ class Subject:
         """One gradient pass over all training samples."""
         copy = deepcopy(network)
         base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
-        full = squared_gradient_sums(copy, in_parts(train), estimator=estimator)
+        full = squared_gradient_sums(copy, in_parts(copy, train), estimator=estimator)
         return cls(copy, train, holdout, estimator, full, base)
 
     def forget(
@@ -151,7 +151,7 @@ class Subject:
             self.network.load_state_dict(self.base)
             samples = self.train.rows(rows)
             self._sums[key] = squared_gradient_sums(
-                self.network, in_parts(samples), estimator=self.estimator
+                self.network, in_parts(self.network, samples), estimator=self.estimator
             )
         return self._sums[key]
 
@@ -207,7 +207,9 @@ class Subject:
             )
         )
         everything = joined([self.train, self.holdout])
-        return list(in_parts(everything.rows(torch.isin(everything.positions, wanted))))
+        return list(
+            in_parts(self.network, everything.rows(torch.isin(everything.positions, wanted)))
+        )
 
 
 def _counts(labels: Tensor) -> dict[int, int]:

@@ -15,6 +15,7 @@ from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.store import Cell, Store
 from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks
+from benchmarks.timing import finish
 
 Measure = Callable[[nn.Module, Task], Figures]
 
@@ -89,6 +90,7 @@ def measured_now(
         made = method(network, task, seed)
     except NotApplicable as reason:
         return {"not_applicable": str(reason)}
+    finish()
     seconds = time.perf_counter() - started
     forgetful = made if isinstance(made, Noted) else Noted(made, {})
     figures = {**asdict(measure(forgetful.network, task)), "seconds": seconds}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.specifications import CifarSpec, DatasetSpec, IdxSpec
+from models.specifications import ArraysSpec, CifarSpec, DatasetSpec, IdxSpec
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,13 @@ class Source:
     def classes(self) -> int:
         """How many labels there are."""
         return len(self.superclasses)
+
+
+def _cifar10(place: Path) -> DatasetSpec:
+    """A file of arrays, as it is fetched, or torchvision's folder."""
+    if place.is_file():
+        return ArraysSpec(path=str(place))
+    return CifarSpec(kind="cifar10", path=str(place))
 
 
 # Tops (T-shirt, shirt), long (trousers, dress), over (pullover, coat), light shoes (sandal,
@@ -55,7 +62,7 @@ SOURCES: Mapping[str, Source] = {
         superclasses=FASHION_MNIST_SUPERCLASSES,
     ),
     "cifar10": Source(
-        lambda folder: CifarSpec(kind="cifar10", path=str(folder)),
+        _cifar10,
         channels=3,
         size=32,
         mean=(0.491, 0.482, 0.447),

@@ -12,9 +12,13 @@ import torch
 from torch import nn
 
 from benchmarks.experiments.networks import NETWORKS, weight_count
+from benchmarks.experiments.optimisation import fast_arithmetic
+from benchmarks.timing import finish
 from demo.training import fit
 from workers.tensors import read_tensors, save_tensors
 from workers.unlearning.batches import Batch
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,17 @@ class Recipe:
         torch.manual_seed(seed)
         return NETWORKS[self.network].build(self.classes, self.channels)
 
-    def train(self, samples: Batch, seed: int) -> nn.Module:
-        """A network trained from scratch, in evaluation mode."""
-        network = self.build(seed)
-        fit(
-            network,
-            samples.inputs,
-            samples.labels,
-            epochs=self.epochs,
-            learning_rate=NETWORKS[self.network].learning_rate,
-        )
+    def train(self, samples: Batch, seed: int, device: torch.device = CPU) -> nn.Module:
+        """A network trained from scratch, in evaluation mode, on the device."""
+        network, samples = self.build(seed).to(device), samples.to(device)
+        with fast_arithmetic():
+            fit(
+                network,
+                samples.inputs,
+                samples.labels,
+                epochs=self.epochs,
+                learning_rate=NETWORKS[self.network].learning_rate,
+            )
         return network.eval()
 
 
@@ -59,9 +64,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Networks:
-    """A folder of trained networks, each named by everything that it depends on."""
+    """A folder of networks trained on a device, each named by all else that it depends on."""
 
     folder: Path
+    device: torch.device = CPU
 
     def trained(self, recipe: Recipe, samples: Batch, seed: int) -> nn.Module:
         """The kept network of this recipe, samples and seed; trained now if there is none."""
@@ -74,9 +80,10 @@ class Networks:
         if path.exists():
             weights, metadata = read_tensors(path)
             network.load_state_dict(weights)
-            return Trained(network, metadata["seconds"])
+            return Trained(network.to(self.device), metadata["seconds"])
         started = time.process_time()
-        network = recipe.train(samples, seed)
+        network = recipe.train(samples, seed, self.device)
+        finish()
         seconds = time.process_time() - started
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")

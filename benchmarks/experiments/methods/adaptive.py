@@ -10,7 +10,7 @@ from copy import deepcopy
 
 from torch import nn
 
-from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.tasks import Task
 from workers.unlearning.dampening import Population, apply_factors, tighten, unit_factors
 from workers.unlearning.importances import squared_gradient_sums
@@ -20,8 +20,8 @@ from workers.unlearning.tuning import adaptive_selection
 def adaptive(network: nn.Module, task: Task, _seed: int) -> nn.Module:
     """Dampen; nothing is drawn."""
     samples = task.forget
-    full = squared_gradient_sums(network, in_parts(task.train))
-    forget = squared_gradient_sums(network, in_parts(samples))
+    full = squared_gradient_sums(network, in_parts(network, task.train))
+    forget = squared_gradient_sums(network, in_parts(network, samples))
     population = Population(total=len(task.train), forgotten=len(samples))
     selection = adaptive_selection(full, forget, population)
     factors = unit_factors(full)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiments.optimisation import trainable_copy
+from benchmarks.experiments.placement import device_of
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import another
 from workers.unlearning.batches import joined
@@ -42,11 +43,12 @@ class Teachers:
 
 def bad_teacher(network: nn.Module, task: Task, seed: int) -> nn.Module:
     """Adam on the forgotten samples and a part of the retained ones."""
-    teachers = Teachers(network, task.recipe.build(another(seed)))
+    device = device_of(network)
+    teachers = Teachers(network, task.recipe.build(another(seed)).to(device))
     retain, forget = task.retain, task.forget
     shown = torch.randperm(len(retain))[: int(RETAINED_SHARE * len(retain))]
-    samples = joined([forget, retain.rows(shown)])
-    forgotten = torch.arange(len(samples)) < len(forget)
+    samples = joined([forget, retain.rows(shown)]).to(device)
+    forgotten = torch.arange(len(samples), device=device) < len(forget)
     student = trainable_copy(network)
     optimiser = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)
     for _ in range(EPOCHS):

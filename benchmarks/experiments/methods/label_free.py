@@ -7,7 +7,8 @@ a large part of the data, and for random samples.
 
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import dampened_as_published, importances, in_parts
+from benchmarks.experiments.dampened import dampened_as_published, importances
+from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.tasks import Kind, Task
 from workers.unlearning import estimators
 from workers.unlearning.batches import Batch
@@ -28,5 +29,7 @@ def label_free(network: nn.Module, task: Task, _seed: int) -> nn.Module:
 
 def label_free_importances(network: nn.Module, samples: Batch) -> dict[str, Tensor]:
     """By parameter name, in the precision of the parameters."""
-    sums = squared_gradient_sums(network, in_parts(samples), estimator=estimators.label_free())
+    sums = squared_gradient_sums(
+        network, in_parts(network, samples), estimator=estimators.label_free()
+    )
     return importances(sums, len(samples))

@@ -12,12 +12,14 @@ from torch import nn
 from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.tasks import Task
+from benchmarks.timing import finish
 from workers.unlearning.judgement import Decision
 
 
 def ours(network: nn.Module, task: Task, _seed: int) -> Noted:
     """Enrol, then forget. A service has enrolled long before; `request_seconds` are without."""
     subject = Subject.enrolled(network, task.train, task.holdout)
+    finish()
     started = time.perf_counter()
     found = subject.forget(task.forgotten)
     seconds = time.perf_counter() - started

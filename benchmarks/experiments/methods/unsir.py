@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiments.optimisation import minimise_cross_entropy, trainable_copy
+from benchmarks.experiments.placement import device_of
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.tasks import Kind, Task
 from workers.unlearning.batches import Batch, joined
@@ -61,8 +62,9 @@ def unsir(network: nn.Module, task: Task, seed: int) -> nn.Module:
 def error_maximising_noise(network: nn.Module, task: Task, label: int, *, steps: int) -> Tensor:
     """Images [32, c, h, w] that the network, as it is, takes for anything but `label`."""
     frozen = deepcopy(network).requires_grad_(False)
-    noise = torch.randn(NOISE_IMAGES, *task.train.inputs.shape[1:], requires_grad=True)
-    labels = torch.full((NOISE_IMAGES,), label)
+    shape = (NOISE_IMAGES, *task.train.inputs.shape[1:])
+    noise = torch.randn(shape).to(device_of(network)).requires_grad_(True)
+    labels = torch.full((NOISE_IMAGES,), label, device=noise.device)
     optimiser = torch.optim.Adam([noise], lr=NOISE_RATE)
     for _ in range(steps):
         optimiser.zero_grad()
@@ -70,7 +72,7 @@ def error_maximising_noise(network: nn.Module, task: Task, label: int, *, steps:
         error = nn.functional.cross_entropy(frozen(noise), labels)
         torch.autograd.backward(penalty - error)
         optimiser.step()
-    return noise.detach()
+    return noise.detach().cpu()
 
 
 def some_retained(task: Task) -> Batch:

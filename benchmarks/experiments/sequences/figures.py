@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import in_parts
+from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.sequences.course import Course
 from workers.unlearning.batches import Batch
 from workers.unlearning.membership import loss_attack
@@ -35,7 +35,7 @@ def measure(network: nn.Module, course: Course, after: int) -> Figures:
     """All figures of a network in evaluation mode."""
     samples = course.train.rows(course.forgotten(after))
     test, forgotten, unseen = (
-        observe(network, in_parts(each))
+        observe(network, in_parts(network, each))
         for each in (course.data.test, samples, _unseen(course, samples.labels))
     )
     attack = loss_attack(forgotten, unseen)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from benchmarks.experiments.dampened import in_parts
 from benchmarks.experiments.laboratory import Subject
+from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.sequences.course import Course, Version
 from workers.unlearning.cohorts import form_cohorts
 from workers.unlearning.dampening import Population, apply_factors, tighten, unit_factors
@@ -42,7 +42,9 @@ class Ledger:
         network = subject.network
         network.load_state_dict(subject.base)
         in_order = samples.rows(torch.argsort(samples.labels, stable=True))
-        for label, sums in sums_by_label(network, in_parts(in_order), estimator=subject.estimator):
+        for label, sums in sums_by_label(
+            network, in_parts(network, in_order), estimator=subject.estimator
+        ):
             add_sums(self._sums.setdefault(label, zero_sums(network)), sums)
         self._counts.update(samples.labels.tolist())
 

@@ -1,0 +1,23 @@
+"""Where the datasets lie that are fetched for the benchmarks.
+
+`make data` fetches Fashion-MNIST, in idx format, and `python -m benchmarks.fetch_cifar10` CIFAR-10.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+CIFAR10 = Path(".data/cifar10.npz")
+PLACES: Mapping[str, tuple[Path, ...]] = {
+    "fashion-mnist": (
+        Path("/usr/share/datasets/fashion-mnist"),
+        Path(".data/usr/share/datasets/fashion-mnist"),
+    ),
+    "cifar10": (CIFAR10,),
+    # Nothing fetches it.
+    "cifar100": (),
+}
+
+
+def find(dataset: str) -> Path | None:
+    """The first place that exists."""
+    return next((place for place in PLACES[dataset] if place.exists()), None)
