@@ -31,14 +31,15 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--name", default="dampening", help="of the result")
+    parser.add_argument("--name", help="of the result")
     given = parser.parse_args()
     torch.set_num_threads(THREADS)
     # Everything below is made where it is used.
     torch.set_default_device(given.device)
     found = {f"{size:,} weights": measure(size, given.repetitions) for size in given.sizes}
-    path = results.write(given.name, {"selected": SELECTED, "sizes": found})
-    results.plot_bars(given.name, found, "time / two copies of the weights")
+    name = results.name_on("dampening", given)
+    path = results.write(name, {"selected": SELECTED, "sizes": found})
+    results.plot_bars(name, found, "time / two copies of the weights")
     console.print_json(data=found)
     console.print(f"Written to {path}.")
     return 0

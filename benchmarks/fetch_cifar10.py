@@ -59,8 +59,9 @@ def write(folder: Path, into: Path) -> None:
     if np.abs(means - MEANS).max() > 1e-4 or counts != [[5000] * 10, [1000] * 10]:
         raise ValueError(f"{PACKAGE} does not hold CIFAR-10: means {means}, counts {counts}")
     into.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = into.with_suffix(".unfinished.npz")
     np.savez(
-        into,
+        unfinished,
         ids=np.array(
             [
                 *(f"train-{number}" for number in range(len(train))),
@@ -71,6 +72,7 @@ def write(folder: Path, into: Path) -> None:
         labels=np.concatenate(labels),
         splits=np.array(["train"] * len(train) + ["holdout"] * len(test)),
     )
+    unfinished.replace(into)
 
 
 def images(folder: Path, pictures: list[str]) -> NDArray[np.uint8]:

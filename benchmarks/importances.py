@@ -122,13 +122,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--device", choices=SIZES, default="cpu")
-    parser.add_argument("--name", default="importances", help="of the result")
+    parser.add_argument("--name", help="of the result")
     given = parser.parse_args()
-    torch.set_num_threads(THREADS)
-    require_determinism()
     torch.manual_seed(0)
     warnings.simplefilter("ignore")
     device = torch.device(given.device)
+    _prepare(device)
     found: dict[str, dict[str, Any]] = {
         name: {
             "contenders": compare(make().to(device), device, given.repetitions),
@@ -138,15 +137,23 @@ def main() -> int:
         }
         for name, make in NETWORKS.items()
     }
-    path = results.write(given.name, {"batch": SIZES[device.type].batch, "networks": found})
+    name = results.name_on("importances", given)
+    path = results.write(name, {"batch": SIZES[device.type].batch, "networks": found})
     _print(found)
     results.plot_bars(
-        given.name,
+        name,
         {name: network["contenders"] for name, network in found.items()},
         "time per sample / plain forward and backward pass",
     )
     console.print(f"Written to {path}.")
     return 0
+
+
+def _prepare(device: torch.device) -> None:
+    torch.set_num_threads(THREADS)
+    if device.type == "cuda":
+        # As in a worker: else the plain pass would be in TF32.
+        require_determinism()
 
 
 def batch_of(size: int, device: torch.device) -> Batch:
@@ -226,8 +233,7 @@ def peak(network: str, contender: str, device: torch.device) -> float:
 
 
 def _peak(network: str, contender: str, device: torch.device, sender: Any) -> None:
-    torch.set_num_threads(THREADS)
-    require_determinism()
+    _prepare(device)
     memory.give_back_what_is_freed()
     make, size, count = contenders_for(device)[contender]
     built = NETWORKS[network]().to(device)

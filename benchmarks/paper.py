@@ -44,6 +44,7 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
 def _arguments() -> argparse.Namespace:
     parser = bench.options(__doc__, images=10_000, test_images=10_000)
     bench.task_options(parser, classes=[3, 8], subclasses=[5])
+    bench.device_option(parser)
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=list(METHODS))
     return parser.parse_args()
 

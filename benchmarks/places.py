@@ -13,8 +13,14 @@ PLACES: Mapping[str, tuple[Path, ...]] = {
         Path(".data/usr/share/datasets/fashion-mnist"),
     ),
     "cifar10": (CIFAR10,),
-    # Nothing fetches it.
     "cifar100": (),
+}
+# For whoever does not have it.
+HOW: Mapping[str, str] = {
+    "fashion-mnist": "`make data` fetches it.",
+    "cifar10": "`python -m benchmarks.fetch_cifar10` fetches it, or --folder says where it lies in "
+    "torchvision's format.",
+    "cifar100": "--folder says where it lies in torchvision's format.",
 }
 
 

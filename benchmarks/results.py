@@ -1,5 +1,6 @@
 """Where results go, and what machine they were measured on."""
 
+import argparse
 import json
 import os
 import platform
@@ -22,9 +23,21 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": _gpu(),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _gpu() -> str | None:
+    """The one that was used, not one that is merely there."""
+    used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.cuda.get_device_name() if used else None
+
+
+def name_on(benchmark: str, given: argparse.Namespace) -> str:
+    """How a result is called, unless `--name` says: a GPU's does not replace a CPU's."""
+    own: str | None = given.name
+    return own or (benchmark if given.device == "cpu" else f"{benchmark}-{given.device}")
 
 
 def write(name: str, result: dict[str, Any]) -> Path:

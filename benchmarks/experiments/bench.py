@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import places
+from benchmarks import places, results
 from benchmarks.experiments import tasks
 from benchmarks.experiments.data import Data, load
 from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
@@ -70,9 +70,14 @@ def options(description: str | None, *, images: int, test_images: int) -> argpar
     parser.add_argument("--test-images", type=int, default=test_images, help="half of them unseen")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2, help="1 where cores are shared")
-    parser.add_argument("--device", choices=FOLDERS, default="cpu")
     parser.add_argument("--name", help="of the result, instead of dataset and network")
+    parser.set_defaults(device="cpu")
     return parser
+
+
+def device_option(parser: argparse.ArgumentParser) -> None:
+    """Add where networks are trained and measured, to benchmarks that have run on a GPU."""
+    parser.add_argument("--device", choices=FOLDERS, default="cpu")
 
 
 def task_options(
@@ -98,12 +103,10 @@ def prepare(given: argparse.Namespace) -> Bench:
     """
     place = given.folder or places.find(given.dataset)
     if place is None:
-        raise NoData(
-            f"{given.dataset} is not here: {places.__doc__} Or say --folder, where it lies in "
-            "torchvision's format."
-        )
+        raise NoData(f"{given.dataset} is not here. {places.HOW[given.dataset]}")
     torch.set_num_threads(given.threads)
-    require_determinism()
+    if given.device == "cuda":
+        require_determinism()
     source, network = SOURCES[given.dataset], NETWORKS[given.network]
     shape = network.shape or Shape(source.channels, source.size)
     data = load(
@@ -142,4 +145,4 @@ def run(given: argparse.Namespace, measure: Callable[[Bench, argparse.Namespace]
 
 def result_name(given: argparse.Namespace, benchmark: str) -> str:
     """How the files of the result are called."""
-    return given.name or f"{benchmark}-{given.dataset}-{given.network}"
+    return results.name_on(f"{benchmark}-{given.dataset}-{given.network}", given)

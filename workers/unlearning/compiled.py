@@ -1,6 +1,7 @@
 """What loops for the CPU are compiled with, and which tensors they can work on.
 
-On other devices, and for other number formats, their callers use tensor operations.
+On other devices (but see `gpu.py`), and for other number formats, their callers use tensor
+operations.
 """
 
 from collections.abc import Callable

@@ -38,14 +38,20 @@ def require_exact(
     """Raise `NotEvaluable` naming a parameter whose sums are not those of the samples one by one.
 
     `sizes` are those of the batches that are tried, each of the first of `samples`; none may be
-    larger than there are samples. The network is left as it was.
+    larger than there are samples. Reproducible passes are tried as well. The network is left as it
+    was.
     """
     for count, totals in enumerate(_one_by_one(network, samples, estimator), start=1):
+        some = [samples.part(0, count)]
         if count in sizes:
-            found = squared_gradient_sums(
-                network, [samples.part(0, count)], estimator=estimator, batch_size=count
+            _compare(
+                squared_gradient_sums(network, some, estimator=estimator, batch_size=count), totals
             )
-            _compare(found, totals)
+        if count == len(samples):
+            # These passes are filled up, so they have their size whatever there is.
+            _compare(
+                squared_gradient_sums(network, some, estimator=estimator, reproducible=True), totals
+            )
 
 
 def _compare(found: dict[str, Tensor], totals: dict[str, Tensor]) -> None:

@@ -1,33 +1,44 @@
 """Which tensors the loops for GPUs can work on (`gpu_kernels.py`).
 
-Elsewhere, for other number formats and without a C compiler, their callers use tensor operations,
-which are slower and round alike but for the order of sums.
+Elsewhere, for other number formats, and where they cannot be compiled, their callers use tensor
+operations, which are slower and give the same but for the order of sums.
 """
 
-import os
+import logging
 from functools import cache
-from importlib.util import find_spec
-from shutil import which
+from subprocess import SubprocessError
 
 import torch
 from torch import Tensor
 
 FORMATS = (torch.float32, torch.float64)
-
-
-@cache
-def _can_compile() -> bool:
-    """Whether Triton is there, which PyTorch brings along, and the C compiler that it calls."""
-    compiler = os.environ.get("CC") or which("gcc") or which("clang")
-    return find_spec("triton") is not None and compiler is not None
+log = logging.getLogger(__name__)
 
 
 def is_fused(*tensors: Tensor) -> bool:
     """Whether the loops can work on these tensors."""
-    return (
-        all(
-            tensor.is_cuda and tensor.is_contiguous() and tensor.dtype in FORMATS
-            for tensor in tensors
-        )
-        and _can_compile()
+    suitable = all(
+        tensor.is_cuda and tensor.is_contiguous() and tensor.dtype in FORMATS for tensor in tensors
     )
+    return suitable and can_compile()
+
+
+@cache
+def can_compile() -> bool:
+    """Whether this machine's loops run, tried once in a process, on a single number.
+
+    Triton may be missing, or not know the GPU; and it needs a C compiler, Python's headers and a
+    folder to write to.
+    """
+    try:
+        from workers.unlearning import gpu_kernels
+
+        one = torch.ones(1, dtype=torch.float64, device="cuda")
+        return bool(gpu_kernels.scale(one, one) == 1)
+    except (ImportError, OSError, RuntimeError, SubprocessError) as error:
+        log.warning(
+            "Loops for the GPU cannot be compiled, slower operations are used: %s: %s",
+            type(error).__name__,
+            error,
+        )
+        return False

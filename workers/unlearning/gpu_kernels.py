@@ -16,6 +16,8 @@ from torch import Tensor
 
 from workers.unlearning.estimators import Power
 
+# A kernel runs on the GPU that PyTorch is at, which need not be the tensors'.
+
 # Entries of one program, of loops over weights.
 BLOCK = 1024
 # Entries of one program of the loop over samples, and samples that it reads at once: few enough
@@ -30,16 +32,17 @@ def add_powers(total: Tensor, gradients: Tensor, power: Power) -> None:
     which is always the same.
     """
     size = total.numel()
-    _add_powers[(triton.cdiv(size, FEW),)](
-        total,
-        gradients,
-        len(gradients),
-        size,
-        SQUARE=power is Power.SQUARE,
-        FEW=FEW,
-        AT_ONCE=AT_ONCE,
-        enable_fp_fusion=True,
-    )
+    with torch.cuda.device_of(total):
+        _add_powers[(triton.cdiv(size, FEW),)](
+            total,
+            gradients,
+            len(gradients),
+            size,
+            SQUARE=power is Power.SQUARE,
+            FEW=FEW,
+            AT_ONCE=AT_ONCE,
+            enable_fp_fusion=True,
+        )
 
 
 @triton.jit(do_not_specialize=["samples"])
@@ -83,7 +86,7 @@ def tighten(
 
     As `kernels.tighten`, with the same bits.
     """
-    numbers = _there(factors, retained, forgotten, selection, strength, rounding)
+    numbers = _numbers_on(factors, retained, forgotten, selection, strength, rounding)
     return _counted(_tighten, factors, full, forget, numbers)
 
 
@@ -110,9 +113,10 @@ def scale(weights: Tensor, factors: Tensor) -> Tensor:
     """weights[i] · factors[i] in float64, rounded once to the precision of `weights`."""
     out = torch.empty_like(weights)
     size = out.numel()
-    _scale[(triton.cdiv(size, BLOCK),)](
-        weights, factors, out, size, BLOCK=BLOCK, enable_fp_fusion=False
-    )
+    with torch.cuda.device_of(out):
+        _scale[(triton.cdiv(size, BLOCK),)](
+            weights, factors, out, size, BLOCK=BLOCK, enable_fp_fusion=False
+        )
     return out
 
 
@@ -132,7 +136,7 @@ def dampen(
 
     As `kernels.dampen`, with the same bits; all three [n].
     """
-    return _counted(_dampen, weights, retain, forget, _there(weights, selection, strength))
+    return _counted(_dampen, weights, retain, forget, _numbers_on(weights, selection, strength))
 
 
 @triton.jit
@@ -153,7 +157,7 @@ def _dampen(weights, retain, forget, numbers, dampened, size, BLOCK: tl.constexp
     tl.atomic_add(dampened, tl.sum(lowered.to(tl.int64), axis=0))
 
 
-def _there(like: Tensor, *numbers: float) -> Tensor:
+def _numbers_on(like: Tensor, *numbers: float) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64, device=like.device)
 
 
@@ -161,7 +165,8 @@ def _counted(kernel: Any, changed: Tensor, *others: Tensor) -> int:
     """Run a kernel that counts. Nothing in it is multiplied and added with a single rounding."""
     count = torch.zeros((), dtype=torch.int64, device=changed.device)
     size = changed.numel()
-    kernel[(triton.cdiv(size, BLOCK),)](
-        changed, *others, count, size, BLOCK=BLOCK, enable_fp_fusion=False
-    )
+    with torch.cuda.device_of(changed):
+        kernel[(triton.cdiv(size, BLOCK),)](
+            changed, *others, count, size, BLOCK=BLOCK, enable_fp_fusion=False
+        )
     return int(count)

@@ -20,7 +20,7 @@ from workers.unlearning.summation import Summation, zeros
 
 Sums = dict[str, Tensor]
 
-# Samples that are best handed over at a time: passes are made of them.
+# Samples that are best read and handed over at a time, whatever a pass has.
 BATCH = 64
 
 
@@ -36,7 +36,7 @@ class Passes:
 
 
 # A GPU takes no longer for 64 samples than for eight: it waits to be told what to do.
-PASSES = {"cpu": Passes(usual=BATCH, reproducible=8), "cuda": Passes(usual=256, reproducible=64)}
+PASSES = {"cpu": Passes(usual=64, reproducible=8), "cuda": Passes(usual=256, reproducible=64)}
 
 
 def passes_on(device: torch.device) -> Passes:
@@ -98,7 +98,8 @@ def squared_gradient_sums(
     its own loss, and may sum absolute gradients instead. Passes are of `batch_size` samples, and of
     half as many whenever the device runs out of memory; the result does not depend on it, nor on
     how `batches` are cut, but for rounding: some 1e-6, more where that flips a ReLU or a maximum;
-    1e-13 if `reproducible`, at one batch size, which costs a tenth to a third more.
+    1e-13 if `reproducible`, at one batch size, which costs a tenth to a third more, and on a GPU
+    twice as much or more.
 
     The network is left as it was. Parameters it does not use get zeros; a parameter that the
     network uses twice gets the square of its whole gradient. The first dimension of what flows

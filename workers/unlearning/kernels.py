@@ -1,8 +1,9 @@
 """Loops over weights that must be one pass over memory, compiled for the CPU.
 
 A tensor operation reads and writes whole tensors, and these loops do so little arithmetic that
-memory is what they wait for; five operations in a row cost five times one loop. On other devices
-and for other number formats their callers use tensor operations, which give the same bits.
+memory is what they wait for; five operations in a row cost five times one loop. GPUs have their own
+(`gpu_kernels.py`); elsewhere, and for other number formats, their callers use tensor operations,
+which give the same bits.
 """
 
 import numba

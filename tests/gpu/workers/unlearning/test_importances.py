@@ -16,6 +16,7 @@ from tests.unit.workers.unlearning.oracles import (
 )
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical, label_free, predictive
+from workers.unlearning.gpu import can_compile
 from workers.unlearning.importances import (
     Sums,
     add_sums,
@@ -23,6 +24,7 @@ from workers.unlearning.importances import (
     sums_by_label,
     zero_sums,
 )
+from workers.unlearning.per_sample import window
 
 REPETITIONS = 10
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 5e-6)]
@@ -69,6 +71,20 @@ def test_sums_are_float64_and_stay_on_the_networks_device(device: torch.device) 
         sums = squared_gradient_sums(network, batches)
         assert {total.dtype for total in sums.values()} == {torch.float64}
         assert {total.device.type for total in sums.values()} == {device.type}
+
+
+@pytest.mark.parametrize("make", [small_resnet, small_vit])
+@pytest.mark.parametrize("reproducible", [False, True])
+def test_the_loop_for_large_layers_is_as_exact_as_the_operations_for_small_ones(
+    device: torch.device, make: Make, reproducible: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert can_compile()
+    monkeypatch.setattr(window, "LARGE", 1)
+    monkeypatch.setattr(window, "LARGE_ON_GPU", 1)
+    network, samples = make(5)
+    there, its_samples = moved(network, samples, device, torch.float32)
+    found = squared_gradient_sums(there, [its_samples], reproducible=reproducible)
+    assert worst_relative_error(on_cpu(found), oracle(network, samples)) <= 5e-6
 
 
 @pytest.mark.parametrize("make", [small_resnet, small_vit])

@@ -54,13 +54,14 @@ def test_a_network_that_mixes_its_samples_is_refused_by_name(
 class Mixed(nn.Module):
     """Positions first, and so many of them that some batches look like whole samples."""
 
-    def __init__(self) -> None:
+    def __init__(self, positions: int) -> None:
         super().__init__()
         self.embed, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+        self.places = torch.arange(1.0, positions + 1)[:, None, None]
 
     def forward(self, inputs: Tensor) -> Tensor:
-        of_one = inputs[:, None].expand(-1, 16, -1).transpose(0, 1)
-        hidden = torch.tanh(self.embed(of_one * torch.arange(1.0, 17)[:, None, None]))
+        of_one = inputs[:, None].expand(-1, len(self.places), -1).transpose(0, 1)
+        hidden = torch.tanh(self.embed(of_one * self.places))
         output: Tensor = self.head(hidden.mean(dim=0))
         return output
 
@@ -68,10 +69,19 @@ class Mixed(nn.Module):
 def test_a_network_that_mixes_them_in_batches_of_some_sizes_only_is_refused() -> None:
     torch.manual_seed(0)
     samples = Batch.of(torch.randn(16, 4), torch.arange(16) % 3)
-    # Of 16 positions three samples are no divisor: there the rules know that they do not apply.
-    require_exact(Mixed().eval(), samples, empirical(), [3])
+    # Of 20 positions neither 3 nor 8 is a divisor: there the rules know that they do not apply.
+    network = Mixed(positions=20).eval()
+    require_exact(network, samples, empirical(), [3])
     with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
-        require_exact(Mixed().eval(), samples, empirical(), pass_sizes(16, CPU))
+        require_exact(network, samples, empirical(), pass_sizes(16, CPU))
+
+
+def test_passes_that_are_filled_up_are_tried_even_if_there_are_fewer_samples() -> None:
+    torch.manual_seed(0)
+    samples = Batch.of(torch.randn(3, 4), torch.arange(3))
+    # Requests have passes of eight, and eight is a divisor of 16.
+    with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
+        require_exact(Mixed(positions=16).eval(), samples, empirical(), pass_sizes(3, CPU))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from workers.unlearning import gpu_kernels
 from workers.unlearning.dampening import Population, dampen, scale, tighten_tensor
 from workers.unlearning.estimators import Power
+
+pytest.importorskip("triton", reason="PyTorch brings Triton for some machines only")
+
+from workers.unlearning import gpu_kernels
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="on a machine with a GPU, tests/gpu runs them there"
