@@ -29,7 +29,7 @@ from workers import grace, jobs
 from workers.recovery import Death, bury
 from workers.releases import Cause
 from workers.resources import worker_name
-from workers.unlearning.compiled import load_compiler
+from workers.unlearning import compiled, gpu
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,9 @@ class Worker(rq.Worker):
 def run_worker(settings: Settings) -> bool:
     """Work until asked to stop (True), or until Redis is gone (False: start again)."""
     settings.require_services()
-    load_compiler()
+    compiled.load_compiler()
+    if settings.device == "cuda":
+        gpu.load_compiler()
     worker = Worker(
         [QUEUE],
         connection=Redis.from_url(settings.redis_url),

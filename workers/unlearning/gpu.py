@@ -6,6 +6,8 @@ operations, which are slower and give the same but for the order of sums.
 
 import logging
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from subprocess import SubprocessError
 
 import torch
@@ -21,6 +23,15 @@ def is_fused(*tensors: Tensor) -> bool:
         tensor.is_cuda and tensor.is_contiguous() and tensor.dtype in FORMATS for tensor in tensors
     )
     return suitable and can_compile()
+
+
+def load_compiler() -> None:
+    """Import Triton, if it is there, which takes half a second; no GPU is touched.
+
+    A process that is going to fork may call it for all its children.
+    """
+    if find_spec("triton") is not None:
+        import_module("workers.unlearning.gpu_kernels")
 
 
 @cache

@@ -9,7 +9,7 @@ from tests.unit.workers.unlearning.test_gpu_kernels import shared, spread, unifo
 from workers.unlearning import dampening
 from workers.unlearning.dampening import Population, dampen, scale, tighten_tensor
 from workers.unlearning.estimators import Power
-from workers.unlearning.gpu import can_compile, is_fused
+from workers.unlearning.gpu import can_compile, is_fused, load_compiler
 from workers.unlearning.per_sample import window
 from workers.unlearning.per_sample.window import Window
 
@@ -73,3 +73,8 @@ def test_a_window_adds_samples_gradients_by_the_loop(
     expected = power.of(gradients.double()).sum(dim=0)
     tolerance = 1e-14 if dtype == torch.float64 else 1e-6
     torch.testing.assert_close(into.sums["w"].double(), expected, rtol=tolerance, atol=0)
+
+
+def test_loading_the_compiler_touches_no_gpu_so_a_process_may_fork_after_it() -> None:
+    load_compiler()
+    assert not torch.cuda.is_initialized()
