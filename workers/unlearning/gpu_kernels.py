@@ -4,7 +4,8 @@ To square samples' gradients and add them up takes tensor operations three passe
 dampening a dozen over the same three tensors. Their callers ask `gpu.is_fused` first, and import
 this module then, not earlier: it takes longer to import Triton than a small request takes on a CPU.
 
-Numbers reach the kernels in a tensor of float64: as arguments they would be rounded to float32.
+Numbers reach the kernels in a tensor of float64: as arguments they would be rounded to float32. A
+kernel runs on PyTorch's current GPU, so that is set to its tensors' before it is started.
 """
 
 from typing import Any
@@ -15,8 +16,6 @@ import triton.language as tl
 from torch import Tensor
 
 from workers.unlearning.estimators import Power
-
-# A kernel runs on the GPU that PyTorch is at, which need not be the tensors'.
 
 # Entries of one program, of loops over weights.
 BLOCK = 1024
