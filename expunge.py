@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from models.errors import ExpungeError
 from models.settings import Scope, Settings, load_settings
-from models.specifications import ESTIMATORS
+from models.specifications import DEFAULT_ESTIMATOR, ESTIMATORS
 
 STARTING = ("up", "demo")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -142,7 +142,9 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @click.option(
     "--estimator",
     type=click.Choice(list(ESTIMATORS)),
-    help="How it is measured what matters to a sample [what suits the architecture].",
+    default=DEFAULT_ESTIMATOR.kind,
+    show_default=True,
+    help="How it is measured what matters to a sample.",
 )
 @click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A JSON file.")
 @click.option("--nproc", type=click.IntRange(1), help="Processes [EXPUNGE_PROCESSES, else 1].")

@@ -257,16 +257,9 @@ EstimatorSpec = Annotated[
     LabelFreeEstimator | PredictiveEstimator | EmpiricalEstimator, Field(discriminator="kind")
 ]
 DEFAULT_ESTIMATOR = LabelFreeEstimator()
-# Vision transformers, by the beginning of their names; what suits these was measured to be another.
-TRANSFORMERS = ("vit_",)
 ESTIMATORS: Mapping[str, EstimatorSpec] = {
     spec.kind: spec for spec in (DEFAULT_ESTIMATOR, PredictiveEstimator(), EmpiricalEstimator())
 }
-
-
-def default_estimator(architecture: str) -> EstimatorSpec:
-    """What suits an architecture best, as far as it was measured (docs/decisions/0019)."""
-    return EmpiricalEstimator() if architecture.startswith(TRANSFORMERS) else DEFAULT_ESTIMATOR
 
 
 def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:
@@ -278,13 +271,6 @@ def require_fitting(policy: Policy, estimator: EstimatorSpec) -> None:
 
 
 # The whole -------------------------------------------------------------------------------------
-
-
-def _name_of(architecture: object) -> str:
-    """Of one that is not validated yet; what is wrong with it others say."""
-    if isinstance(architecture, Mapping):
-        architecture = architecture.get("name")
-    return str(getattr(architecture, "name", architecture))
 
 
 class Enrolment(Specification):
@@ -315,18 +301,9 @@ class Enrolment(Specification):
     preprocessing: Preprocessing
     holdout: HoldoutSpec = HoldoutSpec()
     estimator: EstimatorSpec = Field(
-        default=DEFAULT_ESTIMATOR,
-        description="How it is measured what matters to a sample. If nothing is said, for vision "
-        "transformers (`vit_…`) it is `empirical`.",
+        default=DEFAULT_ESTIMATOR, description="How it is measured what matters to a sample."
     )
     policy: Policy = Policy()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_estimator(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or "estimator" in given:
-            return given
-        return {**given, "estimator": default_estimator(_name_of(given.get("architecture")))}
 
     @model_validator(mode="after")
     def _policy_fits(self) -> "Enrolment":

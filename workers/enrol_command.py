@@ -38,7 +38,7 @@ def enrolment_from(
     std: str,
     holdout_fraction: float,
     holdout_seed: int,
-    estimator: str | None,
+    estimator: str,
     policy: Path | None,
 ) -> Enrolment:
     """The enrolment that the command line describes; pydantic's `ValidationError` if it is none."""
@@ -59,8 +59,8 @@ def enrolment_from(
                 "std": std.split(","),
             },
             "holdout": {"fraction": holdout_fraction, "seed": holdout_seed},
+            "estimator": {"kind": estimator},
             "policy": _policy(policy),
-            **({"estimator": {"kind": estimator}} if estimator else {}),
         }
     )
 

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 import torchvision
 from torch import nn
 
-from models.specifications import (
-    DEFAULT_ESTIMATOR,
-    ArchitectureSpec,
-    EstimatorSpec,
-    default_estimator,
-)
+from models.specifications import ArchitectureSpec
 from workers.architectures import build
 
 # Wide enough for 89 % of Fashion-MNIST's test images after 10 epochs of 10 000 training images.
@@ -28,15 +23,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Network:
-    """`shape` is None where any image will do; `build` is told the classes and the channels.
-
-    `estimator` is what such a network is enrolled with if nothing is said.
-    """
+    """`shape` is None where any image will do; `build` is told the classes and the channels."""
 
     build: Callable[[int, int], nn.Module]
     shape: Shape | None
     learning_rate: float
-    estimator: EstimatorSpec = DEFAULT_ESTIMATOR
 
 
 def _small(classes: int, channels: int) -> nn.Module:
@@ -67,9 +58,7 @@ def _vit(classes: int, _channels: int) -> nn.Module:
 NETWORKS: Mapping[str, Network] = {
     "small": Network(_small, shape=None, learning_rate=0.05),
     "resnet18": Network(_resnet18, shape=Shape(3, 32), learning_rate=0.05),
-    "vit": Network(
-        _vit, shape=Shape(3, 32), learning_rate=0.01, estimator=default_estimator("vit_b_16")
-    ),
+    "vit": Network(_vit, shape=Shape(3, 32), learning_rate=0.01),
 }
 
 

@@ -27,7 +27,7 @@ from benchmarks.experiments.methods.amnesiac import amnesiac
 from benchmarks.experiments.methods.bad_teacher import bad_teacher
 from benchmarks.experiments.methods.finetune import finetune
 from benchmarks.experiments.methods.label_free import label_free
-from benchmarks.experiments.methods.ours import ours, ours_other_sums
+from benchmarks.experiments.methods.ours import ours, ours_empirical
 from benchmarks.experiments.methods.retrain import retrain
 from benchmarks.experiments.methods.ssd_published import ssd_published
 from benchmarks.experiments.methods.unchanged import unchanged
@@ -48,5 +48,5 @@ METHODS: Mapping[str, Method] = {
     "label_free": label_free,
     "adaptive": adaptive,
     "ours": ours,
-    "ours_other_sums": ours_other_sums,
+    "ours_empirical": ours_empirical,
 }

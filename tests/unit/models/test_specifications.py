@@ -33,27 +33,6 @@ def test_a_whole_declaration_survives_json() -> None:
     assert Enrolment.model_validate(enrolment.model_dump(mode="json")) == enrolment
 
 
-@pytest.mark.parametrize(
-    ("architecture", "estimator"),
-    [("vit_b_16", "empirical"), ("resnet18", "label_free"), ("small_resnet", "label_free")],
-)
-def test_the_estimator_is_what_suits_the_architecture_unless_one_is_named(
-    architecture: str, estimator: str
-) -> None:
-    given = _with("architecture", {"name": architecture, "num_classes": 10})
-    assert Enrolment.model_validate(given).estimator.kind == estimator
-    assert Enrolment.model_validate_json(json.dumps(given)).estimator.kind == estimator
-    named = Enrolment.model_validate({**given, "estimator": {"kind": "predictive"}})
-    assert named.estimator.kind == "predictive"
-
-
-@pytest.mark.parametrize("architecture", [None, 3, [], {}, {"name": 5}, {"name": ""}])
-def test_an_architecture_that_is_none_is_the_only_thing_complained_of(architecture: Any) -> None:
-    with pytest.raises(ValidationError) as caught:
-        Enrolment.model_validate({**WHOLE, "architecture": architecture})
-    assert {error["loc"][0] for error in caught.value.errors()} == {"architecture"}
-
-
 def test_a_fixed_method_survives_the_row_it_is_kept_in() -> None:
     policy = Policy.model_validate({"method": {"method": "fixed", "alpha": 5, "lambda": 0.5}})
     kept = policy.model_dump(mode="json", by_alias=True)
