@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--name", help="of the result")
     given = parser.parse_args()
     torch.set_num_threads(THREADS)
-    # Everything below is made where it is used.
+    # The weights and their importances are made there.
     torch.set_default_device(given.device)
     found = {f"{size:,} weights": measure(size, given.repetitions) for size in given.sizes}
     name = results.name_on("dampening", given)

@@ -227,6 +227,8 @@ def peak(network: str, contender: str, device: torch.device) -> float:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_peak, args=(network, contender, device, sender))
     process.start()
+    # Else nobody would hear that it has died.
+    sender.close()
     mebibytes: float = receiver.recv()
     process.join()
     return mebibytes

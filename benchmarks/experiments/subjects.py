@@ -22,7 +22,7 @@ class Request:
 
     def network(self, recipe: Recipe) -> nn.Module:
         """The candidate, whatever the gate says of it."""
-        network = recipe.build(seed=0).to(next(iter(self.found.weights.values())).device)
+        network = recipe.build(seed=0)
         network.load_state_dict(self.found.weights)
         return network
 

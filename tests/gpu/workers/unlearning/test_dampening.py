@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.gpu.networks import on_cpu
+from tests.unit.workers.unlearning.spreads import shared, spread, uniform
 from workers.unlearning.dampening import (
     Population,
     apply_factors,
@@ -28,38 +29,30 @@ COHORTS = [
 ]
 
 
-def uniform(seed: int) -> Sums:
-    """Numbers in [0, 1) of every shape."""
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.rand(shape, generator=generator, dtype=torch.float64)
-        for name, shape in SHAPES.items()
-    }
-
-
 def full_sums() -> Sums:
-    """As they occur: a fifth are exactly zero, the others spread over decades."""
-    present = uniform(1)
-    return {
-        name: 10 ** (30 * spread - 25) * (present[name] < 0.8)
-        for name, spread in uniform(0).items()
-    }
+    """Of every shape."""
+    return {name: spread(10 * n, *shape) for n, (name, shape) in enumerate(SHAPES.items())}
 
 
 def forget_sums(full: Sums, cohort: int) -> Sums:
-    """A share of each, most of them small; some are the whole, and some nothing."""
-    special, shares = uniform(cohort + 10), uniform(cohort + 20)
+    """What a cohort has of them."""
     return {
-        name: torch.where(
-            special[name] < 0.1, total, total * shares[name] ** 4 * (special[name] < 0.9)
-        )
-        for name, total in full.items()
+        name: shared(total, 100 * (cohort + 1) + 10 * n)
+        for n, (name, total) in enumerate(full.items())
     }
+
+
+def factors_below_one() -> Sums:
+    """Of every shape."""
+    return {name: uniform(3 + n, *shape) for n, (name, shape) in enumerate(SHAPES.items())}
 
 
 def weights() -> dict[str, Tensor]:
     """Of every shape, in float32."""
-    return {name: (number * 2 - 1).float() for name, number in uniform(2).items()}
+    return {
+        name: (uniform(50 + n, *shape) * 2 - 1).float()
+        for n, (name, shape) in enumerate(SHAPES.items())
+    }
 
 
 def on(device: torch.device, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -115,7 +108,7 @@ def test_the_adaptive_rule_selects_the_same_alpha_as_on_the_cpu(
 def test_weights_are_scaled_to_the_cpus_bits_and_buffers_stay_the_same_objects(
     device: torch.device,
 ) -> None:
-    base, factors = weights(), uniform(3)
+    base, factors = weights(), factors_below_one()
     expected = apply_factors(base, factors)
     there = on(device, base) | {"running_mean": torch.ones(3, device=device)}
     found = apply_factors(there, on(device, factors))

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from tests.unit.workers.unlearning.test_gpu_kernels import shared, spread, uniform
+from tests.unit.workers.unlearning.spreads import shared, spread, uniform
 from workers.unlearning import dampening
 from workers.unlearning.dampening import Population, dampen, scale, tighten_tensor
 from workers.unlearning.estimators import Power

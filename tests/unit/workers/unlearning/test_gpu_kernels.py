@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
+from tests.unit.workers.unlearning.spreads import shared, spread, uniform
 from workers.unlearning.dampening import Population, dampen, scale, tighten_tensor
 from workers.unlearning.estimators import Power
 
@@ -17,23 +17,6 @@ pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="on a machine with a GPU, tests/gpu runs them there"
 )
 BLOCKS = [1, 100, gpu_kernels.BLOCK, gpu_kernels.BLOCK + 1]
-
-
-def uniform(seed: int, *shape: int) -> Tensor:
-    """Float64 in [0, 1)."""
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def spread(seed: int, size: int) -> Tensor:
-    """As sums occur: over decades, some exactly zero."""
-    return 10 ** (30 * uniform(seed, size) - 25) * (uniform(seed + 1, size) < 0.8)
-
-
-def shared(full: Tensor, seed: int) -> Tensor:
-    """A share of each sum, most of them small; some are the whole, and some nothing."""
-    special = uniform(seed, len(full))
-    shares = uniform(seed + 1, len(full)) ** 4 * (special < 0.9)
-    return torch.where(special < 0.1, full, full * shares)
 
 
 @given(
