@@ -1,10 +1,11 @@
 """Damage: what a candidate costs those that stay, as falls of accuracy since the base."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from workers.unlearning.intervals import Estimate, difference, share
+from workers.unlearning.intervals import Estimate, difference, exact_share
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import ROUNDING
@@ -40,12 +41,18 @@ class Fall:
     def surely_over(self, bound: float, *, among: int) -> bool:
         """Whether it is more than allowed, and not by chance: with 95 % for all of `among` falls.
 
-        Of so many labels one or the other would seem to fall by itself (Bonferroni).
+        Of so many labels one or the other would seem to fall by itself (Bonferroni). Only what was
+        recognised before can be lost, and only what was not can be gained.
         """
         if not self.over(bound):
             return False
-        fewer = share(self.lost - self.gained, self.count, NormalDist().inv_cdf(1 - DOUBT / among))
-        return fewer is not None and fewer.low > bound
+        z = NormalDist().inv_cdf(1 - DOUBT / among)
+        right = round(self.before * self.count)
+        lost = exact_share(self.lost, right, z)
+        gained = exact_share(self.gained, self.count - right, z)
+        fewer = (lost.value - lost.low) * right if lost else 0.0
+        more = (gained.high - gained.value) * (self.count - right) if gained else 0.0
+        return self.points - math.hypot(fewer, more) / self.count > bound
 
     @property
     def estimate(self) -> Estimate:

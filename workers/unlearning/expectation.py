@@ -26,13 +26,15 @@ Reference = Literal["unseen", "forgotten"]
 class Expectation:
     """Of each of `positions` int64 [n], `right` float64 [n]: how surely it is recognised.
 
-    A single one may be below 0 or above 1; it is their mean that says something. `excused` are
-    holdout samples that need not be recognised as they were, because these are of the kind.
+    A single one may be below 0 or above 1; it is their mean that says something. They are like the
+    forgotten samples, `of_kind` if these are a kind within their label, else of the same label.
+    `excused` are those in the holdout, which need not be recognised as they were.
     """
 
     positions: NDArray[np.int64]
     right: NDArray[np.float64]
     on: Reference
+    of_kind: bool
     excused: frozenset[int]
 
     @property
@@ -51,6 +53,7 @@ class Expectation:
         return {
             "share": self.share,
             "on": self.on,
+            "of_kind": self.of_kind,
             "positions": self.positions.tolist(),
             "excused": sorted(self.excused),
         }
@@ -60,7 +63,8 @@ class Expectation:
         """The same, sample by sample as sure as on the whole."""
         positions = np.array(found["positions"], np.int64)
         right = np.full(len(positions), found["share"])
-        return cls(positions, right, found["on"], frozenset(found["excused"]))
+        excused = frozenset(found["excused"])
+        return cls(positions, right, found["on"], of_kind=found["of_kind"], excused=excused)
 
 
 def expect(
@@ -84,12 +88,14 @@ def expect(
         mine = base.at(positions.tolist())
         right = mine.right[np.argsort(mine.positions)].astype(np.float64)
         lost = surrogate.whole[rows].astype(np.float64) - surrogate.without[rows]
-        return Expectation(positions, right - lost, "unseen", excused)
+        return Expectation(positions, right - lost, "unseen", kin is not None, excused)
     rows = surrogate.rows(base.at(probe.forgotten[cohort]).positions)
     if kin is not None and len(rows) >= min_probe:
         better = surrogate.network - surrogate.accuracy
         right = surrogate.without[rows].astype(np.float64) + better
-        return Expectation(surrogate.positions[rows], right, "forgotten", excused)
+        return Expectation(
+            surrogate.positions[rows], right, "forgotten", of_kind=True, excused=excused
+        )
     return None
 
 

@@ -86,7 +86,7 @@ class Gate:
             base,
             self.probe,
             self._thresholds(),
-            like_kin=self.expectations,
+            like_kin={c for c, each in self.expectations.items() if each.of_kind},
             asked=self._asked,
             forgotten_before=forgotten_together,
         )

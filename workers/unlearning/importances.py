@@ -28,7 +28,8 @@ BATCH = 64
 class Passes:
     """How many samples a pass has, until memory says otherwise.
 
-    A reproducible one always has as many, and if there is but one sample it is filled up.
+    A reproducible one always has as many, and if there is but one sample it is filled up; with
+    fewer samples, others are filled up to a power of two.
     """
 
     usual: int

@@ -1,15 +1,16 @@
 """95 % intervals for the figures that runs are judged by.
 
-Shares get Wilson's interval and means the normal one. Differences of shares of the same samples
-combine the intervals of what was lost and of what was gained, as Zou and Donner (2008) do. The area
-under a ROC curve gets the interval that inverts the variance of Hanley and McNeil (1982) as
-Newcombe (2006, method 5) does. That one holds for a handful of samples too: of a single one, whose
-rank among unseen samples may be anything, it says next to nothing, as it should.
+Shares get Wilson's interval, or Clopper and Pearson's, and means the normal one. Differences of
+shares of the same samples combine the intervals of what was lost and of what was gained, as Zou and
+Donner (2008) do. The area under a ROC curve gets the interval that inverts the variance of Hanley
+and McNeil (1982) as Newcombe (2006, method 5) does. That holds for a handful of samples too: of a
+single one, whose rank among unseen samples may be anything, it says next to nothing, as it should.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,34 @@ def share(hits: int, count: int, z: float = Z) -> Estimate | None:
     low = middle - half if hits else 0.0
     high = middle + half if hits < count else 1.0
     return Estimate(p, count, low, high)
+
+
+def exact_share(hits: int, count: int, z: float = Z) -> Estimate | None:
+    """The same with Clopper and Pearson's interval (1934), which is never too short."""
+    if not count:
+        return None
+    doubt = NormalDist().cdf(-z)
+
+    def as_many(p: float) -> bool:
+        return _at_least(hits, count, p) >= doubt
+
+    def as_few(p: float) -> bool:
+        return _at_least(count - hits, count, 1 - p) >= doubt
+
+    p = hits / count
+    return Estimate(p, count, _edge(as_many, p, outermost=0.0), _edge(as_few, p, outermost=1.0))
+
+
+def _at_least(hits: int, count: int, p: float) -> float:
+    """The chance of `hits` or more in `count` draws with the chance `p`."""
+    if hits == 0 or p == 1:
+        return 1.0
+    if p == 0:
+        return 0.0
+    draws = np.arange(1, count + 1)
+    ways = np.concatenate([[0.0], np.cumsum(np.log((count - draws + 1) / draws))])
+    k = np.arange(hits, count + 1)
+    return float(np.exp(ways[hits:] + k * math.log(p) + (count - k) * math.log1p(-p)).sum())
 
 
 def difference(hits: int, misses: int, count: int) -> Estimate | None:

@@ -30,7 +30,8 @@ class LossAttack:
     """How well losses tell forgotten samples from unseen ones of the same labels."""
 
     area: Estimate
-    # Of forgotten samples, at 1 % of false positives; None with fewer than 100 unseen samples.
+    # Of forgotten samples, at 1 % of false positives; None if there are too few unseen samples for
+    # that, by what 100 of equal weight tell.
     true_positives: Estimate | None
     unseen: int
     # Forgotten samples of labels of which there is no unseen sample to compare them with.
@@ -81,14 +82,16 @@ def _true_positives(forgotten: dict[int, Observed], unseen: dict[int, Observed])
     ends are those of the shares below the lowest and the highest loss that it may be.
     """
     losses = np.concatenate([unseen[label].loss for label in forgotten])
-    if len(losses) * FALSE_POSITIVES < 1:
-        return None
     weights = np.concatenate(
         [
             np.full(len(unseen[label]), len(mine) / len(unseen[label]))
             for label, mine in forgotten.items()
         ]
     )
+    # As many unseen samples of equal weight would tell as much.
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    if effective * FALSE_POSITIVES < 1 - ROUNDING:
+        return None
     order = np.argsort(losses, kind="stable")
     losses, taken = losses[order], np.cumsum(weights[order]) / weights.sum()
     mine = np.concatenate([observed.loss for observed in forgotten.values()])
@@ -101,8 +104,6 @@ def _true_positives(forgotten: dict[int, Observed], unseen: dict[int, Observed])
         assert found is not None
         return found
 
-    # As many unseen samples of equal weight would tell as much.
-    effective = weights.sum() ** 2 / (weights**2).sum()
     error = Z * math.sqrt(FALSE_POSITIVES * (1 - FALSE_POSITIVES) / effective)
     found = called(FALSE_POSITIVES)
     return replace(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from models.specifications import AutoMethod, FixedMethod, Method
 from workers.unlearning.deepening import deepen
+from workers.unlearning.relenting import relent
 from workers.unlearning.search import Limits, search
 from workers.unlearning.strengthening import strengthen
 from workers.unlearning.tuning import Setting
@@ -18,6 +19,8 @@ def auto(method: Method, bench: Workbench) -> None:
     at_base = {cohort: bench.gate.closeness_at_base(cohort) for cohort in bench.gate.at_base}
     limits = Limits(candidates=method.max_candidates, seconds=method.max_seconds)
     trials = search(seeds, at_base, bench.attempt, limits, bench.floors)
+    precautions = [cohort for cohort in seeds if at_base[cohort] is Closeness.ALIKE]
+    trials = relent(trials, precautions, bench.attempt, limits)
     # Of what the base does not know nothing tells what is enough; what has a floor was tuned once,
     # unless it shows something only now that others are looked at with it.
     tuned_once = {c for c in bench.floors if bench.gate.at_base[c].closeness is at_base[c]}

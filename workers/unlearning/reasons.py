@@ -66,6 +66,11 @@ def undecided(cohort: Cohort, standing: Standing, *, min_probe: int) -> str:
     """Why a cohort could not be judged."""
     if standing.rule is not Rule.LIKE_UNSEEN:
         count, what = standing.recognised.count if standing.recognised else 0, "looked at"
+    elif standing.attack and standing.attack.unseen >= min_probe:
+        return (
+            f"{cohort.title}: {standing.attack.unmatched} of its forgotten samples, which is most "
+            "of them, are of labels without unseen samples to compare them with."
+        )
     else:
         count, what = standing.attack.unseen if standing.attack else 0, "to compare with"
     return (

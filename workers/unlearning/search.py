@@ -9,7 +9,7 @@ trial is of the combination, a cohort that slips because of the others is seen, 
 Damage belongs to the combination. While there is too much of it nobody gets stronger; once every
 cohort has settled all the same, the rung is a ceiling, and the search ends below it, as near to the
 target as damage allows. A candidate that leaves nothing to be gained ends it at once. From what was
-found `strengthening.py` and `deepening.py` go on.
+found `relenting.py`, `strengthening.py` and `deepening.py` go on.
 """
 
 import math

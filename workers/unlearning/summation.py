@@ -128,9 +128,7 @@ class Summation:
                 (slice(start, stop), self._window(group))
                 for group, start, stop in _runs(self._group_of(part))
             ]
-            if self._reproducible:
-                # Kernels treat every row of a batch alike, but batches of other sizes otherwise.
-                part = part.padded(self._batch_size)
+            part = part.padded(self._size_of_pass(count))
             gradients = self._scaled_gradients(part, count)
             try:
                 add_batch(self._network, part.inputs, gradients, parts)
@@ -138,6 +136,14 @@ class Summation:
                 break
             done += count
         return done
+
+    def _size_of_pass(self, count: int) -> int:
+        """How many samples a pass of `count` has when it is filled up."""
+        if self._reproducible:
+            # Kernels treat every row of a batch alike, but batches of other sizes otherwise.
+            return self._batch_size
+        # Of these sizes alone it was tried whether samples stay apart (`exactness.py`).
+        return min(self._batch_size, 1 << (count - 1).bit_length())
 
     def _window(self, group: int) -> Window:
         if group not in self._windows:

@@ -178,9 +178,12 @@ def standing_of(
         recognised = observed.at(expectation.positions.tolist()).accuracy_estimate
         rule, reading = Rule.EXPECTED, _as_expected(expectation.excess(observed), thresholds)
         accepted = reading[-1]
-        if accepted and membership[0] is Closeness.FAMILIAR:
-            # No better known than their like should be, and yet better than their like. That they
-            # look stranger than these says nothing: of a kind few may be unseen.
+        tells = membership[0] is Closeness.FAMILIAR or (
+            # Of a kind few may be unseen: that it looks stranger than these says nothing.
+            membership[0] is Closeness.CONSPICUOUS and not expectation.of_kind
+        )
+        if accepted and tells:
+            # Their like are known as well as they should be, and yet the two are told apart.
             rule, reading = Rule.LIKE_UNSEEN, membership
     else:
         rule, reading = Rule.LIKE_UNSEEN, membership
@@ -224,6 +227,9 @@ def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) ->
 
 def _by_attack(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
     if attack is None or attack.unseen < thresholds.min_probe:
+        return _NOTHING
+    if attack.unmatched > attack.area.count:
+        # What shows of the few that can be compared says nothing of most of them.
         return _NOTHING
     error = attack.area.error_towards(0.5)
     bound = max(thresholds.membership, thresholds.attack_errors * error)

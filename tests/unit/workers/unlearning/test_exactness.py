@@ -9,7 +9,8 @@ from models.specifications import ArchitectureSpec
 from workers.architectures import build
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical, label_free
-from workers.unlearning.exactness import pass_sizes, require_exact
+from workers.unlearning.exactness import FEW, pass_sizes, require_exact
+from workers.unlearning.importances import squared_gradient_sums
 
 CPU = torch.device("cpu")
 
@@ -73,7 +74,7 @@ def test_a_network_that_mixes_them_in_batches_of_some_sizes_only_is_refused() ->
     network = Mixed(positions=20).eval()
     require_exact(network, samples, empirical(), [3])
     with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
-        require_exact(network, samples, empirical(), pass_sizes(16, CPU))
+        require_exact(network, samples, empirical(), pass_sizes(CPU))
 
 
 def test_passes_that_are_filled_up_are_tried_even_if_there_are_fewer_samples() -> None:
@@ -81,20 +82,66 @@ def test_passes_that_are_filled_up_are_tried_even_if_there_are_fewer_samples() -
     samples = Batch.of(torch.randn(3, 4), torch.arange(3))
     # Requests have passes of eight, and eight is a divisor of 16.
     with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
-        require_exact(Mixed(positions=16).eval(), samples, empirical(), pass_sizes(3, CPU))
+        require_exact(Mixed(positions=16).eval(), samples, empirical(), [])
 
 
+def test_of_few_samples_larger_passes_are_tried_too() -> None:
+    torch.manual_seed(0)
+    samples = Batch.of(torch.randn(3, 4), torch.arange(3))
+    network = Mixed(positions=20).eval()
+    require_exact(network, samples, empirical(), [FEW])
+    with pytest.raises(NotEvaluable, match=r"parameter 'embed.+' come out wrong in batches"):
+        require_exact(network, samples, empirical(), [FEW, 20])
+
+
+def test_all_sizes_that_passes_have_are_tried() -> None:
+    assert pass_sizes(CPU) == {2, 3, 4, 8, 16, 32, 64}
+    assert pass_sizes(torch.device("cuda")) == {2, 3, 4, 8, 16, 32, 64, 128, 256}
+
+
+@pytest.mark.parametrize("count", [1, 5, 64, 70, 300])
+def test_passes_have_these_sizes_and_no_other(count: int) -> None:
+    sizes: set[int] = set()
+
+    class Counting(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            sizes.add(len(inputs))
+            return super().forward(inputs)
+
+    samples = Batch.of(torch.randn(count, 4), torch.arange(count) % 3)
+    squared_gradient_sums(Counting(4, 3).eval(), [samples])
+    assert sizes <= {1, *pass_sizes(CPU)}
+
+
+class Keyed(nn.Module):
+    """Attention whose keys have a bias of their own: the softmax does not see it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(6, 6) for _ in range(3))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores = self.query(inputs) @ self.key(inputs).transpose(1, 2)
+        output: Tensor = self.head((scores.softmax(dim=2) @ self.value(inputs)).mean(dim=1))
+        return output
+
+
+@pytest.mark.parametrize("estimator", [empirical(), label_free()])
 @pytest.mark.parametrize(
-    ("total", "sizes"),
-    [(1, set()), (2, {2}), (70, {2, 3, 4, 6, 8, 16, 32, 64}), (128, {2, 3, 4, 8, 16, 32, 64})],
+    "network",
+    [
+        Keyed(),
+        nn.Sequential(nn.Conv1d(5, 4, 1), nn.InstanceNorm1d(4), nn.Flatten(), nn.Linear(24, 3)),
+    ],
+    ids=["a key's bias", "what is normalised next"],
 )
-def test_all_sizes_that_passes_have_are_tried(total: int, sizes: set[int]) -> None:
-    assert pass_sizes(total, CPU) == sizes
-
-
-def test_on_a_gpu_passes_have_more_samples() -> None:
-    sizes = pass_sizes(300, torch.device("cuda"))
-    assert sizes == {2, 3, 4, 8, 16, 32, 44, 64, 128, 256}
+def test_a_parameter_whose_gradients_are_nothing_but_rounding_refuses_no_network(
+    network: nn.Module, estimator: Estimator
+) -> None:
+    torch.manual_seed(0)
+    samples = Batch.of(torch.randn(16, 5, 6), torch.arange(16) % 3)
+    require_exact(network.eval(), samples, estimator, pass_sizes(CPU))
 
 
 @pytest.mark.parametrize("estimator", [empirical(), label_free()])
@@ -105,5 +152,5 @@ def test_a_network_that_keeps_them_apart_passes_and_is_left_as_it_was(
     network = build(ArchitectureSpec(name="small_resnet", num_classes=3, options={"width": 8}))
     network.requires_grad_(False)
     samples = Batch.of(torch.randn(8, 3, 8, 8), torch.arange(8) % 3)
-    require_exact(network, samples, estimator, pass_sizes(8, CPU))
+    require_exact(network, samples, estimator, pass_sizes(CPU))
     assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -90,7 +90,9 @@ def test_of_too_few_nothing_is_expected() -> None:
 
 
 def test_of_samples_that_nobody_looked_at_there_is_no_excess() -> None:
-    expectation = Expectation(np.array([7]), np.array([1.0]), "unseen", frozenset())
+    expectation = Expectation(
+        np.array([7]), np.array([1.0]), "unseen", of_kind=False, excused=frozenset()
+    )
     assert expectation.excess(network([True] * 80).at([])) is None
 
 

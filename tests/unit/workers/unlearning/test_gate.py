@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, replace
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -312,7 +313,7 @@ def test_of_a_label_with_few_samples_only_what_is_no_chance_is_damage(
     assert "label 3" in said
 
 
-@pytest.mark.parametrize(("left", "too_far"), [(10, False), (6, False), (5, True), (0, True)])
+@pytest.mark.parametrize(("left", "too_far"), [(10, False), (5, False), (4, True), (0, True)])
 def test_of_a_hundred_labels_with_ten_samples_each_one_that_is_lost_is_seen(
     left: int, too_far: bool
 ) -> None:
@@ -337,6 +338,26 @@ def test_what_is_surely_too_far_is_too_far_and_more_surely_among_fewer(
     if fall.surely_over(bound, among=among):
         assert fall.over(bound)
         assert fall.surely_over(bound, among=1)
+
+
+@pytest.mark.parametrize(("labels", "count"), [(100, 10), (50, 20), (34, 29), (10, 29)])
+@pytest.mark.parametrize(("right", "lost", "gained"), [(1.0, 0.1, 0.0), (0.9, 0.1, 0.1)])
+def test_chance_alone_is_surely_too_far_for_one_label_in_few_runs(
+    labels: int, count: int, right: float, lost: float, gained: float
+) -> None:
+    rng = np.random.default_rng(0)
+    before = rng.random((400, labels, count)) < right
+    changes = rng.random(before.shape)
+    losses = (before & (changes < lost)).sum(axis=2)
+    gains = (~before & (changes < gained)).sum(axis=2)
+
+    @cache
+    def is_alarm(right: int, lost: int, gained: int) -> bool:
+        fall = Fall(right / count, (right - lost + gained) / count, count, lost, gained)
+        return fall.surely_over(0.1, among=labels)
+
+    found = np.vectorize(is_alarm, otypes=[bool])(before.sum(axis=2), losses, gains)
+    assert found.any(axis=1).mean() <= 0.05
 
 
 def test_a_label_with_few_samples_may_rise() -> None:

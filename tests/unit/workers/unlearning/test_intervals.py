@@ -2,18 +2,50 @@
 
 import itertools
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta
 
-from workers.unlearning.intervals import Estimate, Stratum, Z, area, difference, mean, share
+from workers.unlearning.intervals import (
+    Estimate,
+    Stratum,
+    Z,
+    area,
+    difference,
+    exact_share,
+    mean,
+    share,
+)
 
 # Strata of which no variance is zero: members, unseen samples, and parts of the whole.
 strata_of_any_size = st.lists(
     st.tuples(st.integers(1, 50), st.integers(1, 200)), min_size=1, max_size=4
 )
+
+
+# Shares of few samples -------------------------------------------------------------------------
+
+
+@given(st.integers(1, 300), st.data(), st.sampled_from([1.0, Z, 3.5]))
+def test_an_exact_share_has_the_interval_that_the_beta_distribution_gives(
+    count: int, data: st.DataObject, z: float
+) -> None:
+    hits = data.draw(st.integers(0, count))
+    found = exact_share(hits, count, z)
+    assert found is not None
+    doubt = NormalDist().cdf(-z)
+    low = beta.ppf(doubt, hits, count - hits + 1) if hits else 0.0
+    high = beta.ppf(1 - doubt, hits + 1, count - hits) if hits < count else 1.0
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+    assert (found.value, found.count) == (hits / count, count)
+
+
+def test_of_no_samples_there_is_no_exact_share() -> None:
+    assert exact_share(0, 0) is None
 
 
 # Differences of the same samples ---------------------------------------------------------------

@@ -130,13 +130,15 @@ def test_what_shows_something_alone_or_is_gone_is_in_no_pool() -> None:
     assert not judgement.gives_away(COHORTS[0])
 
 
-def expecting(base: Observed, *cohorts: Cohort) -> dict[Cohort, Expectation]:
+def expecting(base: Observed, *cohorts: Cohort, of_kind: bool = False) -> dict[Cohort, Expectation]:
     """That all unseen samples of their labels are recognised, as they are."""
     probe = probe_of(4)
     found = {}
     for cohort in cohorts:
         positions = np.sort(probe.like(cohort, base).positions)
-        found[cohort] = Expectation(positions, np.ones(len(positions)), "unseen", frozenset())
+        found[cohort] = Expectation(
+            positions, np.ones(len(positions)), "unseen", of_kind=of_kind, excused=frozenset()
+        )
     return found
 
 
@@ -150,9 +152,11 @@ def test_what_is_recognised_as_often_as_expected_is_in_the_pool_all_the_same() -
     assert "4 cohorts" in said
 
 
-def test_such_a_pool_may_look_strange_and_others_may_not() -> None:
+def test_a_pool_with_a_kind_may_look_strange_and_others_may_not() -> None:
     base, strange = network(*[SOMEWHAT] * 4), network(*[UNSEEN - SOMEWHAT] * 4)
-    gate = Gate(base, probe_of(4), BOUNDS, recorded=expecting(base, COHORTS[0]))
+    expected = expecting(base, COHORTS[0])
+    assert Gate(base, probe_of(4), BOUNDS, recorded=expected).judge(strange).shortfalls
+    gate = Gate(base, probe_of(4), BOUNDS, recorded=expecting(base, COHORTS[0], of_kind=True))
     judgement = gate.judge(strange)
     assert judgement.passes
     assert judgement.distance == 0

@@ -16,6 +16,7 @@ from workers.unlearning.expectation import Expectation
 from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
+from workers.unlearning.reasons import undecided
 from workers.unlearning.verification import (
     Closeness,
     Rule,
@@ -227,7 +228,13 @@ def test_a_cohort_of_which_one_label_is_still_retained_is_held_against_unseen_sa
 
 
 def against(
-    recognised: int, share: float, *, above: int = 50, count: int = 100, min_probe: int = 30
+    recognised: int,
+    share: float,
+    *,
+    above: int = 50,
+    count: int = 100,
+    min_probe: int = 30,
+    of_kind: bool = False,
 ) -> Standing:
     """So many of `count` unseen samples are recognised, where a share is expected to be."""
     unseen = seen(
@@ -245,7 +252,9 @@ def against(
         gone=frozenset(),
         num_classes=10,
     )
-    expectation = Expectation(unseen.positions, np.full(count, share), "unseen", frozenset())
+    expectation = Expectation(
+        unseen.positions, np.full(count, share), "unseen", of_kind=of_kind, excused=frozenset()
+    )
     thresholds = Thresholds(0.02, EXCESS, min_probe, errors=1.0)
     return standing_of(COHORT, together(forgotten, unseen), probe, thresholds, expectation)
 
@@ -295,10 +304,42 @@ def test_samples_that_are_known_better_than_their_like_are_familiar_all_the_same
     standing = against(60, 0.6, above=90)
     assert (standing.rule, standing.closeness) == (Rule.LIKE_UNSEEN, Closeness.FAMILIAR)
     assert standing.expected == pytest.approx(0.6)
-    # That they look stranger than those of their like says nothing.
-    assert against(60, 0.6, above=10).closeness is Closeness.ALIKE
     # First their like are to be known no better than is expected.
     assert against(80, 0.6, above=90).rule is Rule.EXPECTED
+
+
+def test_samples_that_look_stranger_than_their_like_are_conspicuous_unless_they_are_a_kind() -> (
+    None
+):
+    standing = against(60, 0.6, above=10)
+    assert (standing.rule, standing.closeness) == (Rule.LIKE_UNSEEN, Closeness.CONSPICUOUS)
+    assert not standing.accepted
+    # Of a kind few may be unseen.
+    standing = against(60, 0.6, above=10, of_kind=True)
+    assert (standing.rule, standing.closeness) == (Rule.EXPECTED, Closeness.ALIKE)
+    assert standing.accepted
+
+
+@pytest.mark.parametrize(("unmatched", "told"), [(0, True), (20, True), (21, False)])
+def test_the_few_that_can_be_compared_do_not_stand_for_most(unmatched: int, told: bool) -> None:
+    cohort = Cohort((0, 1), 20 + unmatched, scattered=True)
+    forgotten = seen([0] * 20 + [1] * unmatched, 0.5)
+    unseen = seen([0] * 40, [float(rank) for rank in range(40)], first=UNSEEN)
+    probe = Probe(
+        {cohort: forgotten.positions.tolist()},
+        unseen.positions.tolist(),
+        [],
+        [],
+        gone=frozenset(),
+        num_classes=10,
+    )
+    thresholds = Thresholds(0.02, EXCESS, 30)
+    standing = standing_of(cohort, together(forgotten, unseen), probe, thresholds)
+    assert standing.attack is not None
+    assert standing.attack.unmatched == unmatched
+    assert (standing.closeness is not Closeness.UNDECIDABLE) is told
+    if not told:
+        assert "21 of its forgotten samples" in undecided(cohort, standing, min_probe=30)
 
 
 def test_too_few_samples_to_expect_anything_of_decide_nothing() -> None:

@@ -9,14 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import NonFiniteGradient, NotEvaluable
+from models.specifications import ESTIMATORS
 from tests.unit.workers.unlearning.oracles import (
     Formula,
     assert_equals_the_loop,
     labelled,
+    loop,
     randn,
     uncovered,
+    worst_relative_error,
 )
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.estimators import estimator_of
+from workers.unlearning.importances import add_sums, squared_gradient_sums, zero_sums
 
 USES: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "einsum": lambda m, x: torch.einsum("bi,ij->bj", x, m.own),
@@ -53,6 +57,71 @@ def test_a_module_without_a_rule_leaves_all_others_to_theirs() -> None:
 def test_a_bilinear_layer_gets_the_right_sums() -> None:
     network = Formula(lambda m, x: m.layer(x, x.sin()), layer=nn.Bilinear(4, 4, 3))
     assert_equals_the_loop(network, randn(6, 4), fallback=["layer.weight", "layer.bias"])
+
+
+@pytest.mark.parametrize("power", ["empirical", "label_free"])
+def test_parameters_that_vmap_gives_one_gradient_get_the_right_sums_each(power: str) -> None:
+    network = (
+        Formula(
+            lambda m, x: m.layer(torch.addcmul(m.own + m.other, x, torch.ones(()))),
+            own=randn(4),
+            other=randn(4, seed=2),
+            layer=nn.Linear(4, 3),
+        )
+        .eval()
+        .float()
+    )
+    samples = labelled(randn(12, 4, seed=1).float())
+    estimator = estimator_of(ESTIMATORS[power])
+    sums = squared_gradient_sums(network, [samples], estimator=estimator)
+    assert torch.equal(sums["own"], sums["other"])
+    loop = zero_sums(network)
+    for row in range(len(samples)):
+        one = [samples.part(row, row + 1)]
+        add_sums(loop, squared_gradient_sums(network, one, estimator=estimator))
+    assert torch.allclose(sums["own"], loop["own"], rtol=1e-5)
+
+
+def test_a_recurrent_layer_gets_the_right_sums() -> None:
+    network = (
+        Formula(
+            lambda m, x: m.layer(m.recurrent(x)[0][:, -1]),
+            recurrent=nn.LSTM(3, 5, batch_first=True),
+            layer=nn.Linear(5, 3),
+        )
+        .eval()
+        .float()
+    )
+    samples = labelled(randn(12, 6, 3, seed=1).float())
+    found = squared_gradient_sums(network, [samples])
+    assert worst_relative_error(found, loop(network, samples)) <= 1e-4
+
+
+@pytest.mark.parametrize("step", [1, 3, 8])
+def test_reproducible_sums_do_not_show_how_samples_came(step: int) -> None:
+    network = (
+        Formula(
+            lambda m, x: m.layer(torch.relu(x @ m.own)), own=randn(30, 20), layer=nn.Linear(20, 4)
+        )
+        .eval()
+        .float()
+    )
+    samples = labelled(randn(24, 30, seed=1).float())
+    whole = squared_gradient_sums(network, [samples], reproducible=True)
+    parts = zero_sums(network)
+    for start in range(0, len(samples), step):
+        some = [samples.part(start, start + step)]
+        add_sums(parts, squared_gradient_sums(network, some, reproducible=True))
+    for name, total in whole.items():
+        assert torch.allclose(total, parts[name], rtol=1e-13, atol=0)
+
+
+def test_a_module_that_is_there_twice_is_left_as_it_was() -> None:
+    shared = nn.Conv2d(4, 4, 3, padding=1)
+    network = nn.Sequential(shared, nn.ReLU(), shared, nn.Flatten(), nn.Linear(64, 3))
+    assert_equals_the_loop(network, randn(20, 4, 4, 4), fallback=["0.weight", "0.bias"])
+    assert isinstance(shared.weight, nn.Parameter)
+    assert isinstance(shared.bias, nn.Parameter)
 
 
 def test_a_weight_computed_by_a_parametrisation_gets_the_right_sums() -> None:
