@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models.audit.append import append
 from models.audit.events import Event
 from models.errors import RequestNotPending, RunNotRunning, UnknownRun
+from models.journal import REPLAYING
 from models.records import (
     DeletionItem,
     DeletionRequest,
@@ -29,6 +30,11 @@ def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
 
     Raises `RequestNotPending`.
     """
+    if request.principal == REPLAYING:
+        raise RequestNotPending(
+            "The request makes up for a publication that the database has lost; until then nothing "
+            "of the registered model is served. Let it be carried out, or reject it in a review."
+        )
     lock_lease(session, request.model_id)
     session.refresh(request, with_for_update=True)
     if request.state is not RequestState.PENDING:
@@ -36,6 +42,7 @@ def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
     runs = _holding_runs(session, request.id)
     if runs:
         request.cancel_requested_at = session.scalar(select(func.now()))
+        request.cancel_requested_by = actor
         for run in runs:
             _ask_to_stop(session, run, actor, request.id)
         return False

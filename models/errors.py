@@ -216,6 +216,10 @@ class DatasetUnreadable(EnrolmentRefused):
     """The dataset, or a part of it, cannot be read."""
 
 
+class DatasetChanged(ExpungeError):
+    """The dataset does not have the samples, labels and order any more that were enrolled."""
+
+
 class DuplicateSamples(EnrolmentRefused):
     """Two samples of a dataset have the same sample ID."""
 

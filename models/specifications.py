@@ -112,8 +112,12 @@ class Preprocessing(Specification):
 
     size: int = Field(ge=1, le=4096, description="Height and width of the input.")
     channels: Literal[1, 3] = 3
-    mean: list[Number] = Field(default=[0.0], description="One number, or one per channel.")
-    std: list[Number] = Field(default=[1.0], description="One number, or one per channel.")
+    mean: list[Number] = Field(
+        description="As the network was trained with: one number, or one per channel; 0 for none."
+    )
+    std: list[Number] = Field(
+        description="As the network was trained with: one number, or one per channel; 1 for none."
+    )
 
     @model_validator(mode="after")
     def _per_channel(self) -> "Preprocessing":
@@ -286,7 +290,11 @@ class Enrolment(Specification):
                     "architecture": {"name": "resnet18", "num_classes": 10},
                     "weights": "/sources/faces.safetensors",
                     "dataset": {"kind": "images", "manifest": "/sources/faces/manifest.csv"},
-                    "preprocessing": {"size": 224, "mean": [0.485, 0.456, 0.406]},
+                    "preprocessing": {
+                        "size": 224,
+                        "mean": [0.485, 0.456, 0.406],
+                        "std": [0.229, 0.224, 0.225],
+                    },
                 }
             ]
         },
@@ -301,7 +309,8 @@ class Enrolment(Specification):
     preprocessing: Preprocessing
     holdout: HoldoutSpec = HoldoutSpec()
     estimator: EstimatorSpec = Field(
-        default=DEFAULT_ESTIMATOR, description="How it is measured what matters to a sample."
+        default=DEFAULT_ESTIMATOR,
+        description="Which gradients are summed to measure how much a weight matters.",
     )
     policy: Policy = Policy()
 

@@ -145,10 +145,12 @@ class CohortSums:
 
 
 def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:
-    if {cohort.name for cohort in cohorts} != set(approval.settings):
+    if {cohort.name: (list(cohort.labels), cohort.count) for cohort in cohorts} != approval.cohorts:
+        # A setting that forgets a label harms those of it that stay, if some of it stays after all.
         raise ReviewOutdated(
-            "The cohorts are no longer those of the candidate that was approved: other samples "
-            "are forgotten by now. Look at the run that follows."
+            "The samples are no longer those of the candidate that was approved: some were "
+            "withdrawn or cannot be read, or others are forgotten by now. Look at the run that "
+            "follows."
         )
     return {
         cohort: Setting(

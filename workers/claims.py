@@ -20,6 +20,7 @@ from models.records import (
     UnlearningRun,
 )
 from models.specifications import Enrolment, Policy
+from workers.fitting import leave_out_too_much
 from workers.leases import give_back, renew, take_lease
 from workers.queueing import Batch, next_batch, take_items
 from workers.recovery import end_lost_runs
@@ -47,54 +48,75 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
             return None
         end_lost_runs(session, model_id, settings, actor=f"worker:{resources.worker}")
         session.refresh(model)
-        assert model.head_version is not None
-        assert model.label_counts is not None
         batch = next_batch(session, model, settings.max_items_per_run)
         if batch is None:
             give_back(session, model_id, epoch)
             return None
-        run = UnlearningRun(
-            model_id=model_id,
-            mode=batch.mode,
-            carries_out=batch.approved.id if batch.approved else None,
-            suspects=batch.suspects,
-            epoch=epoch,
-            worker=resources.worker,
-            attempt=1,
-            item_count=0,
-            parent_version=model.head_version,
-        )
-        session.add(run)
-        session.flush()
-        run.item_count, run.attempt = take_items(session, run.id, batch, settings.max_items_per_run)
-        append(
-            session,
-            Event.RUN_STARTED,
-            actor=f"worker:{resources.worker}",
-            model_id=model_id,
-            run_id=run.id,
-            details={"items": run.item_count, "attempt": run.attempt, "epoch": epoch},
-        )
-        claimed = Run(
-            id=run.id,
-            model_id=model_id,
-            epoch=epoch,
-            parent_version=model.head_version,
-            mode=batch.mode,
-            enrolment=Enrolment.model_validate(model.specification),
-            policy=Policy.model_validate(model.policy),
-            policy_version=model.policy_version,
-            trained={int(k): v for k, v in model.label_counts["train"].items()},
-            holdout={int(k): v for k, v in model.label_counts["holdout"].items()},
-            samples=_samples(session, run.id),
-            approval=_approval(batch),
-            starved=_starved(session, model_id),
-        )
+        run = _begun(session, model, batch, epoch, resources)
+        claimed = _claimed(session, model, batch, run)
         # Of a large batch the claim itself takes a while.
         renew(session, model_id, epoch, settings.lease_s)
         failpoint(Failpoint.CLAIM_BEFORE_COMMIT)
     failpoint(Failpoint.CLAIM_AFTER_COMMIT)
     return claimed
+
+
+def _begun(
+    session: Session, model: RegisteredModel, batch: Batch, epoch: int, resources: Resources
+) -> UnlearningRun:
+    """The run's row, with its items."""
+    limit = resources.settings.max_items_per_run
+    run = UnlearningRun(
+        model_id=model.id,
+        mode=batch.mode,
+        carries_out=batch.approved.id if batch.approved else None,
+        suspects=batch.suspects,
+        epoch=epoch,
+        worker=resources.worker,
+        attempt=1,
+        item_count=0,
+        parent_version=model.head_version,
+    )
+    session.add(run)
+    session.flush()
+    taken, run.attempt = take_items(session, run.id, batch, limit)
+    # What a person has approved is carried out as it is, or not at all.
+    too_much = 0 if batch.approved else leave_out_too_much(session, run.id, model)
+    run.item_count = taken - too_much
+    append(
+        session,
+        Event.RUN_STARTED,
+        actor=f"worker:{resources.worker}",
+        model_id=model.id,
+        run_id=run.id,
+        details={
+            "items": run.item_count,
+            "too_much": too_much,
+            "attempt": run.attempt,
+            "epoch": epoch,
+        },
+    )
+    return run
+
+
+def _claimed(session: Session, model: RegisteredModel, batch: Batch, run: UnlearningRun) -> Run:
+    """What the worker needs to know of it."""
+    assert model.label_counts is not None
+    return Run(
+        id=run.id,
+        model_id=model.id,
+        epoch=run.epoch,
+        parent_version=run.parent_version,
+        mode=batch.mode,
+        enrolment=Enrolment.model_validate(model.specification),
+        policy=Policy.model_validate(model.policy),
+        policy_version=model.policy_version,
+        trained={int(k): v for k, v in model.label_counts["train"].items()},
+        holdout={int(k): v for k, v in model.label_counts["holdout"].items()},
+        samples=_samples(session, run.id),
+        approval=_approval(batch),
+        starved=_starved(session, model.id),
+    )
 
 
 def _approval(batch: Batch) -> Approval | None:
@@ -105,7 +127,13 @@ def _approval(batch: Batch) -> Approval | None:
     assert approved.verdict is not None
     rung = approved.review["rung"]
     return Approval(
-        by=approved.review["by"], rung=rung, settings=approved.verdict["ladder"][rung]["settings"]
+        by=approved.review["by"],
+        rung=rung,
+        settings=approved.verdict["ladder"][rung]["settings"],
+        cohorts={
+            cohort["name"]: (cohort["labels"], cohort["samples"])
+            for cohort in approved.verdict["cohorts"]
+        },
     )
 
 

@@ -64,11 +64,21 @@ def settle_without_checkpoint(
 
 
 def hold_for_review(
-    run: Run, verdict: Verdict, report: Json, timings: Timings, resources: Resources
+    run: Run,
+    weighed: Weighed,
+    verdict: Verdict,
+    report: Json,
+    timings: Timings,
+    resources: Resources,
 ) -> None:
-    """End a run whose candidate did not pass: nothing is published, the items stay pending."""
+    """End a run whose candidate did not pass: nothing is published, the items stay pending.
+
+    But for those that no review can help, since their images cannot be read.
+    """
     with resources.database.transaction() as session:
         require_wanted(session, run)
+        _fail_unreadable(session, run, weighed)
+        settle_requests(session, run.model_id)
         end_judged(session, run, RunState.NEEDS_REVIEW, verdict, report, timings)
         # Whatever broke earlier runs, it was none of them.
         clear_suspicion(session, run.id)
@@ -82,6 +92,7 @@ def hold_for_review(
             {
                 "outcome": verdict.document["outcome"],
                 "reasons": verdict.document["reasons"],
+                "unreadable": len(weighed.unreadable),
             },
         )
         give_back(session, run.model_id, run.epoch)

@@ -85,7 +85,12 @@ def enrol_here(enrolment: Enrolment, settings: Settings) -> None:
     if model.state is ModelState.ENROLMENT_FAILED:
         assert model.failure is not None
         raise EnrolmentRefused(model.failure["detail"])
-    console.print(f"Registered model {model.name!r} is active.")
+    assert model.base_accuracy is not None
+    known = " and ".join(
+        f"{share['value']:.1%} of {share['count']} {split} samples"
+        for split, share in model.base_accuracy.items()
+    )
+    console.print(f"Registered model {model.name!r} is active. The base recognises {known}.")
 
 
 def _followed(model_id: uuid.UUID, resources: Resources, show: Report) -> RegisteredModel:

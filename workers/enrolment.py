@@ -51,12 +51,15 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     begun = begin_enrolment(model_id, resources)
     if begun is None:
         return
-    epoch, enrolment = begun
+    epoch, enrolment, reached = begun
     heartbeat = Heartbeat(resources.database, model_id, epoch, resources.settings)
 
     def report(progress: Progress) -> None:
         heartbeat.check()
-        write_progress(model_id, epoch, progress, resources)
+        # A shard further than any worker before is on disk, for whoever has to go on from there.
+        is_ahead = progress.done >= reached + resources.settings.shard_size
+        if progress.done >= reached:
+            write_progress(model_id, epoch, progress, resources, is_ahead=is_ahead)
         if show is not None:
             show(progress)
 
@@ -98,6 +101,7 @@ def _enrolled(
         provenance=provenance,
         rows=prepared.indexed.rows,
         manifest_digest=prepared.indexed.manifest_digest,
+        recognised=prepared.recognised,
     )
     log.discard()
     return enrolled

@@ -1,10 +1,12 @@
 """What an enrolment writes to the database: its progress, and in one transaction its result."""
 
+import logging
 import uuid
 from collections import Counter
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
@@ -26,11 +28,14 @@ from workers.progress import Progress
 from workers.resources import Resources
 from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
+from workers.unlearning.intervals import Estimate
+
+log = logging.getLogger(__name__)
 
 _DIED_TOO_OFTEN = {
     "kind": "worker-died",
-    "detail": "Every worker that began this enrolment died. Look at their logs and their memory, "
-    "then post it again.",
+    "detail": "Every worker that began this enrolment died, or lost the database, and none got "
+    "any further. Look at their logs and their memory, then post it again.",
 }
 
 
@@ -63,10 +68,14 @@ class Enrolled:
     provenance: Provenance
     rows: SampleRows
     manifest_digest: str
+    recognised: dict[Split, Estimate]
 
 
-def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enrolment] | None:
-    """Take the lease; None if there is nothing to enrol, or somebody is at it."""
+def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enrolment, int] | None:
+    """Take the lease; None if there is nothing to enrol, or somebody is at it.
+
+    Returns its epoch, what to enrol, and how many samples a worker before has got to.
+    """
     with resources.database.transaction() as session:
         model = session.get(RegisteredModel, model_id)
         if model is None or model.state is not ModelState.ENROLLING:
@@ -84,20 +93,28 @@ def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enr
             _fail(session, model, _DIED_TOO_OFTEN, resources)
             give_back(session, model_id, epoch)
             return None
-        return epoch, Enrolment.model_validate(model.specification)
+        reached = model.progress["done"] if model.progress else 0
+        return epoch, Enrolment.model_validate(model.specification), reached
 
 
 def write_progress(
-    model_id: uuid.UUID, epoch: int, progress: Progress, resources: Resources
+    model_id: uuid.UUID, epoch: int, progress: Progress, resources: Resources, *, is_ahead: bool
 ) -> None:
-    """Let admins see how far it is."""
-    with resources.database.transaction() as session:
-        require_lease(session, model_id, epoch)
-        session.execute(
-            update(RegisteredModel)
-            .where(RegisteredModel.id == model_id)
-            .values(progress=progress.as_json())
-        )
+    """Let admins see how far it is; they can do without while the database is away.
+
+    If it `is_ahead` of where others died, their deaths are not held against it any more.
+    """
+    values: Json = {"progress": progress.as_json()}
+    if is_ahead:
+        values["enrolment_attempts"] = 1
+    try:
+        with resources.database.transaction() as session:
+            require_lease(session, model_id, epoch)
+            session.execute(
+                update(RegisteredModel).where(RegisteredModel.id == model_id).values(values)
+            )
+    except OperationalError as error:
+        log.warning("The progress could not be written: %s", type(error.orig).__name__)
 
 
 def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Resources) -> None:
@@ -109,6 +126,9 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
         model.state = ModelState.ACTIVE
         model.label_counts = enrolled.rows.label_counts()
         model.manifest_digest = enrolled.manifest_digest
+        model.base_accuracy = {
+            split.value: share.as_json() for split, share in enrolled.recognised.items()
+        }
         model.progress = None
         model.enrolled_at = session.scalar(select(func.now()))
         base, full = enrolled.base, enrolled.full

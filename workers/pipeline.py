@@ -112,7 +112,7 @@ def _steps_with_books(
         persist(lambda: predict(run, weighed, verdict, report, runlog.timings, resources))
         return
     if verdict.state is RunState.NEEDS_REVIEW:
-        persist(lambda: hold_for_review(run, verdict, report, runlog.timings, resources))
+        persist(lambda: hold_for_review(run, weighed, verdict, report, runlog.timings, resources))
         return
     with runlog.phase(Phase.STORE):
         stored = store(run, tuned, books, resources)

@@ -6,23 +6,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.errors import (
-    DatasetUnreadable,
-    NetworkMismatch,
-    SampleUnreadable,
-    SourceOutsideRoot,
-)
+from models.errors import DatasetUnreadable, SourceOutsideRoot
 from models.records import Split
 from models.specifications import Enrolment
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
 from workers.datasets.indexing import checked_index, manifest_digest, probe_ranks, split_samples
 from workers.enrolment_records import SampleRows
-from workers.subjects import one_batch
 from workers.tensors import read_tensors
+from workers.tryout import recognised, require_better_than_guessing, try_out
 from workers.unlearning.dampening import Weights
-from workers.unlearning.estimators import estimator_of
-from workers.unlearning.exactness import pass_sizes, require_exact
+from workers.unlearning.intervals import Estimate
 from workers.weights import check_weights
 
 
@@ -52,6 +46,8 @@ class Prepared:
     network: nn.Module
     weights: Weights
     indexed: Indexed
+    # The share of samples that the base recognises; a split without samples is left out.
+    recognised: dict[Split, Estimate]
 
 
 def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Prepared:
@@ -61,8 +57,10 @@ def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Pr
     weights = _checked_weights(enrolment, network)
     network.load_state_dict(weights)
     indexed = _index(enrolment, root)
-    _try_out(network, enrolment, indexed, device)
-    return Prepared(network, weights, indexed)
+    try_out(network, enrolment, indexed.dataset, indexed.training(), device)
+    shares = recognised(network, indexed.dataset, indexed.rows, device)
+    require_better_than_guessing(shares[Split.TRAIN], labels=len(set(indexed.rows.labels)))
+    return Prepared(network, weights, indexed, shares)
 
 
 def _checked_weights(enrolment: Enrolment, network: nn.Module) -> Weights:
@@ -86,32 +84,6 @@ def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
         probe_ranks=probe_ranks(len(splits), enrolment.holdout.seed).tolist(),
     )
     return Indexed(dataset, rows, manifest_digest(index, splits))
-
-
-def _try_out(
-    network: nn.Module, enrolment: Enrolment, indexed: Indexed, device: torch.device
-) -> None:
-    """Take a few samples through, so that what does not fit is found before hours of gradients."""
-    classes = enrolment.architecture.num_classes
-    training = indexed.training()
-    sizes = pass_sizes(len(training), device)
-    try:
-        few = one_batch(indexed.dataset, training[: max(sizes, default=1)], device)
-        with torch.no_grad():
-            outputs = network(few.inputs[:1])
-    except SampleUnreadable as error:
-        raise DatasetUnreadable(str(error)) from error
-    except RuntimeError as error:
-        raise NetworkMismatch(
-            f"The network does not take images of {enrolment.preprocessing.channels} channels and "
-            f"size {enrolment.preprocessing.size}: {error}. Check the preprocessing."
-        ) from error
-    if tuple(outputs.shape) != (1, classes):
-        raise NetworkMismatch(
-            f"For one image the network gives an output of shape {list(outputs.shape)}; "
-            f"[1, {classes}] is needed. Check num_classes."
-        )
-    require_exact(network, few, estimator_of(enrolment.estimator), sizes)
 
 
 def _require_below_root(enrolment: Enrolment, root: Path | None) -> None:

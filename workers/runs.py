@@ -21,11 +21,15 @@ class ForgetSample:
 
 @dataclass(frozen=True)
 class Approval:
-    """A rung of another run's ladder that a person chose: α and λ by the name of the cohort."""
+    """A rung of another run's ladder that a person chose: α and λ by the name of the cohort.
+
+    `cohorts` are the labels and the number of samples that each had, by its name.
+    """
 
     by: str
     rung: int
     settings: Json
+    cohorts: dict[str, tuple[list[int], int]]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Every function here works inside the caller's transaction and has checked the ep
 
 import uuid
 from collections import Counter
+from collections.abc import Collection
 
 from sqlalchemy import (
     ARRAY,
@@ -132,17 +133,31 @@ def settle_predicted(session: Session, run_id: uuid.UUID) -> int:
     return len(settled.all())
 
 
-def fail_items(session: Session, run_id: uuid.UUID, sample_ids: list[str], reason: str) -> None:
-    """Settle the items of samples that can never be forgotten, saying why."""
-    session.execute(
+def fail_items(
+    session: Session,
+    run_id: uuid.UUID,
+    sample_ids: Collection[str],
+    reason: str,
+    *,
+    request_id: uuid.UUID | None = None,
+) -> int:
+    """Settle the items of samples that cannot be forgotten, saying why; of one request, or of all.
+
+    Returns how many items that are.
+    """
+    of_one = [] if request_id is None else [DeletionItem.request_id == request_id]
+    settled = session.execute(
         update(DeletionItem)
         .where(
             DeletionItem.run_id == run_id,
             DeletionItem.outcome == Outcome.PENDING,
             DeletionItem.sample_id == _any_of(sample_ids),
+            *of_one,
         )
         .values(outcome=Outcome.FAILED, reason=reason[:500], settled_at=func.now())
+        .returning(DeletionItem.position)
     )
+    return len(settled.all())
 
 
 def clear_suspicion(session: Session, run_id: uuid.UUID) -> None:
@@ -168,6 +183,6 @@ def fail_pending(session: Session, run_id: uuid.UUID, reason: str) -> None:
     )
 
 
-def _any_of(values: list[str]) -> CollectionAggregate[bool]:
+def _any_of(values: Collection[str]) -> CollectionAggregate[bool]:
     """One array instead of a parameter each, of which PostgreSQL takes 65 535 at most."""
-    return any_(cast(values, ARRAY(Text)))
+    return any_(cast(list(values), ARRAY(Text)))

@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 from torch import Tensor, nn
 
 from models.artifacts import Artifact
-from models.errors import SampleUnreadable
+from models.errors import DatasetChanged, SampleUnreadable
 from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
 from models.records.base import Json
+from models.specifications import HoldoutSpec
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
+from workers.datasets.indexing import manifest_digest, split_samples
 from workers.probes import Position
 from workers.resources import Resources
 from workers.runs import Run
@@ -91,7 +93,10 @@ def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.devic
 
 
 def load_subject(run: Run, resources: Resources) -> Subject:
-    """Read everything, every artifact hashed before use, every sum's provenance compared."""
+    """Read everything, every artifact hashed before use, every sum's provenance compared.
+
+    Raises `DatasetChanged` if the dataset is not what was enrolled.
+    """
     with resources.database.reading() as session:
         base_row = session.scalars(
             select(Checkpoint).where(Checkpoint.model_id == run.model_id, Checkpoint.version == 0)
@@ -111,6 +116,10 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     )
     for row in sums:
         provenance.require_same(Provenance(**row.provenance))
+    dataset = open_dataset(
+        run.enrolment.dataset, run.enrolment.preprocessing, resources.settings.sources_root
+    )
+    _require_unchanged(dataset, run.enrolment.holdout, provenance.manifest)
     device = resources.device
     with ThreadPoolExecutor(max_workers=2) as threads:
         reading = [
@@ -132,13 +141,20 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         },
         on_record={cohort["name"]: cohort for cohort in verdict.get("cohorts", ())},
         forgotten_together=bool(verdict.get("pool") and verdict["pool"]["forgotten"]),
-        dataset=open_dataset(
-            run.enrolment.dataset,
-            run.enrolment.preprocessing,
-            resources.settings.sources_root,
-        ),
+        dataset=dataset,
         device=device,
     )
+
+
+def _require_unchanged(dataset: Dataset, holdout: HoldoutSpec, manifest: str) -> None:
+    """Raise `DatasetChanged` unless every sample is where it was: positions are what is kept."""
+    index = dataset.index()
+    if manifest_digest(index, split_samples(index, holdout)) != manifest:
+        raise DatasetChanged(
+            "The dataset has changed since it was enrolled: it must have the same samples with "
+            "the same labels in the same order. Put back what was removed, renamed or reordered; "
+            "of forgotten samples the images may be deleted, but not their rows."
+        )
 
 
 def _verdict_of_head(session: Session, run: Run) -> Json:

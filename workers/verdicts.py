@@ -11,8 +11,8 @@ from models.records.base import Json
 from models.specifications import AutoMethod
 from workers.candidates import Tuned
 from workers.figures import as_estimate, as_standing, figures
+from workers.remarks import excused_by_label, remarks
 from workers.runs import Run
-from workers.unlearning import reasons
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall
 from workers.unlearning.judgement import decide
@@ -52,12 +52,13 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
     chosen, gate = tuned.chosen, tuned.gate
     judgement = chosen.trial.judgement
     state = _state(run, tuned)
-    undecided = (judgement.unmeasured or judgement.undecided) and not judgement.damage
+    # Unless it is known that it is not as it should be, whatever else cannot be told.
+    undecided = not (judgement.damage or judgement.shortfalls)
     advised = _is_retraining_advised(run, tuned, state)
     document = {
         "outcome": UNDECIDABLE if state is RunState.NEEDS_REVIEW and undecided else state.value,
         "reasons": judgement.reasons,
-        "remarks": _remarks(run, tuned, state),
+        "remarks": list(remarks(run, tuned, state)),
         "policy": run.policy.model_dump(mode="json", by_alias=True),
         "policy_version": run.policy_version,
         "damage_budget": {
@@ -65,6 +66,7 @@ def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) 
             "spent": _holdout_fall(tuned),
             "retraining_advised": advised,
         },
+        "holdout_excused": excused_by_label(gate),
         "rung": tuned.rung,
         "ladder": [_rung(tried, tuned) for tried in tuned.ladder],
         "cohorts": [_cohort(cohort, tuned) for cohort in chosen.trial.settings],
@@ -200,63 +202,3 @@ def _weights(tuned: Tuned, changes: dict[str, tuple[int, float]]) -> Json:
             for name, size in sizes.items()
         },
     }
-
-
-def _remnants(run: Run, tuned: Tuned) -> dict[int, int]:
-    """How many samples stay of labels that are taken for gone, where any do."""
-    return {
-        label: run.trained[label] - cohort.count
-        for cohort in tuned.chosen.trial.settings
-        for label in cohort.labels
-        if label in tuned.gate.probe.gone and cohort.count < run.trained[label]
-    }
-
-
-def _remarks(run: Run, tuned: Tuned, state: RunState) -> list[str]:
-    """What a reader of the figures must know and might overlook."""
-    said = []
-    if state is RunState.NO_DETECTABLE_INFLUENCE:
-        said.append(
-            "The base already treated these samples like unseen ones, as far as so many can tell. "
-            "They were dampened for all the same, as a precaution."
-        )
-    surrogate = tuned.gate.surrogate
-    if surrogate is not None and not surrogate.is_match:
-        said.append(
-            "What a network without these samples would make of others like them could not be "
-            f"estimated: of unseen samples a simple surrogate recognises "
-            f"{100 * surrogate.accuracy:.1f} %, the network {100 * surrogate.network:.1f} %."
-        )
-    if run.approval is not None:
-        said.append(f"Rung {run.approval.rung} was approved by {run.approval.by}.")
-    said += [
-        f"Training samples of label {label} that stay: {stay}. A network that was taught nothing "
-        "else of it would recognise few or none, so the label is taken for gone."
-        for label, stay in _remnants(run, tuned).items()
-    ]
-    judgement = tuned.chosen.trial.judgement
-    said += [
-        f"{conceded} That was accepted with an earlier version." for conceded in judgement.conceded
-    ]
-    if judgement.pooled and judgement.pooled.excused:
-        said += [
-            f"{shown} This run forgets nothing more of them."
-            for shown in reasons.together(judgement.pooled)
-        ]
-    said += [
-        f"{cohort.title}: with the base's last layer put back, {100 * found.value:.1f} % of "
-        f"{found.count} {judgement.standings[cohort].recognised_on} samples of it are recognised; "
-        f"chance would be {100 / tuned.gate.probe.num_classes:.1f} %."
-        for cohort, found in judgement.last_layer_restored.items()
-        if cohort in judgement.shallow
-    ]
-    for cohort, standing in judgement.standings.items():
-        missing = len(tuned.gate.probe.forgotten[cohort]) - (
-            standing.accuracy.count if standing.accuracy else 0
-        )
-        if missing:
-            said.append(
-                f"{cohort.title}: {missing} forgotten samples of earlier requests could not be "
-                "looked at again, because their images are gone."
-            )
-    return said

@@ -43,15 +43,14 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, report: Report) -> Wei
         (sample for sample in run.samples if sample.split is Split.TRAIN),
         key=lambda sample: (sample.label, sample.position),
     )
-    unusable = _moved(subject, samples)
-    moved = len(unusable)
+    unusable: dict[int, str] = {}
     tracker = Tracker(Phase.WEIGH, len(samples), report)
     books.expect(_labels(samples, unusable))
     for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
         count = sum(s.label == label and s.position not in unusable for s in samples)
         books.keep(label, sums, count)
     books.expect(())
-    if len(unusable) > moved:
+    if unusable:
         _require_others(subject, samples)
     return Weighed(
         trained=tuple(s for s in samples if s.position not in unusable),
@@ -97,22 +96,6 @@ def _counted(
         yield batch
         tracker.advance(min(BATCH, len(positions) - done))
         done += BATCH
-
-
-def _moved(subject: Subject, samples: Sequence[ForgetSample]) -> dict[int, str]:
-    """Samples whose place in the dataset holds another one now, with the wrong gradient."""
-    index = subject.dataset.index()
-    present = len(index.sample_ids)
-    return {
-        sample.position: (
-            f"The dataset has changed since it was enrolled: position {sample.position} does not "
-            "hold this sample any more."
-        )
-        for sample in samples
-        if sample.position >= present
-        or index.sample_ids[sample.position] != sample.sample_id
-        or int(index.labels[sample.position]) != sample.label
-    }
 
 
 def _require_others(subject: Subject, samples: Sequence[ForgetSample]) -> None:

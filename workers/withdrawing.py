@@ -27,5 +27,6 @@ def withdraw_asked_for(session: Session, run: UnlearningRun) -> int:
         .with_for_update()
     ).all()
     for request in asked:
-        cancel_request(session, request, request.principal, run.id)
+        assert request.cancel_requested_by is not None
+        cancel_request(session, request, request.cancel_requested_by, run.id)
     return len(asked)

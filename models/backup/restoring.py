@@ -26,7 +26,7 @@ from models.backup.tables import check_table, fill_tables
 from models.database import Database, alembic_config, migrate
 from models.errors import BackupUnusable, DatabaseNotEmpty
 from models.journal import Journal, is_current, keep_journal
-from models.journal.replay import PRINCIPAL
+from models.journal.replay import REPLAYING
 from models.records import Base, RegisteredModel
 from models.scrubbing import fault_of
 
@@ -161,7 +161,7 @@ def _begin_anew(connection: Connection, manifest: Manifest) -> None:
         ),
         {
             "event": Event.DATABASE_RESTORED.value,
-            "actor": PRINCIPAL,
+            "actor": REPLAYING,
             "details": json.dumps(details),
         },
     )

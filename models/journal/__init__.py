@@ -17,10 +17,12 @@ Whether a model is behind shows in the files that lie above: a publication leave
 """
 
 from models.journal.files import Entry, Journal, open_journal
+from models.journal.replay import REPLAYING
 from models.journal.standing import is_current, require_current
 from models.journal.upkeep import keep_journal
 
 __all__ = [
+    "REPLAYING",
     "Entry",
     "Journal",
     "is_current",

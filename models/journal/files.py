@@ -1,5 +1,6 @@
 """The journal's files. They hold sample IDs: only their owner can read them."""
 
+import hashlib
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from models.artifacts.filesystem import folder_of
 from models.durable import make_folder_durably, sync_folder, write_durably
+from models.errors import ArtifactDamaged
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +103,23 @@ class Journal:
         sync_folder(folder)
 
     def samples(self, model: str, entry: Entry) -> list[str]:
-        """The IDs of the samples that a publication was the first not to carry."""
-        found: list[str] = json.loads(self._find(model, entry).read_bytes())["samples"]
-        return found
+        """The IDs of the samples that a publication was the first not to carry.
+
+        Raises `ArtifactDamaged`: what is not what was written must not be taken for what to forget.
+        """
+        path = self._find(model, entry)
+        try:
+            record = json.loads(path.read_bytes())
+            samples: list[str] = record["samples"]
+            whole = record["sha256"] == _digest(samples)
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            raise ArtifactDamaged(
+                f"{path} is damaged: it does not hold any more which samples version "
+                f"{entry.version} of {model!r} has forgotten. Put a copy of it in its place."
+            )
+        return samples
 
     def remove_unfinished(self, *, age_s: float) -> int:
         """Remove files that a dead process has left half written; return how many there were."""
@@ -124,12 +140,14 @@ class Journal:
     def _write(self, model: str, entry: Entry, samples: Iterable[str], ending: str) -> None:
         folder = self._root / model
         make_folder_durably(folder)
+        forgotten = list(samples)
         record = {
             "model": model,
             "version": entry.version,
             "by": str(entry.by),
             "recorded_at": datetime.now(UTC).isoformat(),
-            "samples": list(samples),
+            "samples": forgotten,
+            "sha256": _digest(forgotten),
         }
         write_durably(folder / f"{entry.stem}{ending}", json.dumps(record).encode())
 
@@ -137,6 +155,10 @@ class Journal:
 def open_journal(url: str) -> Journal:
     """The journal beside the artifacts of the store at `url`."""
     return Journal(folder_of(url) / "journal")
+
+
+def _digest(samples: list[str]) -> str:
+    return hashlib.sha256(json.dumps(samples).encode()).hexdigest()
 
 
 def _entries(folder: Path, ending: str) -> list[Entry]:

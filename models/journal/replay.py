@@ -32,7 +32,8 @@ from models.records import (
 )
 from models.requests import NewRequest, insert_requests
 
-PRINCIPAL = "restore"
+# Who asks for these requests.
+REPLAYING = "restore"
 
 
 def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str]) -> bool:
@@ -42,7 +43,7 @@ def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str])
         id=uuid.uuid4(),
         model_id=model_id,
         mode=RequestMode.DELETE,
-        principal=PRINCIPAL,
+        principal=REPLAYING,
         reference=f"version {entry.version}, which was lost",
         deadline=None,
         idempotency_key=_key(entry),
@@ -56,7 +57,7 @@ def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str])
     append(
         session,
         Event.PUBLICATION_REPLAYED,
-        actor=PRINCIPAL,
+        actor=REPLAYING,
         model_id=model_id,
         request_id=request.id,
         details={
@@ -76,7 +77,7 @@ def is_made_up_for(session: Session, name: str, entry: Entry, samples: Sequence[
         DeletionItem.request_id == DeletionRequest.id,
         DeletionItem.sample_id == Sample.sample_id,
         DeletionItem.outcome == Outcome.REJECTED,
-        DeletionRequest.principal == PRINCIPAL,
+        DeletionRequest.principal == REPLAYING,
         DeletionRequest.idempotency_key == _key(entry),
     )
     left = (

@@ -4,6 +4,7 @@ Nothing is decided here that does not follow from what the database says in one 
 everything can be cut short at any point: the next time finds what is left.
 """
 
+import logging
 import uuid
 from collections.abc import Iterable
 
@@ -11,10 +12,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.database import Database
+from models.errors import ArtifactDamaged
 from models.journal.files import EARLIER, REPLAYED, Entry, Journal
 from models.journal.replay import ask_again, is_made_up_for
 from models.journal.standing import missing
 from models.records import Checkpoint, ModelState, RegisteredModel, RunState, Sample, UnlearningRun
+
+log = logging.getLogger(__name__)
 
 
 def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
@@ -42,11 +46,21 @@ def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
         if journal.published(name) == [Entry(version, by)] and not journal.prepared(name):
             # As it nearly always is.
             continue
-        _settle_prepared(database, journal, name)
-        if _replay_missing(database, journal, name):
-            asked.append(model_id)
-        _write_missing(database, journal, name)
-        _lay_aside(database, journal, name)
+        try:
+            if _keep(database, journal, name):
+                asked.append(model_id)
+        except ArtifactDamaged as error:
+            # It stays behind, and is not served; the others are kept all the same.
+            log.error("%s", error)
+    return asked
+
+
+def _keep(database: Database, journal: Journal, name: str) -> bool:
+    """Bring the journal of one registered model up; whether it now has something to do."""
+    _settle_prepared(database, journal, name)
+    asked = _replay_missing(database, journal, name)
+    _write_missing(database, journal, name)
+    _lay_aside(database, journal, name)
     return asked
 
 

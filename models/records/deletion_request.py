@@ -46,6 +46,8 @@ class DeletionRequest(Base):
     settled_at: Mapped[datetime | None]
     # A run was under way when it was withdrawn; that run carries the withdrawal out.
     cancel_requested_at: Mapped[datetime | None]
+    # Whose decision that was, for the audit record.
+    cancel_requested_by: Mapped[str | None] = mapped_column(String(64))
     # Since when the steward has known that the deadline was missed.
     overdue_since: Mapped[datetime | None]
 

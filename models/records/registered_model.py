@@ -29,6 +29,9 @@ class RegisteredModel(Base):
     head_version: Mapped[int | None]
     # Known once enrolled: {"train": {label: count}, "holdout": {label: count}}.
     label_counts: Mapped[Json | None]
+    # What the base recognised when it was enrolled, of equally many samples of every label:
+    # {"train": estimate, "holdout": estimate}, each {"value", "count", "low", "high"}.
+    base_accuracy: Mapped[Json | None]
     # Whether the damage that deletions may do in all is done.
     retraining_advised: Mapped[bool] = mapped_column(server_default=false())
     manifest_digest: Mapped[str | None] = mapped_column(String(64))

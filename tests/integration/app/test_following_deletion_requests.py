@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from models.doorbell import Job
 from models.settings import Settings
-from tests.conftest import Digits, work
+from tests.conftest import PIPELINE_KEY, Digits, client_for, work
 from tests.integration.app.support import (
     REQUESTS,
     assert_problem,
@@ -120,7 +120,8 @@ def test_a_settled_request_cannot_be_withdrawn(
 def test_a_request_that_a_run_is_working_on_is_withdrawn_by_that_run(
     client: TestClient, resources: Resources, digits: Digits
 ) -> None:
-    posted = post(client, digits.of_label(3))
+    with client_for(resources.settings, PIPELINE_KEY) as pipeline:
+        posted = post(pipeline, digits.of_label(3))
     also = post(client, digits.of_label(5))
     run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
     assert run is not None
@@ -134,6 +135,9 @@ def test_a_request_that_a_run_is_working_on_is_withdrawn_by_that_run(
     assert client.get(posted.headers["Location"]).json()["status"] == "cancelled"
     assert client.get(f"/v1/runs/{run.id}").json()["state"] == "cancelled"
     assert client.get("/v1/models/digits").json()["head_version"] == 0
+    # It was an admin who did that, and not whoever had posted it.
+    (record,) = client.get("/v1/audit?event=request.cancelled").json()["records"]
+    assert record["actor"] == "admin"
     # The other request was not withdrawn; it has lost nothing but a little time.
     work(resources.settings)
     assert client.get(also.headers["Location"]).json()["status"] == "settled"

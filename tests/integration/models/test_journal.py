@@ -1,5 +1,6 @@
 """What was published is known outside of the database, and one that was set back is found out."""
 
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -215,6 +216,45 @@ def test_what_a_person_has_rejected_is_not_waited_for(
         keep_journal(again.database, journal)
         _settle_all(again, Outcome.REJECTED)
         keep_journal(again.database, journal)
+        assert not behind(again, journal)
+
+
+def test_a_request_that_makes_up_for_what_was_lost_cannot_be_withdrawn(
+    story: Story, journal: Journal, digits: Digits, servers: Servers
+) -> None:
+    older = copy_database(story, servers)
+    story.forget(digits.of_label(3))
+    with set_back_to(older) as again:
+        keep_journal(again.database, journal)
+        (request,) = replays(again)
+        with client_for(again.resources.settings) as client:
+            answer = client.delete(f"/v1/deletion-requests/{request.id}")
+            assert_problem(answer, 409, "request-not-pending")
+        make_up(again)
+        assert not behind(again, journal)
+
+
+@pytest.mark.parametrize("damage", ["not JSON", "another sample", "of an earlier form"])
+def test_a_damaged_record_is_not_taken_for_what_to_forget(
+    story: Story, journal: Journal, digits: Digits, servers: Servers, damage: str
+) -> None:
+    older = copy_database(story, servers)
+    story.forget(digits.of_label(3)[:4])
+    [record] = folder(story).glob("0000000001-*")
+    whole = record.read_bytes()
+    if damage == "not JSON":
+        record.write_bytes(whole[:-9])
+    elif damage == "another sample":
+        record.write_bytes(whole.replace(digits.of_label(3)[0].encode(), b"person-9999"))
+    else:
+        record.write_bytes(json.dumps({"samples": digits.of_label(3)[:4]}).encode())
+    with set_back_to(older) as again:
+        # It is not served, and no other model is the worse for it.
+        assert keep_journal(again.database, journal) == []
+        assert behind(again, journal)
+        assert replays(again) == []
+        record.write_bytes(whole)
+        make_up(again)
         assert not behind(again, journal)
 
 

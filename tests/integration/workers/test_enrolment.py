@@ -2,16 +2,19 @@
 
 import uuid
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
+from models.database import Database
 from models.records import AuditRecord, Checkpoint, FisherSums, ModelState, RegisteredModel, Sample
 from models.registry import find_model, register_model
 from models.settings import Settings
@@ -19,7 +22,8 @@ from models.specifications import Enrolment
 from tests.conftest import ADMIN_KEY, Digits, client_for, enrol_model, work
 from workers.architectures import build
 from workers.enrolment import enrol
-from workers.leases import take_lease
+from workers.enrolment_records import begin_enrolment, write_progress
+from workers.leases import give_back, take_lease
 from workers.progress import Progress
 from workers.resources import Resources, open_resources
 from workers.tensors import read_tensors
@@ -92,6 +96,24 @@ def test_the_registered_model_is_active_at_its_base(resources: Resources, digits
     assert all(torch.equal(kept[name], given[name]) for name in given)
 
 
+def test_the_registered_model_says_what_its_base_recognises(
+    resources: Resources, digits: Digits
+) -> None:
+    with resources.database.reading() as session:
+        found = find_model(session, "digits").base_accuracy
+    assert found is not None
+    assert set(found) == {"train", "holdout"}
+    # Fifty of each label, and of labels with fewer all.
+    with resources.database.reading() as session:
+        splits = session.execute(select(Sample.split, Sample.label)).all()
+    for split, share in found.items():
+        counts = Counter(label for each, label in splits if each == split)
+        assert share["count"] == sum(min(50, count) for count in counts.values())
+    for share in found.values():
+        assert 0.9 < share["value"] <= 1
+        assert share["low"] < share["value"] <= share["high"]
+
+
 def test_the_sums_say_what_they_are_sums_of(resources: Resources, digits: Digits) -> None:
     with resources.database.reading() as session:
         model = find_model(session, "digits")
@@ -153,6 +175,43 @@ def test_progress_is_in_the_row_while_it_lasts(
     assert [row for _, row in seen] == [progress.as_json() for progress, _ in seen]
     assert seen[0][1] == {"phase": "weigh", "done": 0, "total": training, "eta_s": None}
     assert seen[-1][1] == {"phase": "weigh", "done": training, "total": training, "eta_s": 0.0}
+
+
+@pytest.mark.parametrize("further", [True, False])
+def test_deaths_count_against_an_enrolment_only_if_none_gets_any_further(
+    settings: Settings, digits: Digits, tmp_path: Path, further: bool
+) -> None:
+    with open_resources(settings) as resources:
+        with resources.database.transaction() as session:
+            model_id = register_model(session, fewer(digits, tmp_path), "test").id
+        begun = []
+        for attempt in range(2 * settings.max_attempts):
+            found = begin_enrolment(model_id, resources)
+            begun.append(found)
+            if found is None:
+                break
+            epoch, _, reached = found
+            assert reached == (attempt if further else 0)
+            progress = Progress("weigh", attempt + 1 if further else 0, 100, None)
+            write_progress(model_id, epoch, progress, resources, is_ahead=further)
+            # It dies, and its lease runs out.
+            with resources.database.transaction() as session:
+                give_back(session, model_id, epoch)
+        with resources.database.reading() as session:
+            state = session.get_one(RegisteredModel, model_id).state
+    assert (begun[-1] is not None) is further
+    assert state is (ModelState.ENROLLING if further else ModelState.ENROLMENT_FAILED)
+
+
+def test_an_enrolment_goes_on_while_its_progress_cannot_be_written(
+    settings: Settings, digits: Digits, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    with open_resources(settings) as resources:
+        progress = Progress("weigh", 1, 100, None)
+        cut_off = replace(resources, database=away)
+        write_progress(uuid.uuid4(), 1, progress, cut_off, is_ahead=False)
+    assert "could not be written" in caplog.text
 
 
 def test_an_enrolment_that_somebody_else_is_at_is_left_alone(

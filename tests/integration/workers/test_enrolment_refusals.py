@@ -192,7 +192,7 @@ NETWORKS: dict[str, tuple[Callable[[Enrolment], Enrolment], str, list[str]]] = {
     ),
     "colour for a network of grey": (
         lambda enrolment: enrolment.model_copy(
-            update={"preprocessing": Preprocessing(size=8, channels=3)}
+            update={"preprocessing": Preprocessing(size=8, channels=3, mean=[0], std=[1])}
         ),
         "network-mismatch",
         ["3 channels", "preprocessing"],
@@ -223,6 +223,17 @@ def test_a_network_that_does_not_fit_is_refused(
     failure = refusal(settings, change(fewer(digits, tmp_path)))
     assert failure["kind"] == kind
     assert all(word in failure["detail"] for word in words), failure["detail"]
+
+
+def test_a_network_that_only_guesses_is_refused(
+    settings: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    # Every digit has the number of the next one.
+    labels = (np.array(digits.labels[:FEW]) + 1) % 10
+    failure = refusal(settings, fewer(digits, tmp_path, labels=labels))
+    assert failure["kind"] == "network-mismatch"
+    assert "of 36 training images right, and guessing would do so with 4" in failure["detail"]
+    assert "mean and std" in failure["detail"]
 
 
 def test_after_a_refusal_the_name_can_be_used_again(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy import update
 
 from app.reviews import approve, reject
+from app.withdrawals import withdraw
 from models.doorbell import Job
 from models.errors import ForgetsTooMuch, NothingRetained, RunNotHeld, UnknownRung
 from models.policies import change_policy
@@ -18,6 +19,8 @@ from models.records import (
     Outcome,
     RunReport,
     RunState,
+    Sample,
+    Split,
     UnlearningRun,
 )
 from models.specifications import Enrolment
@@ -332,8 +335,8 @@ def test_an_approval_of_other_cohorts_than_there_are_gives_its_items_back(
     with story.database.transaction() as session:
         row = session.get_one(UnlearningRun, run.id)
         assert row.verdict is not None
-        of_another = {"settings": {"label 9": {"alpha": 1.0, "lambda": 1.0}}}
-        row.verdict = {**row.verdict, "ladder": [of_another]}
+        (cohort,) = row.verdict["cohorts"]
+        row.verdict = {**row.verdict, "cohorts": [{**cohort, "name": "label 9", "labels": [9]}]}
     decide(story, approve, run.id, 0)
     approved, failed, anew = story.runs()
     assert failed.carries_out == approved.id
@@ -344,6 +347,48 @@ def test_an_approval_of_other_cohorts_than_there_are_gives_its_items_back(
     assert anew.state is RunState.NEEDS_REVIEW
     with story.database.reading() as session:
         assert {item.run_id for item in session.query(DeletionItem)} == {anew.id}
+
+
+def test_an_approval_is_not_carried_out_once_some_of_its_samples_are_withdrawn(
+    story: Story, digits: Digits
+) -> None:
+    ids = training_ids(digits, 3)
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    withdrawn, other = story.post(ids[:40]), story.post(ids[40:])
+    work(story.resources.settings)
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    with story.database.transaction() as session:
+        assert withdraw(session, session.get_one(DeletionRequest, withdrawn), "admin")
+    # What was approved is to forget the whole class, and now most of it stays.
+    decide(story, approve, run.id, 0)
+    _, failed, anew = story.runs()
+    assert failed.failure is not None
+    assert failed.failure["kind"] == "review-outdated"
+    assert anew.carries_out is None
+    assert anew.item_count == len(ids) - 40
+    assert [row.version for row in story.checkpoints()] == [0]
+    assert outcomes(story.database, other) == {Outcome.PENDING: len(ids) - 40}
+
+
+def test_what_is_not_forgotten_is_not_called_undecidable_because_of_others_that_are(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9}, gate={"min_probe": 6})
+    # A label that is gone, of which six holdout samples tell, and some of one that none tell of.
+    with story.database.transaction() as session:
+        session.execute(
+            update(Sample)
+            .where(Sample.split == Split.HOLDOUT, Sample.label == 5)
+            .values(forgotten_version=0)
+        )
+    story.forget([*training_ids(digits, 3), *training_ids(digits, 5)[:4]])
+    (run,) = story.runs()
+    assert run.verdict is not None
+    assert run.verdict["outcome"] == "needs_review"
+    chosen = run.verdict["ladder"][run.verdict["rung"]]
+    assert chosen["shortfalls"]
+    assert chosen["undecided"]
 
 
 def test_too_few_samples_to_compare_with_are_undecidable_not_a_guess(

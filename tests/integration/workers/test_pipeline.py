@@ -5,10 +5,19 @@ import random
 
 import pytest
 import torch
+from sqlalchemy import select
 from torch import Tensor
 
 from models.artifacts import Artifact
-from models.records import FisherSums, Outcome, RunState, SumsKind
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    FisherSums,
+    Outcome,
+    RequestState,
+    RunState,
+    SumsKind,
+)
 from models.settings import Settings
 from tests.conftest import OPEN_GATE, Digits, settings_for, work
 from tests.integration.workers.conftest import Story, share_that_differs
@@ -198,11 +207,33 @@ def test_what_has_become_too_much_since_it_was_accepted_is_given_up_at_once(
     story.set_policy(gate={"max_forgotten_share": 0.1})
     work(story.resources.settings)
     assert outcomes(story.database, request_id) == {Outcome.FAILED: 60}
-    runs = story.runs()
     # Trying again could not help.
-    assert [run.attempt for run in runs] == [1]
-    assert all(run.failure and run.failure["kind"] == "forgets-too-much" for run in runs)
+    assert [(run.attempt, run.state) for run in story.runs()] == [(1, RunState.NOTHING_TO_DO)]
     assert [row.version for row in story.checkpoints()] == [0]
+    with story.database.reading() as session:
+        assert session.get_one(DeletionRequest, request_id).state is RequestState.SETTLED
+        reasons = set(session.scalars(select(DeletionItem.reason)))
+    assert reasons == {
+        "60 of 540 training samples would be forgotten, which is more than the 10 % that the "
+        "policy allows. Retrain the network without them, or change the policy."
+    }
+
+
+def test_what_has_become_too_much_is_left_out_and_what_fits_is_forgotten(
+    story: Story, digits: Digits
+) -> None:
+    threes, fives = training_ids(digits, 3), training_ids(digits, 5)
+    first = story.post(threes[:40])
+    # Of these the first two are asked for already, and the others are too many.
+    second = story.post([*threes[:2], *fives[:40]])
+    third = story.post([fives[0]])
+    story.set_policy(gate={**OPEN_GATE, "max_forgotten_share": 0.1})
+    work(story.resources.settings)
+    assert outcomes(story.database, first) == {Outcome.FORGOTTEN: 40}
+    assert outcomes(story.database, second) == {Outcome.FORGOTTEN: 2, Outcome.FAILED: 40}
+    assert outcomes(story.database, third) == {Outcome.FORGOTTEN: 1}
+    (run,) = story.runs()
+    assert run.item_count == 43
 
 
 def test_a_run_tells_figures_weights_and_timings(story: Story, digits: Digits) -> None:

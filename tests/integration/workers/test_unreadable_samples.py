@@ -6,20 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from sqlalchemy import update
 
-from demo.training import save
+from demo.training import save, train
 from models.doorbell import Job
-from models.records import DeletionItem, ModelState, Outcome
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    ModelState,
+    Outcome,
+    RequestState,
+    RunState,
+)
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import OPEN_GATE, enrol_model, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
-from workers.architectures import build
 from workers.resources import open_resources
 
 COUNT = 60
@@ -27,7 +32,7 @@ COUNT = 60
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A manifest, its PNG files, and weights nobody has trained."""
+    """A manifest and its PNG files."""
     bunch = load_digits()
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -53,12 +58,19 @@ def enrolment_of(folder: Path) -> Enrolment:
             },
             "weights": str(folder / "base.safetensors"),
             "dataset": {"kind": "images", "manifest": str(folder / "manifest.csv")},
-            "preprocessing": {"size": 8, "channels": 1},
+            "preprocessing": {"size": 8, "channels": 1, "mean": [0], "std": [1]},
             "policy": {"gate": OPEN_GATE, "probe_size": 20},
         }
     )
-    torch.manual_seed(0)
-    save(build(enrolment.architecture), folder / "base.safetensors")
+    network = train(
+        enrolment.architecture,
+        enrolment.dataset,
+        enrolment.preprocessing,
+        holdout=enrolment.holdout,
+        epochs=20,
+        seed=0,
+    )
+    save(network, folder / "base.safetensors")
     return enrolment
 
 
@@ -81,15 +93,48 @@ def test_healthy_samples_are_forgotten_beside_unreadable_ones(story: Story, fold
     assert sample_row(story.database, "face-14").forgotten_version == 1
 
 
-def test_a_sample_whose_place_holds_another_is_not_forgotten_in_its_stead(
+@pytest.mark.parametrize("change", ["swapped", "removed", "relabelled"])
+def test_nothing_is_forgotten_by_a_dataset_that_is_not_what_was_enrolled(
+    story: Story, folder: Path, change: str
+) -> None:
+    manifest = folder / "manifest.csv"
+    before = manifest.read_text()
+    header, *rows = before.splitlines()
+    if change == "swapped":
+        # Neither of which anybody asks for: the probe would look at others in their places.
+        rows[20], rows[21] = rows[21], rows[20]
+    elif change == "removed":
+        del rows[50]
+    else:
+        rows[20] = rows[20].replace(",0,", ",1,")
+    manifest.write_text("\n".join([header, *rows]))
+    request_id = story.post(["face-13", "face-15"])
+    resting = story.resources.settings.model_copy(update={"retry_s": 60})
+    work(resting)
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 2}
+    assert [(run.failure or {})["kind"] for run in story.runs()] == ["dataset-changed"]
+
+    manifest.write_text(before)
+    with story.database.transaction() as session:
+        session.execute(update(DeletionItem).values(retry_at=None))
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
+    work(resting)
+    assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 2}
+
+
+def test_an_unreadable_sample_does_not_wait_for_the_review_of_others(
     story: Story, folder: Path
 ) -> None:
-    header, *rows = (folder / "manifest.csv").read_text().splitlines()
-    rows[13], rows[14] = rows[14], rows[13]
-    (folder / "manifest.csv").write_text("\n".join([header, *rows]))
-    request = story.forget(["face-13", "face-15"])
-    assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 1, Outcome.FAILED: 1}
-    assert sample_row(story.database, "face-13").forgotten_version is None
+    story.set_policy(gate={"min_probe": 1000})
+    (folder / "13.png").unlink()
+    alone, other = story.post(["face-13"]), story.post(["face-15"])
+    work(story.resources.settings)
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    assert outcomes(story.database, alone) == {Outcome.FAILED: 1}
+    assert outcomes(story.database, other) == {Outcome.PENDING: 1}
+    with story.database.reading() as session:
+        assert session.get_one(DeletionRequest, alone).state is RequestState.SETTLED
 
 
 def test_a_probe_does_without_what_cannot_be_read(story: Story, folder: Path) -> None:

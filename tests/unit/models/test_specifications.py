@@ -13,7 +13,7 @@ WHOLE: dict[str, Any] = {
     "architecture": {"name": "resnet18", "num_classes": 10, "options": {"cifar_stem": True}},
     "weights": "/data/base.safetensors",
     "dataset": {"kind": "idx", "path": "/data"},
-    "preprocessing": {"size": 28},
+    "preprocessing": {"size": 28, "mean": [0], "std": [1]},
 }
 
 
@@ -128,7 +128,15 @@ def test_a_value_without_meaning_is_refused(path: str, value: Any) -> None:
 )
 def test_preprocessing_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Preprocessing.model_validate(given)
+        Preprocessing.model_validate({"mean": [0], "std": [1], **given})
+
+
+@pytest.mark.parametrize("missing", ["size", "mean", "std"])
+def test_what_a_network_was_trained_with_is_not_guessed(missing: str) -> None:
+    whole = {"size": 8, "mean": [0], "std": [1]}
+    Preprocessing.model_validate(whole)
+    with pytest.raises(ValidationError, match=missing):
+        Preprocessing.model_validate({key: value for key, value in whole.items() if key != missing})
 
 
 @pytest.mark.parametrize("channels", [1, 3])

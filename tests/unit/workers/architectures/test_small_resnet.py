@@ -37,7 +37,7 @@ def test_every_parameter_gets_a_gradient():
 
 def test_it_learns_the_handwritten_digits():
     torch.manual_seed(0)
-    dataset = open_dataset(DigitsSpec(), Preprocessing(size=8, channels=1))
+    dataset = open_dataset(DigitsSpec(), Preprocessing(size=8, channels=1, mean=[0], std=[1]))
     labels = torch.from_numpy(dataset.index().labels)
     images = dataset.load(range(len(labels)))
     network = small_resnet(num_classes=10, in_channels=1, width=16)

@@ -12,7 +12,7 @@ from models.specifications import ArraysSpec, DatasetSpec, DigitsSpec, ImagesSpe
 from workers.datasets import DATASETS, open_dataset
 from workers.datasets.preprocessing import prepare
 
-GREY = Preprocessing(size=8, channels=1)
+GREY = Preprocessing(size=8, channels=1, mean=[0], std=[1])
 
 
 def test_every_kind_that_can_be_declared_can_be_opened():
@@ -35,7 +35,12 @@ def test_samples_are_loaded_in_the_order_asked_for():
 
 
 def test_no_positions_make_an_empty_batch():
-    assert open_dataset(DigitsSpec(), Preprocessing(size=12)).load([]).shape == (0, 3, 12, 12)
+    assert open_dataset(DigitsSpec(), Preprocessing(size=12, mean=[0], std=[1])).load([]).shape == (
+        0,
+        3,
+        12,
+        12,
+    )
 
 
 def test_a_samples_tensor_does_not_depend_on_its_batch():

@@ -24,18 +24,20 @@ def test_one_mean_serves_all_channels():
 
 def test_grey_is_repeated():
     image = torch.rand(1, 5, 5)
-    assert torch.equal(prepare(image, Preprocessing(size=5)), image.repeat(3, 1, 1))
+    assert torch.equal(
+        prepare(image, Preprocessing(size=5, mean=[0], std=[1])), image.repeat(3, 1, 1)
+    )
 
 
 def test_colour_is_weighed_by_its_luma():
     pure = torch.eye(3).view(3, 1, 3).expand(3, 3, 3)
-    grey = prepare(pure, Preprocessing(size=3, channels=1))
+    grey = prepare(pure, Preprocessing(size=3, channels=1, mean=[0], std=[1]))
     torch.testing.assert_close(grey[0, 0], torch.tensor([0.299, 0.587, 0.114]))
 
 
 def test_a_smaller_image_averages_its_pixels():
     board = (torch.arange(64).view(8, 8) + torch.arange(8).view(8, 1)).remainder(2).float()
-    shrunk = prepare(board[None], Preprocessing(size=2, channels=1))
+    shrunk = prepare(board[None], Preprocessing(size=2, channels=1, mean=[0], std=[1]))
     # Without antialiasing a chequerboard would come out black or white.
     assert ((shrunk > 0.3) & (shrunk < 0.7)).all()
 
@@ -51,7 +53,7 @@ def test_every_image_gets_the_inputs_shape_and_an_even_one_keeps_its_value(
     height: int, width: int, size: int, stored: int, channels: int
 ):
     image = torch.full((stored, height, width), 0.25)
-    prepared = prepare(image, Preprocessing(size=size, channels=channels))
+    prepared = prepare(image, Preprocessing(size=size, channels=channels, mean=[0], std=[1]))
     assert prepared.dtype == torch.float32
     torch.testing.assert_close(prepared, torch.full((channels, size, size), 0.25))
 
@@ -60,5 +62,5 @@ def test_every_image_gets_the_inputs_shape_and_an_even_one_keeps_its_value(
 def test_the_stored_image_is_left_alone(channels: int):
     image = torch.rand(channels, 4, 4)
     before = image.clone()
-    prepare(image, Preprocessing(size=4, channels=channels)).zero_()
+    prepare(image, Preprocessing(size=4, channels=channels, mean=[0], std=[1])).zero_()
     assert torch.equal(image, before)
