@@ -9,9 +9,11 @@ import signal
 import sys
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 from pydantic import ValidationError
@@ -20,7 +22,15 @@ from models.errors import ExpungeError
 from models.settings import Scope, Settings, load_settings
 from models.specifications import DEFAULT_ESTIMATOR, ESTIMATORS
 
+if TYPE_CHECKING:
+    from models.database import Database
+
 STARTING = ("up", "demo")
+DATASETS = (
+    "KIND or KIND:PATH: images:MANIFEST (CSV or Parquet), arrays:FILE.npz, idx:FOLDER (as MNIST), "
+    "cifar10:FOLDER, cifar100:FOLDER, digits."
+)
+NORMALISED = "As in training: one number, or one per channel, separated by commas."
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -76,7 +86,7 @@ def worker(settings: Settings) -> None:
 @main.command()
 @click.pass_obj
 def steward(settings: Settings) -> None:
-    """Find stranded work and ring for it."""
+    """Queue work that was lost again, remove unused files, re-read stored files for damage."""
     from workers.steward import run_steward
 
     run_steward(settings, stop_on_signals())
@@ -116,6 +126,8 @@ def ready(settings: Settings) -> None:
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
+    help="What it may do: `requests` posts and follows its own deletion requests, `checkpoints` "
+    "downloads, `admin` does everything. Give it once for each.",
 )
 def key(name: str, scopes: tuple[str, ...]) -> None:
     """Make an API key: the secret is printed once, and the entry for EXPUNGE_API_KEYS."""
@@ -129,22 +141,30 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("name")
 @click.option("--architecture", required=True, help="E.g. resnet18.")
-@click.option("--num-classes", required=True, type=int)
+@click.option("--num-classes", required=True, type=int, help="Outputs of the network.")
 @click.option("--option", "options", multiple=True, help="KEY=VALUE, e.g. cifar_stem=true.")
 @click.option("--weights", required=True, help="A safetensors file.")
-@click.option("--dataset", required=True, help="KIND or KIND:PATH, e.g. idx:/data/mnist.")
+@click.option("--dataset", required=True, help=DATASETS)
 @click.option("--size", required=True, type=int, help="Height and width of the input.")
-@click.option("--channels", type=int, default=3, show_default=True)
-@click.option("--mean", default="0", show_default=True, help="One number, or one per channel.")
-@click.option("--std", default="1", show_default=True, help="One number, or one per channel.")
-@click.option("--holdout-fraction", type=float, default=0.1, show_default=True)
-@click.option("--holdout-seed", type=int, default=0, show_default=True)
+@click.option(
+    "--channels", type=int, default=3, show_default=True, help="1 (grey) or 3, as the network has."
+)
+@click.option("--mean", required=True, help=f"{NORMALISED} Subtracted from pixels in [0, 1].")
+@click.option("--std", required=True, help=f"{NORMALISED} What the difference is divided by.")
+@click.option(
+    "--holdout-fraction",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share of each label kept aside as unseen, if the dataset does not say which samples are.",
+)
+@click.option("--holdout-seed", type=int, default=0, show_default=True, help="Seed of that draw.")
 @click.option(
     "--estimator",
     type=click.Choice(list(ESTIMATORS)),
     default=DEFAULT_ESTIMATOR.kind,
     show_default=True,
-    help="How it is measured what matters to a sample.",
+    help="Which gradients are summed to measure how much a weight matters.",
 )
 @click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A JSON file.")
 @click.option("--nproc", type=click.IntRange(1), help="Processes [EXPUNGE_PROCESSES, else 1].")
@@ -185,15 +205,11 @@ def recompute(settings: Settings, name: str) -> None:
 def scrub(settings: Settings) -> None:
     """Read every stored file and compare its digest; exit code 1 if one is damaged."""
     from models.artifacts import open_store
-    from models.database import Database
     from models.scrubbing import scrub_everything
 
-    settings.require_services()
-    database = Database(settings.database_url, pool_size=1)
-    found = list(
-        scrub_everything(database, open_store(settings.artifact_store_url), "expunge scrub")
-    )
-    database.close()
+    with open_database(settings) as database:
+        store = open_store(settings.artifact_store_url)
+        found = list(scrub_everything(database, store, "expunge scrub"))
     damaged = [each for each in found if each.fault]
     for each in damaged:
         click.echo(f"{', '.join(each.used_for)}: {each.fault}")
@@ -212,12 +228,10 @@ def backup(settings: Settings, folder: Path) -> None:
     """
     from models.artifacts import open_store
     from models.backup import make_backup
-    from models.database import Database
 
-    settings.require_services()
-    database = Database(settings.database_url, pool_size=2)
-    made = make_backup(database, open_store(settings.artifact_store_url), folder.absolute())
-    database.close()
+    with open_database(settings) as database:
+        store = open_store(settings.artifact_store_url)
+        made = make_backup(database, store, folder.absolute())
     rows = sum(table.rows for table in made.manifest.tables)
     click.echo(
         f"{rows} rows and {len(made.manifest.artifacts)} artifacts, {made.copied} of them copied, "
@@ -239,18 +253,15 @@ def restore(settings: Settings, folder: Path, *, files_only: bool) -> None:
     """Restore the backup in FOLDER into an empty database, and the artifacts beside it."""
     from models.artifacts import open_store
     from models.backup import restore_backup, restore_files
-    from models.database import Database
     from models.journal import open_journal
 
-    settings.require_services()
-    store = open_store(settings.artifact_store_url)
-    if files_only:
-        click.echo(f"{restore_files(store, folder.absolute())} artifacts put back")
-        return
-    database = Database(settings.database_url, pool_size=2)
-    journal = open_journal(settings.artifact_store_url)
-    restored = restore_backup(database, store, journal, folder.absolute())
-    database.close()
+    with open_database(settings) as database:
+        store = open_store(settings.artifact_store_url)
+        if files_only:
+            click.echo(f"{restore_files(store, folder.absolute())} artifacts put back")
+            return
+        journal = open_journal(settings.artifact_store_url)
+        restored = restore_backup(database, store, journal, folder.absolute())
     click.echo(
         f"restored as of {restored.manifest.made_at:%Y-%m-%d %H:%M:%S} UTC, "
         f"{restored.copied} artifacts copied"
@@ -263,7 +274,11 @@ def restore(settings: Settings, folder: Path, *, files_only: bool) -> None:
 
 @main.command()
 @click.argument("run", type=click.UUID)
-@click.option("--html", type=click.File("w", encoding="utf-8"), help="Write the page there.")
+@click.option(
+    "--html",
+    type=click.File("w", encoding="utf-8"),
+    help="Write the report as an HTML page to this file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole document.")
 @click.pass_obj
 def report(settings: Settings, run: uuid.UUID, html: IO[str] | None, as_json: bool) -> None:
@@ -271,15 +286,11 @@ def report(settings: Settings, run: uuid.UUID, html: IO[str] | None, as_json: bo
     from app.reports.document import find_report
     from app.reports.page import render
     from app.reports.summary import summarise
-    from models.database import Database
 
     if html and as_json:
         raise click.UsageError("Give --html or --json, not both.")
-    settings.require_services()
-    database = Database(settings.database_url)
-    with database.reading() as session:
+    with open_database(settings) as database, database.reading() as session:
         found = find_report(session, run)
-    database.close()
     if html:
         html.write(render(found))
     else:
@@ -305,6 +316,20 @@ def demo(settings: Settings, keep: bool) -> None:
     from demo.story import run_demo
 
     run_demo(settings, stop_on_signals(), keep=keep)
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator["Database"]:
+    """The database that the settings name, closed at the end however that comes."""
+    from models.database import Database
+
+    settings.require_services()
+    # One connection to hold a lock or a snapshot by, one to work with.
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def sentences(error: ValidationError) -> str:

@@ -27,9 +27,9 @@ from models.settings import Settings
 DESCRIPTION = """
 Expunge makes trained image classifiers forget training samples.
 
-Post sample IDs to `/v1/deletion-requests`. A worker weighs what the network owes to them, dampens
-those weights, checks the result, and publishes a new checkpoint version for download. Every step is
-on the audit log.
+Post sample IDs to `/v1/deletion-requests`. A worker finds which weights matter to them, dampens
+those, checks the result, and publishes a new checkpoint version for download. Every step is on the
+audit log.
 
 This is *approximate* unlearning: runs carry evidence of what was forgotten and at what cost, not a
 proof. Send an API key as `Authorization: Bearer KEY`.

@@ -3,7 +3,7 @@
 A problem's `type` is `urn:expunge:problem:` and the error's kind; it does not change once released.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,12 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from app.schemas.answers import Answers, described
+from app.schemas.problems import Problem
 from models.database import is_away
 from models.errors import ExpungeError
 
 TABLE: Mapping[str, tuple[int, str]] = {
     "malformed-json": (400, "The body is not JSON"),
-    "invalid-cursor": (400, "Not a cursor of this service"),
+    "invalid-cursor": (400, "Invalid cursor"),
     "not-authenticated": (401, "An API key is needed"),
     "not-permitted": (403, "The API key does not allow this"),
     "unknown-model": (404, "No such registered model"),
@@ -40,9 +42,9 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "body-too-large": (413, "The body is too large"),
     "expands-too-much": (413, "The body expands to more than is taken"),
     "unsupported-encoding": (415, "The body is encoded in a way that is not taken"),
-    "unsupported-media-type": (415, "The body is in no form that is taken here"),
+    "unsupported-media-type": (415, "Unsupported Content-Type"),
     "range-not-satisfiable": (416, "The range lies outside the file"),
-    "idempotency-key-reused": (422, "The Idempotency-Key belongs to another body"),
+    "idempotency-key-reused": (422, "The Idempotency-Key was used before with a different body"),
     "unknown-rung": (422, "The ladder has no such rung"),
     "invalid-policy": (422, "Not a policy that this registered model can have"),
     "forgets-too-much": (422, "More than the policy allows to forget"),
@@ -58,18 +60,27 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "too-busy": (503, "Too many requests at once"),
     "database-unavailable": (503, "The database cannot be reached"),
 }
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "A problem (RFC 9457); its `type` is stable.",
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        },
-    }
+TYPE = "urn:expunge:problem:"
+MEDIA_TYPE = "application/problem+json"
+CONTENT = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+PROBLEM_RESPONSES: Answers = {
+    "default": {"description": "A problem (RFC 9457); its `type` is stable.", "content": CONTENT}
 }
 # What the framework itself says no to. It answers 400 to a body that it cannot decode.
 OF_STATUS = {400: "malformed-json", 404: "not-found", 405: "method-not-allowed"}
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "2"
+
+# What an operation may answer by what it takes; each route says what is its own (`refusals`).
+WITH_KEY = ("not-authenticated", "not-permitted", "database-unavailable")
+WITH_BODY = ("malformed-json", "body-timeout", "body-too-large", "too-busy", "invalid-request")
+WITH_PARAMETER: Mapping[str, tuple[str, ...]] = {
+    "cursor": ("invalid-cursor",),
+    "model": ("unknown-model",),
+    "request_id": ("unknown-request",),
+    "run_id": ("unknown-run",),
+    "sample_id": ("unknown-sample",),
+    "version": ("unknown-checkpoint",),
+}
 
 
 class DatabaseUnavailable(ExpungeError):
@@ -86,7 +97,7 @@ def problem(
     """A problem of the table."""
     status, title = TABLE[kind]
     body: dict[str, Any] = {
-        "type": f"urn:expunge:problem:{kind}",
+        "type": f"{TYPE}{kind}",
         "title": title,
         "status": status,
         "detail": detail,
@@ -117,19 +128,70 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeout, _no_database)
 
 
-def describe(app: FastAPI, *shapes: type[BaseModel]) -> None:
-    """Put shapes into the OpenAPI document to which it only points, as `PROBLEM_RESPONSES` does."""
-    generate = app.openapi
+def refusals(*kinds: str) -> Answers:
+    """What a route may answer besides, for its `responses`: problems of the table, by status."""
+    by_status: dict[int | str, list[str]] = {}
+    for kind in kinds:
+        status, title = TABLE[kind]
+        by_status.setdefault(status, []).append(f"`{kind}`: {title}.")
+    return {
+        status: {
+            "description": " ".join(said),
+            "content": CONTENT,
+            **({"headers": described("Retry-After")} if status == 503 else {}),
+        }
+        for status, said in by_status.items()
+    }
 
-    def with_shapes() -> dict[str, Any]:
-        document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for shape in shapes:
-            schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= {**schema.pop("$defs", {}), shape.__name__: schema}
+
+def describe(app: FastAPI, *shapes: type[BaseModel]) -> None:
+    """Put into the OpenAPI document what the framework does not know.
+
+    These are shapes to which it only points, as `PROBLEM_RESPONSES` does; all types of problems;
+    and the problems of every operation that takes a key, a body or a parameter.
+    """
+    generate = app.openapi
+    finished: dict[str, Any] | None = None
+
+    def finish() -> dict[str, Any]:
+        nonlocal finished
+        # The framework generates it once and keeps it.
+        if (document := generate()) is not finished:
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for shape in shapes:
+                schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= {**schema.pop("$defs", {}), shape.__name__: schema}
+            types = [TYPE + kind for kind in TABLE]
+            schemas[Problem.__name__]["properties"]["type"]["enum"] = types
+            for item in document["paths"].values():
+                for operation in item.values():
+                    _declare(operation["responses"], refusals(*_to_be_expected(operation)))
+            finished = document
         return document
 
-    app.openapi = with_shapes  # type: ignore[method-assign]
+    app.openapi = finish  # type: ignore[method-assign]
+
+
+def _to_be_expected(operation: Mapping[str, Any]) -> Iterator[str]:
+    """The problems that come with what an operation takes."""
+    if "security" not in operation:
+        return
+    parameters = [each["name"] for each in operation.get("parameters", ())]
+    yield from WITH_KEY
+    for name in parameters:
+        yield from WITH_PARAMETER.get(name, ())
+    if "requestBody" in operation:
+        yield from WITH_BODY
+    elif parameters:
+        yield "invalid-request"
+
+
+def _declare(declared: dict[str, Any], more: Answers) -> None:
+    """Add answers to those that an operation has, some of them with the same status."""
+    for status, answer in more.items():
+        known = declared.setdefault(str(status), answer)
+        if known is not answer:
+            known["description"] += f" {answer['description']}"
 
 
 async def _domain_error(_request: Request, error: Exception) -> JSONResponse:

@@ -1,13 +1,23 @@
 """The report of a run as one document: its row, its verdict, and what is kept of it besides."""
 
 import uuid
+from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.errors import UnknownReport, UnknownRun
-from models.records import RegisteredModel, RunReport, UnlearningRun
+from models.records import (
+    Checkpoint,
+    FisherSums,
+    RegisteredModel,
+    RunReport,
+    SumsKind,
+    UnlearningRun,
+)
+
+PROGRAM = "expunge"
 
 
 def find_report(session: Session, run_id: uuid.UUID) -> dict[str, Any]:
@@ -16,7 +26,7 @@ def find_report(session: Session, run_id: uuid.UUID) -> dict[str, Any]:
     Raises `UnknownRun`, and `UnknownReport` if it was not, or not yet.
     """
     found = session.execute(
-        select(UnlearningRun, RegisteredModel.name, RunReport.details)
+        select(UnlearningRun, RegisteredModel, RunReport.details)
         .join(RegisteredModel, RegisteredModel.id == UnlearningRun.model_id)
         .outerjoin(RunReport, RunReport.run_id == UnlearningRun.id)
         .where(UnlearningRun.id == run_id)
@@ -31,7 +41,7 @@ def find_report(session: Session, run_id: uuid.UUID) -> dict[str, Any]:
     return {
         "run": {
             "id": str(run.id),
-            "model": model,
+            "model": model.name,
             "mode": run.mode.value,
             "state": run.state.value,
             "items": run.item_count,
@@ -44,6 +54,26 @@ def find_report(session: Session, run_id: uuid.UUID) -> dict[str, Any]:
             "review": run.review,
             "carries_out": run.carries_out and str(run.carries_out),
         },
+        "network": _network(session, run, model),
+        # What writes this; what made the run may have been an earlier version of it.
+        "program": f"{PROGRAM} {version(PROGRAM)}",
         "verdict": run.verdict,
         **details,
+    }
+
+
+def _network(session: Session, run: UnlearningRun, model: RegisteredModel) -> dict[str, Any]:
+    """What was worked on and what came of it, by digests that anybody can compare."""
+    of_model = select(Checkpoint.sha256).where(Checkpoint.model_id == model.id)
+    sums = select(FisherSums).where(
+        FisherSums.model_id == model.id, FisherSums.kind == SumsKind.FULL
+    )
+    full = session.scalars(sums).one()
+    return {
+        "base_sha256": session.scalars(of_model.where(Checkpoint.version == 0)).one(),
+        "published_sha256": session.scalar(of_model.where(Checkpoint.run_id == run.id)),
+        "training_samples": full.sample_count,
+        "manifest_digest": model.manifest_digest,
+        # Estimator and device, and the digests of what they were made from.
+        "sums": full.provenance,
     }

@@ -1,6 +1,6 @@
 """How a run ended, in words for somebody who has never heard of unlearning."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.reports import words
 from models.records.base import Json
@@ -35,7 +35,8 @@ _OUTCOMES = {
         "Forgotten, and published as version {version}",
         "These samples could be forgotten",
         "The candidate treats them like samples that the network has never seen, as far as the "
-        "probe can tell, and it costs no more than the policy allows.",
+        "probe can tell, and it costs no more than the policy allows. This concerns its answers; "
+        "what is left in lower layers is not judged.",
     ),
     "no_detectable_influence": _Outcome(
         "✓",
@@ -43,15 +44,16 @@ _OUTCOMES = {
         "No influence was found; published as version {version} as a precaution",
         "No influence of these samples was found",
         "The base already treated them like samples that it has never seen, as far as the probe "
-        "can tell, so there is nothing that could be seen to disappear.",
+        "can tell, so it cannot be shown that anything was there, or that it is gone. Of few "
+        "samples that is nearly always so.",
     ),
     "published_short": _Outcome(
         "!",
         "caution",
         "Published as version {version}, but not fully forgotten",
         "These samples would not be fully forgotten, and published all the same",
-        "The candidate still shows that it was trained on some of the samples. Such samples are "
-        "marked as weakened, not as forgotten.",
+        "The candidate still shows that it was trained on some of the samples, or it cannot be "
+        "told whether it does. Such samples are marked as weakened, not as forgotten.",
     ),
     "needs_review": _Outcome(
         "!",
@@ -74,21 +76,31 @@ _OUTCOMES = {
 
 def headline(report: Json) -> Headline:
     """What the page begins with: what a person has decided, else what the gate has."""
-    run = report["run"]
+    run, verdict = report["run"], report["verdict"]
     if run["state"] in ("approved", "rejected"):
         return _reviewed(run)
-    outcome = _OUTCOMES[report["verdict"]["outcome"]]
+    outcome = _OUTCOMES[verdict["outcome"]]
     if run["mode"] == "dry_run":
         title = f"Dry run: {outcome.would[0].lower()}{outcome.would[1:]}"
     else:
         title = outcome.title.format(version=run["version"])
-    explanation = outcome.explanation
     if run["carries_out"]:
-        explanation = (
-            f"A person approved these settings in a review of run {run['carries_out']}. "
-            "What speaks against them is listed here, if anything does."
-        )
-    return Headline(outcome.sign, outcome.tone, title, explanation)
+        return _approved(Headline(outcome.sign, outcome.tone, title, ""), run, verdict)
+    return Headline(outcome.sign, outcome.tone, title, outcome.explanation)
+
+
+def _approved(found: Headline, run: Json, verdict: Json) -> Headline:
+    """Of a run that carries out what a person approved, which the gate may be against."""
+    approved = f"A person approved these settings in a review of run {run['carries_out']}."
+    if not verdict["reasons"]:
+        return replace(found, explanation=f"{approved} Nothing speaks against them.")
+    return Headline(
+        "!",
+        "caution",
+        f"Published as version {run['version']} by a person's decision, against the gate",
+        f"{approved} What speaks against them is listed here. Samples that the network still gives "
+        "away, or of which it cannot be told, are marked as weakened, not as forgotten.",
+    )
 
 
 def _reviewed(run: Json) -> Headline:
@@ -117,8 +129,8 @@ def request(report: Json) -> str:
     else:
         asked = f"It was asked to make “{run['model']}” forget {items}."
     return (
-        f"{asked} With all earlier deletions that makes {words.samples(total)}, in "
-        f"{words.counted(len(cohorts), 'cohort')}: groups that are looked after together."
+        f"{asked} With all earlier deletions that makes {words.counted(total, 'training sample')}, "
+        f"in {words.counted(len(cohorts), 'cohort')}: groups that are dampened together."
     )
 
 

@@ -20,6 +20,7 @@ def render(report: Json) -> str:
         request=headlines.request(report),
         glances=tables.glances(verdict),
         budget=headlines.budget(verdict),
+        uncounted=findings.uncounted(verdict),
         retraining_advised=headlines.is_retraining_advised(verdict),
         retrain=headlines.RETRAIN,
         cohorts=findings.cohorts(verdict),
@@ -34,7 +35,7 @@ def render(report: Json) -> str:
         layers=pictures.layers(verdict),
         others=tables.others(report),
         policy=tables.policy(verdict["policy"]),
-        facts=tables.facts(report["run"]),
+        facts=tables.facts(report),
     )
 
 

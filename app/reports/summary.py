@@ -26,7 +26,8 @@ def _lines(report: Json) -> Iterator[str]:
     taken = f"Rung {verdict['rung']} of {words.counted(len(verdict['ladder']), 'candidate')}"
     yield from _listed(f"{taken}, base → candidate", _findings(verdict))
     yield from _listed("Accuracy, base → candidate", map(_cost, findings.costs(verdict)))
-    yield f"  - Damage budget: {budget(verdict)}"
+    spent = filter(None, (budget(verdict), findings.uncounted(verdict)))
+    yield f"  - Damage budget: {'; '.join(spent)}"
 
 
 def _listed(heading: str, sentences: Iterable[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.reports import words
+from app.reports import findings, words
 from app.reports.estimates import Estimate, read_estimate
 from models.records import Phase
 from models.records.base import Json
@@ -43,7 +43,9 @@ def glances(verdict: Json) -> list[Glance]:
             (
                 "holdout_of_retained_labels",
                 "Accuracy on unseen samples",
-                "samples never trained on, of labels that are still retained",
+                findings.of_retained_labels(
+                    verdict, "samples never trained on, of labels that are still retained"
+                ),
             ),
         )
     ]
@@ -131,8 +133,9 @@ def _meaning(of: type[Gate | Policy], name: str) -> str:
     return of.model_fields[name].description or ""
 
 
-def facts(run: Json) -> list[tuple[str, str]]:
-    """Which run this was, and how long it took."""
+def facts(report: Json) -> list[tuple[str, str]]:
+    """Which run this was, how long it took, and by what it can be checked."""
+    run, network = report["run"], report["network"]
     version = words.MISSING if run["version"] is None else str(run["version"])
     seconds = (f"{phase} {run['timings'][phase]:.1f}" for phase in Phase if phase in run["timings"])
     return [
@@ -148,4 +151,17 @@ def facts(run: Json) -> list[tuple[str, str]]:
         ("Begun", words.moment(run["created_at"])),
         ("Ended", words.moment(run["finished_at"])),
         ("Seconds by phase", ", ".join(seconds) or words.MISSING),
+        ("SHA-256 of the base's weights", network["base_sha256"]),
+        ("SHA-256 of the published weights", network["published_sha256"] or words.MISSING),
+        ("Training samples", f"{network['training_samples']:,}"),
+        ("Fisher sums", _sums(network["sums"])),
+        ("Manifest digest", network["manifest_digest"]),
+        ("This report is by", report["program"]),
     ]
+
+
+def _sums(provenance: Json) -> str:
+    """By which estimator they were made, and on what."""
+    parameters = provenance["estimator_parameters"].items()
+    said = (f"version {provenance['estimator_version']}", *(f"{n} {v}" for n, v in parameters))
+    return f"{provenance['estimator']} ({', '.join(said)}), made on {provenance['device']}"

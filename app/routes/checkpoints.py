@@ -18,6 +18,8 @@ from app.dependencies import (
     SettingsDependency,
 )
 from app.downloads import Download
+from app.problems import refusals
+from app.schemas.answers import CONDITIONAL, ELSEWHERE, NOT_MODIFIED, Answers, described
 from app.schemas.registered_models import CheckpointList, CheckpointView
 from models.artifacts import Artifact
 from models.errors import ArtifactDamaged, CheckpointWithdrawn, ModelNotActive, UnknownCheckpoint
@@ -39,12 +41,30 @@ router = APIRouter(
     prefix="/v1/models/{model}/checkpoints",
     tags=["checkpoints"],
     dependencies=[Depends(_require_current)],
+    responses=refusals("model-behind"),
 )
+
+OCTETS = "application/octet-stream"
+LATEST_ANSWERS: Answers = {307: ELSEWHERE, **refusals("model-not-active")}
+_FILE_HEADERS = described("ETag", "Repr-Digest")
+# Without bodies, as HEAD answers.
+FILE_ANSWERS: Answers = {
+    200: {"headers": _FILE_HEADERS},
+    206: {
+        "description": "The part that `Range` asks for, or several.",
+        "headers": _FILE_HEADERS | described("Content-Range"),
+    },
+    304: NOT_MODIFIED | {"headers": _FILE_HEADERS},
+    416: refusals("range-not-satisfiable")[416] | {"headers": described("Content-Range")},
+    **refusals(
+        "checkpoint-withdrawn", "artifact-damaged", "artifact-missing", "model-behind", "too-busy"
+    ),
+}
 
 Version = Annotated[int, Path(ge=0, le=2**62, description="0 is the base, as it was trained.")]
 
 
-@router.get("", response_model=CheckpointList)
+@router.get("", response_model=CheckpointList, responses=CONDITIONAL)
 def list_checkpoints(
     model: str, request: Request, _principal: Downloader, database: DatabaseDependency
 ) -> Response:
@@ -59,7 +79,7 @@ def list_checkpoints(
     return represent(request, CheckpointList(checkpoints=[_view(row, model) for row in found]))
 
 
-@router.get("/latest", status_code=307, response_class=RedirectResponse)
+@router.get("/latest", status_code=307, response_class=RedirectResponse, responses=LATEST_ANSWERS)
 def get_latest_checkpoint(
     model: str, _principal: Downloader, database: DatabaseDependency
 ) -> RedirectResponse:
@@ -67,8 +87,12 @@ def get_latest_checkpoint(
     return RedirectResponse(_path(model, _head(model, database)))
 
 
-@router.get("/latest/file", status_code=307, response_class=RedirectResponse)
-@router.head("/latest/file", status_code=307, response_class=RedirectResponse)
+@router.get(
+    "/latest/file", status_code=307, response_class=RedirectResponse, responses=LATEST_ANSWERS
+)
+@router.head(
+    "/latest/file", status_code=307, response_class=RedirectResponse, responses=LATEST_ANSWERS
+)
 def get_latest_checkpoint_file(
     model: str, _principal: Downloader, database: DatabaseDependency
 ) -> RedirectResponse:
@@ -76,7 +100,7 @@ def get_latest_checkpoint_file(
     return RedirectResponse(_path(model, _head(model, database)) + "/file")
 
 
-@router.get("/{version}", response_model=CheckpointView)
+@router.get("/{version}", response_model=CheckpointView, responses=CONDITIONAL)
 def get_checkpoint(
     model: str,
     version: Version,
@@ -92,9 +116,13 @@ def get_checkpoint(
 @router.get(
     "/{version}/file",
     response_class=Download,
-    responses={200: {"content": {"application/octet-stream": {}}}},
+    responses={
+        **FILE_ANSWERS,
+        200: FILE_ANSWERS[200] | {"content": {OCTETS: {}}},
+        206: FILE_ANSWERS[206] | {"content": {OCTETS: {}, "multipart/byteranges": {}}},
+    },
 )
-@router.head("/{version}/file", response_class=Download)
+@router.head("/{version}/file", response_class=Download, responses=FILE_ANSWERS)
 async def get_checkpoint_file(
     model: str,
     version: Version,
@@ -120,7 +148,7 @@ async def get_checkpoint_file(
         stat_result=found,
         slots=slots,
         timeout_s=settings.download_timeout_s,
-        media_type="application/octet-stream",
+        media_type=OCTETS,
         filename=f"{model}-v{version}.safetensors",
         headers=headers,
     )

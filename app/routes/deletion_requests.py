@@ -16,7 +16,8 @@ from app.dependencies import (
     SettingsDependency,
     Wait,
 )
-from app.problems import RETRY_AFTER_S
+from app.problems import RETRY_AFTER_S, refusals
+from app.schemas.answers import CONDITIONAL, described
 from app.schemas.deletion_requests import (
     CheckpointSummary,
     Counts,
@@ -43,7 +44,7 @@ from models.records import (
 router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
 
 
-@router.get("/{request_id}", response_model=DeletionRequestView)
+@router.get("/{request_id}", response_model=DeletionRequestView, responses=CONDITIONAL)
 async def get_deletion_request(
     request_id: uuid.UUID,
     request: Request,
@@ -88,7 +89,18 @@ def list_deletion_items(
     )
 
 
-@router.delete("/{request_id}", response_model=DeletionRequestView)
+@router.delete(
+    "/{request_id}",
+    response_model=DeletionRequestView,
+    responses=refusals("request-not-pending")
+    | {
+        202: {
+            "model": DeletionRequestView,
+            "description": "A run is under way; it stops and withdraws the request.",
+            "headers": described("Retry-After"),
+        }
+    },
+)
 def cancel_deletion_request(
     request_id: uuid.UUID, response: Response, principal: Requester, database: DatabaseDependency
 ) -> DeletionRequestView:

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.conditional import represent
 from app.dependencies import Admin, DatabaseDependency, Requester
+from app.problems import refusals
+from app.schemas.answers import CONDITIONAL
 from app.schemas.registered_models import PolicyView
 from models.policies import change_policy
 from models.records import RegisteredModel
@@ -15,7 +17,7 @@ from models.specifications import Policy
 router = APIRouter(prefix="/v1/models/{model}/policy", tags=["registered models"])
 
 
-@router.get("", response_model=PolicyView)
+@router.get("", response_model=PolicyView, responses=CONDITIONAL)
 def get_policy(
     model: str, request: Request, _principal: Requester, database: DatabaseDependency
 ) -> Response:
@@ -24,7 +26,7 @@ def get_policy(
         return represent(request, _view(find_model(session, model)))
 
 
-@router.patch("", response_model=PolicyView)
+@router.patch("", response_model=PolicyView, responses=refusals("invalid-policy"))
 def change_model_policy(
     model: str,
     patch: Annotated[

@@ -15,7 +15,9 @@ from app.dependencies import (
     SettingsDependency,
     Wait,
 )
-from app.schemas.registered_models import ModelList, ModelView, SampleView
+from app.problems import refusals
+from app.schemas.answers import CONDITIONAL, ELSEWHERE
+from app.schemas.registered_models import BaseAccuracyView, ModelList, ModelView, SampleView
 from app.schemas.runs import FailureView, ProgressView
 from models.doorbell import Job
 from models.errors import UnknownSample
@@ -27,7 +29,12 @@ from models.specifications import Enrolment, Policy
 router = APIRouter(prefix="/v1/models", tags=["registered models"])
 
 
-@router.post("", status_code=202, response_model=ModelView)
+@router.post(
+    "",
+    status_code=202,
+    response_model=ModelView,
+    responses={202: ELSEWHERE, **refusals("model-exists")},
+)
 def enrol_model(
     enrolment: Enrolment,
     response: Response,
@@ -48,7 +55,7 @@ def enrol_model(
     return _view(model)
 
 
-@router.get("", response_model=ModelList)
+@router.get("", response_model=ModelList, responses=CONDITIONAL)
 def list_models(request: Request, _principal: Requester, database: DatabaseDependency) -> Response:
     """All registered models by name."""
     with database.reading() as session:
@@ -56,7 +63,7 @@ def list_models(request: Request, _principal: Requester, database: DatabaseDepen
     return represent(request, ModelList(models=[_view(model) for model in found]))
 
 
-@router.get("/{model}", response_model=ModelView)
+@router.get("/{model}", response_model=ModelView, responses=CONDITIONAL)
 async def get_model(
     model: str,
     request: Request,
@@ -74,7 +81,7 @@ async def get_model(
     return await long_poll(request, look, min(wait, settings.max_wait_s))
 
 
-@router.get("/{model}/samples/{sample_id:path}", response_model=SampleView)
+@router.get("/{model}/samples/{sample_id:path}", response_model=SampleView, responses=CONDITIONAL)
 def get_sample(
     model: str,
     sample_id: str,
@@ -125,6 +132,7 @@ def _view(model: RegisteredModel) -> ModelView:
         training_samples=sum(counts["train"].values()),
         holdout_samples=sum(counts["holdout"].values()),
         manifest_digest=model.manifest_digest,
+        base_accuracy=model.base_accuracy and BaseAccuracyView.model_validate(model.base_accuracy),
         progress=model.progress and ProgressView(**model.progress),
         failure=model.failure and FailureView(**model.failure),
         created_at=model.created_at,

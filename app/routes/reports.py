@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from app.dependencies import Admin, DatabaseDependency
+from app.problems import refusals
 from app.reports.document import find_report
 from app.reports.page import render
 
@@ -24,7 +25,10 @@ class Format(StrEnum):
 @router.get(
     "",
     response_class=JSONResponse,
-    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+        **refusals("unknown-report"),
+    },
 )
 def get_report(
     run_id: uuid.UUID,

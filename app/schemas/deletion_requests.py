@@ -1,6 +1,7 @@
 """Deletion requests and their items."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -64,17 +65,57 @@ class NewDeletionRequest(BaseModel):
     ] = None
 
 
+# What clients read of each, in one place; docs/operating.md says what to do.
+OUTCOMES: Mapping[Outcome, str] = {
+    Outcome.PENDING: "waits for a run, or for a person to review one",
+    Outcome.FORGOTTEN: "dampened for, and the test used finds no sign of it; the run's state says "
+    "how much that means",
+    Outcome.WEAKENED: "dampened for, but the network still shows that it has seen it, or that "
+    "cannot be told",
+    Outcome.ALREADY_FORGOTTEN: "an earlier request did it",
+    Outcome.PREDICTED: "a dry run looked at it; nothing was changed",
+    Outcome.REJECTED: "a person rejected the run; it stays in the network",
+    Outcome.UNKNOWN: "the registered model has no sample of this ID",
+    Outcome.FAILED: "it cannot be forgotten, for the `reason` given",
+    Outcome.QUARANTINED: "every run that took it broke, in the end with nothing else",
+    Outcome.CANCELLED: "the request was withdrawn before it was carried out",
+}
+RUN_STATES: Mapping[RunState, str] = {
+    RunState.RUNNING: "a worker is at it",
+    RunState.PUBLISHED: "influence was seen, and by the same test it is gone; or a person approved "
+    "the damage",
+    RunState.NO_DETECTABLE_INFLUENCE: "published as a precaution; no influence could be seen "
+    "before either, and of few samples it hardly ever can",
+    RunState.PUBLISHED_SHORT: "published, but some samples are only weakened",
+    RunState.NOTHING_TO_DO: "no new version: the network was never trained on these samples, or "
+    "they cannot be read, and then their items have `failed`",
+    RunState.PREDICTED: "a dry run has its verdict; nothing was changed",
+    RunState.NEEDS_REVIEW: "nothing is published, and a person must decide",
+    RunState.APPROVED: "a person chose a rung, and another run carries it out",
+    RunState.REJECTED: "a person decided that nothing is published",
+    RunState.FAILED: "it broke; its items are tried again, in the end alone, or have `failed`",
+    RunState.ABANDONED: "its worker died, or had to stop; its items are tried again",
+    RunState.CANCELLED: "it was asked to stop; items that were not withdrawn go into another run",
+}
+
+
+def _explained(meanings: Mapping[Any, str]) -> str:
+    return "; ".join(f"`{value.value}`: {meaning}" for value, meaning in meanings.items()) + "."
+
+
 Counts = dict[Outcome, int]
 
 
 class AcceptedRequest(BaseModel):
     """The answer to an accepted request; a repetition with its key gets the same one."""
 
-    id: uuid.UUID
-    model: str
+    id: uuid.UUID = Field(description="Where to follow it: `/v1/deletion-requests/{id}`.")
+    model: str = Field(description="Name of the registered model.")
     mode: RequestMode
-    status: Literal["pending", "settled"]
-    reference: str | None
+    status: Literal["pending", "settled"] = Field(
+        description="`settled` if every ID is unknown or forgotten already."
+    )
+    reference: str | None = Field(description="Your own name for it.")
     created_at: datetime
     counts: Counts = Field(description="Items by outcome, as of acceptance.")
     duplicates: int = Field(description="IDs that repeated an earlier one in the same request.")
@@ -84,20 +125,24 @@ class RunSummary(BaseModel):
     """The latest run that took up items of the request."""
 
     id: uuid.UUID
-    state: RunState
-    phase: Phase
-    href: str
+    state: RunState = Field(description=_explained(RUN_STATES))
+    phase: Phase = Field(description="The step that it is at, or ended at.")
+    href: str = Field(description="Path of the run; it takes a key with the scope `admin`.")
 
 
 class CheckpointSummary(BaseModel):
     """The first checkpoint by which all that the request could forget is forgotten."""
 
-    version: int
-    href: str
+    version: int = Field(description="Its number; the base is 0.")
+    href: str = Field(description="Path of the checkpoint.")
 
 
 class RequestStatus(StrEnum):
-    """Where a request stands, with what its latest run says."""
+    """Where a request stands, with what its latest run says.
+
+    `pending`: it waits for a run. `running`: one is at it. `needs_review`: a person must decide on
+    one. `settled`: every item has its outcome. `cancelled`: it was withdrawn.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -110,23 +155,23 @@ class DeletionRequestView(Pollable):
     """A deletion request as it stands."""
 
     id: uuid.UUID
-    model: str
+    model: str = Field(description="Name of the registered model.")
     mode: RequestMode
     status: RequestStatus
-    reference: str | None
-    deadline: datetime | None
+    reference: str | None = Field(description="Your own name for it.")
+    deadline: datetime | None = Field(description="When it must be done, as it was posted.")
     overdue_since: datetime | None = Field(
         description="Since when it has been known that the deadline was missed."
     )
     created_at: datetime
-    settled_at: datetime | None
+    settled_at: datetime | None = Field(description="When its last item got its outcome.")
     cancel_requested_at: datetime | None = Field(
         description="When it was withdrawn, if a run was under way that has to stop first."
     )
-    counts: Counts
-    duplicates: int
-    run: RunSummary | None
-    checkpoint: CheckpointSummary | None
+    counts: Counts = Field(description="Items by outcome, without zeros.")
+    duplicates: int = Field(description="IDs that repeated an earlier one in the same request.")
+    run: RunSummary | None = Field(description="Null until one has taken items up.")
+    checkpoint: CheckpointSummary | None = Field(description="Null until something is forgotten.")
 
     @property
     def ended(self) -> bool:
@@ -138,10 +183,13 @@ class ItemView(BaseModel):
     """One sample ID and what became of it."""
 
     sample_id: str
-    outcome: Outcome
-    reason: str | None
-    version: int | None = Field(description="The checkpoint version that forgot it.")
-    settled_at: datetime | None
+    outcome: Outcome = Field(description=_explained(OUTCOMES))
+    reason: str | None = Field(description="Why, if it could not be forgotten.")
+    version: int | None = Field(
+        description="The first checkpoint version that was dampened for it. Of a sample that the "
+        "network was not trained on: the one that was current then."
+    )
+    settled_at: datetime | None = Field(description="When it got its outcome.")
 
 
 class ItemPage(BaseModel):

@@ -17,11 +17,12 @@ from sqlalchemy import create_engine, text
 
 from models.database import Database
 from models.records import RequestMode, RunReport, RunState, UnlearningRun
-from models.registry import find_model, register_model
+from models.registry import find_model
 from models.settings import Settings
 from tests.conftest import KEYS, Digits, Servers, settings_for
 from tests.integration.workers.test_enrolment import FEW, fewer
 from tests.unit.app.reports.support import make_report
+from workers.datasets import DATASETS
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -146,12 +147,12 @@ def test_not_ready_says_what_is_missing(settings: Settings, servers: Servers) ->
 
 
 @pytest.fixture
-def judged(settings: Settings, digits: Digits) -> str:
+def judged(enrolled: Settings) -> str:
     """The ID of a run that was judged."""
     written = make_report(outcome="needs_review")
-    database = Database(settings.database_url)
+    database = Database(enrolled.database_url)
     with database.transaction() as session:
-        model = register_model(session, digits.enrolment, "test")
+        model = find_model(session, "digits")
         run = UnlearningRun(
             model_id=model.id,
             state=RunState.NEEDS_REVIEW,
@@ -165,17 +166,17 @@ def judged(settings: Settings, digits: Digits) -> str:
         )
         session.add(run)
         session.flush()
-        details = {name: part for name, part in written.items() if name not in ("run", "verdict")}
-        session.add(RunReport(run_id=run.id, details=details))
+        kept = ("zero_retrain_forgetting", "loss_histograms")
+        session.add(RunReport(run_id=run.id, details={name: written[name] for name in kept}))
         identifier = str(run.id)
     database.close()
     return identifier
 
 
 def test_a_report_is_printed_in_words_or_whole_or_written_as_a_page(
-    settings: Settings, judged: str, tmp_path: Path
+    enrolled: Settings, judged: str, tmp_path: Path
 ) -> None:
-    environment = environment_of(settings)
+    environment = environment_of(enrolled)
     said = expunge("report", judged, environment=environment)
     assert (said.returncode, said.stderr) == (0, "")
     assert "a person must decide" in said.stdout.splitlines()[0]
@@ -362,6 +363,22 @@ def test_an_enrolment_that_cannot_be_is_refused_in_a_sentence(
     refused: dict[str, Ended], case: str, code: int, word: str
 ) -> None:
     _require_a_sentence(refused[case], code, word)
+
+
+@pytest.mark.parametrize("option", ["--mean", "--std"])
+def test_a_normalisation_that_is_not_given_is_not_guessed(
+    nowhere: Environment, digits: Digits, option: str
+) -> None:
+    given = _enrol(digits, "digits", "--architecture", "small_resnet")
+    at = given.index(option)
+    without = (*given[:at], *given[at + 2 :])
+    _require_a_sentence(expunge(*without, environment=nowhere), 2, option)
+
+
+def test_the_help_of_an_enrolment_lists_every_kind_of_dataset(nowhere: Environment) -> None:
+    ended = expunge("enrol", "--help", environment=nowhere)
+    said = " ".join(ended.stdout.split())
+    assert [kind for kind in DATASETS if kind not in said] == []
 
 
 def test_an_enrolment_shows_its_progress_and_ends_active(

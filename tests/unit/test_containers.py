@@ -221,11 +221,26 @@ def test_health_checks_in_compose_name_existing_commands(
             assert command[1] in commands, name
 
 
-def test_the_readme_names_existing_commands(commands: set[str]) -> None:
+def test_the_readme_names_existing_commands_and_services(
+    commands: set[str], services: dict[str, Service]
+) -> None:
     text = (ROOT / "docker" / "README.md").read_text()
-    named = re.findall(r"^ .*(?:exec \w+ expunge|--rm expunge-gateway) (\w+)", text, re.MULTILINE)
-    assert named
-    assert set(named) <= commands
+    run = r"docker compose run --rm(?: --no-deps)?(?: -v \S+)? (\w+) (\w+)"
+    started = re.findall(rf"^ +{run}", text, re.MULTILINE)
+    plain = re.findall(r"^ .*--rm expunge-gateway (\w+)", text, re.MULTILINE)
+    named = {*plain, *(command for _, command in started)}
+    assert {"key", "enrol", "backup", "restore"} <= named <= commands
+    stopped = re.findall(r"docker compose stop ([a-z -]+)$", text, re.MULTILINE)
+    assert stopped
+    others = {name for line in stopped for name in line.split()}
+    assert {service for service, _ in started} | others <= set(services)
+
+
+def test_commands_that_need_torch_are_run_in_the_workers_image() -> None:
+    text = (ROOT / "docker" / "README.md").read_text()
+    started = re.findall(r"^ +docker compose run .*?(gateway|worker) (\w+)", text, re.MULTILINE)
+    assert {service for service, command in started if command == "enrol"} == {"worker"}
+    assert {service for service, command in started if command != "enrol"} == {"gateway"}
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
@@ -241,7 +256,7 @@ def test_everything_copied_exists_and_is_sent_to_the_build(path: Path) -> None:
 
 def test_nothing_else_is_sent_to_a_build() -> None:
     patterns = (ROOT / ".dockerignore").read_text().splitlines()
-    for private in (".env", ".git", ".venv", ".expunge", "sources", "key.pem"):
+    for private in (".env", "expunge.env", ".git", ".venv", ".expunge", "sources", "key.pem"):
         assert not sent_to_build(private, patterns), private
 
 
@@ -265,6 +280,27 @@ def test_every_service_of_ours_knows_database_queue_and_store(ours: dict[str, Se
     for name, service in ours.items():
         needed = {"DATABASE_URL", "REDIS_URL", "ARTIFACT_STORE_URL"}
         assert needed <= set(service["environment"]), name
+
+
+def test_every_service_of_ours_takes_the_other_settings_from_a_file_that_may_be_missing(
+    ours: dict[str, Service],
+) -> None:
+    for name, service in ours.items():
+        assert service["env_file"] == [{"path": "expunge.env", "required": False}], name
+
+
+def test_what_the_file_cannot_change_is_named_where_it_is_explained(
+    ours: dict[str, Service],
+) -> None:
+    text = (ROOT / "docker" / "README.md").read_text()
+    (explained,) = re.findall(r"^## Settings\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    fixed = {name for service in ours.values() for name in service["environment"]}
+    fixed |= {name for path in DOCKERFILES for name in variables(load_dockerfile(path))}
+    named = set(re.findall(r"`([A-Z_]+)`", explained))
+    assert fixed & settings_variables() <= named <= settings_variables()
+    examples = set(re.findall(r"^    ([A-Z_]+)=", explained, re.MULTILINE))
+    assert examples
+    assert examples <= settings_variables() - named
 
 
 def test_only_the_gateway_is_given_the_clients_keys(services: dict[str, Service]) -> None:

@@ -1,6 +1,7 @@
 """GET /v1/runs/{run}/report."""
 
 import uuid
+from importlib.metadata import version
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -19,6 +20,31 @@ def test_a_report_holds_the_run_its_verdict_and_the_spread_of_losses(
     assert report["run"]["state"] == run["state"]
     assert report["verdict"] == run["verdict"]
     assert set(report["loss_histograms"]["candidate"]) == {"forgotten", "retained", "unseen"}
+
+
+def test_a_report_names_what_it_is_about_by_digests_that_others_have_too(
+    client: TestClient, forgotten: dict[str, Any]
+) -> None:
+    report = client.get(f"{forgotten['run']['href']}/report").json()
+    model = client.get("/v1/models/digits").json()
+    base = client.get("/v1/models/digits/checkpoints/0").json()
+    published = client.get(forgotten["checkpoint"]["href"]).json()
+    network = report["network"]
+    assert network["base_sha256"] == network["sums"]["weights"] == base["sha256"]
+    assert network["published_sha256"] == published["sha256"]
+    assert network["training_samples"] == model["training_samples"]
+    assert network["manifest_digest"] == network["sums"]["manifest"] == model["manifest_digest"]
+    assert network["sums"]["estimator"] == "label_free"
+    assert report["program"] == f"expunge {version('expunge')}"
+
+
+def test_a_report_of_what_is_not_published_names_no_published_weights(
+    client: TestClient, enrolled: Settings, digits: Digits
+) -> None:
+    posted = post(client, digits.of_label(3)[:5], mode="dry_run")
+    work(enrolled)
+    href = client.get(posted.headers["Location"]).json()["run"]["href"]
+    assert client.get(f"{href}/report").json()["network"]["published_sha256"] is None
 
 
 def test_browsers_and_those_who_ask_get_a_page(

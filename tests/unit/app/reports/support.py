@@ -118,6 +118,21 @@ def make_report(*, cohorts: int = 1, outcome: str = "published", **run: Any) -> 
             "carries_out": None,
             **run,
         },
+        "network": {
+            "base_sha256": "b" * 64,
+            "published_sha256": "c" * 64,
+            "training_samples": 54_321,
+            "manifest_digest": "d" * 64,
+            "sums": {
+                "weights": "b" * 64,
+                "manifest": "d" * 64,
+                "device": "cpu",
+                "estimator": "predictive",
+                "estimator_version": 2,
+                "estimator_parameters": {"seed": 7},
+            },
+        },
+        "program": "expunge 9.8.7",
         "verdict": {
             "outcome": outcome,
             "reasons": [],

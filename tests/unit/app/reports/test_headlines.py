@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.reports.headlines import headline
 from app.reports.summary import summarise
 from tests.unit.app.reports.reading import page_of
 from tests.unit.app.reports.support import make_report
@@ -66,8 +67,40 @@ def test_what_a_person_has_decided_comes_first() -> None:
 def test_a_run_that_carries_out_an_approval_does_not_claim_to_be_within_bounds() -> None:
     report = make_report(carries_out="448b4bcc-0000-4000-8000-000000000000")
     text = page_of(report).text
+    assert "✓ Forgotten, and published as version 3" in text
     assert "A person approved these settings" in text
+    assert "Nothing speaks against them" in text
     assert "costs no more than the policy allows" not in text
+
+
+@pytest.mark.parametrize("outcome", ["published", "published_short"])
+def test_what_a_person_has_published_against_the_gate_is_not_called_good(outcome: str) -> None:
+    carried_out = "448b4bcc-0000-4000-8000-000000000000"
+    report = make_report(outcome=outcome, carries_out=carried_out)
+    report["verdict"]["reasons"] = ["Accuracy on the retained probe fell too far."]
+    found = headline(report)
+    assert (found.sign, found.tone) == ("!", "caution")
+    assert found.title == "Published as version 3 by a person's decision, against the gate"
+    assert "Forgotten" not in summarise(report).splitlines()[0]
+    assert "What speaks against them is listed here" in page_of(report).text
+
+
+def test_what_is_said_of_forgetting_says_how_far_it_goes() -> None:
+    def explained(outcome: str) -> str:
+        return headline(make_report(outcome=outcome)).explanation
+
+    assert "what is left in lower layers is not judged" in explained("published")
+    assert "cannot be shown that anything was there" in explained("no_detectable_influence")
+    assert "or it cannot be told whether it does" in explained("published_short")
+
+
+def test_what_was_asked_for_is_counted_apart_from_training_samples() -> None:
+    report = make_report()
+    report["run"]["items"] = 10
+    report["verdict"]["cohorts"][0]["samples"] = 4
+    asked = "forget 10 samples. With all earlier deletions that makes 4 training samples, in 1 coh"
+    assert asked in page_of(report).text
+    assert asked in summarise(report)
 
 
 def test_a_spent_budget_is_told_with_what_follows() -> None:

@@ -166,6 +166,44 @@ def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
     assert "✓ recognised somewhat less often than expected base:" in page_of(report).text
 
 
+def test_unseen_samples_that_no_fall_is_counted_on_are_named_wherever_the_others_are() -> None:
+    report = make_report()
+    assert "not counted" not in f"{page_of(report).text} {summarise(report)}"
+    report["verdict"]["holdout_excused"] = {}
+    assert "not counted" not in f"{page_of(report).text} {summarise(report)}"
+    report["verdict"]["holdout_excused"] = {"10": 8, "9": 9}
+    said = "not counted: 17 samples like the forgotten ones (9 of label 9, 8 of label 10)"
+    text = page_of(report).text
+    assert f"of labels that are still retained; {said}" in text
+    assert f"of the labels that are still retained; {said}" in text
+    assert f"through all deletions together; {said}" in text
+    assert f"points are spent; {said}" in summarise(report)
+
+
+def test_it_can_be_compared_with_files_and_rows_without_the_service() -> None:
+    text = page_of(make_report()).text
+    assert f"SHA-256 of the base's weights {'b' * 64}" in text
+    assert f"SHA-256 of the published weights {'c' * 64}" in text
+    assert f"Manifest digest {'d' * 64}" in text
+    assert "Training samples 54,321" in text
+    assert "Fisher sums predictive (version 2, seed 7), made on cpu" in text
+    assert "This report is by expunge 9.8.7" in text
+    report = make_report(outcome="needs_review", version=None)
+    report["network"]["published_sha256"] = None
+    assert "SHA-256 of the published weights –" in page_of(report).text
+
+
+def test_what_it_does_not_show_is_said() -> None:
+    report = make_report()
+    text = page_of(report).text
+    limits = text[text.index("What this does not show") : text.index("Rung by rung")]
+    for words in ("from a single image", "Shadow models are not tried", "remain where they are"):
+        assert words in limits
+    assert "chosen, out of 4, by the same probe samples" in limits
+    report["verdict"].update(ladder=report["verdict"]["ladder"][:1], rung=0)
+    assert "by the same probe samples" not in page_of(report).text
+
+
 def test_labels_and_layers_are_in_the_order_of_their_numbers() -> None:
     text = page_of(make_report()).text
     by_label = text[text.index("Accuracy by label") : text.index("All layers")]
