@@ -87,8 +87,8 @@ RUN_STATES: Mapping[RunState, str] = {
     RunState.NO_DETECTABLE_INFLUENCE: "published as a precaution; no influence could be seen "
     "before either, and of few samples it hardly ever can",
     RunState.PUBLISHED_SHORT: "published, but some samples are only weakened",
-    RunState.NOTHING_TO_DO: "no new version: the network was never trained on these samples, or "
-    "they cannot be read, and then their items have `failed`",
+    RunState.NOTHING_TO_DO: "no new version: the network was never trained on these samples; or "
+    "they cannot be read, or are more than the policy allows, and then their items have `failed`",
     RunState.PREDICTED: "a dry run has its verdict; nothing was changed",
     RunState.NEEDS_REVIEW: "nothing is published, and a person must decide",
     RunState.APPROVED: "a person chose a rung, and another run carries it out",

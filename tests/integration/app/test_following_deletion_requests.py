@@ -136,7 +136,7 @@ def test_a_request_that_a_run_is_working_on_is_withdrawn_by_that_run(
     assert client.get(f"/v1/runs/{run.id}").json()["state"] == "cancelled"
     assert client.get("/v1/models/digits").json()["head_version"] == 0
     # It was an admin who did that, and not whoever had posted it.
-    (record,) = client.get("/v1/audit?event=request.cancelled").json()["records"]
+    (record,) = client.get("/v1/audit/records?event=request.cancelled").json()["records"]
     assert record["actor"] == "admin"
     # The other request was not withdrawn; it has lost nothing but a little time.
     work(resources.settings)
