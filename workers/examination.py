@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 
 from models.records import Split
-from workers.probes import Position, quotas, select_forgotten, select_probe
+from workers.datasets.source import Position
+from workers.probes import quotas, select_forgotten, select_probe
 from workers.resources import Resources
 from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches

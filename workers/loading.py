@@ -8,7 +8,7 @@ from torch.utils import data
 
 from models.errors import SampleUnreadable
 from workers.datasets import Dataset
-from workers.probes import Position
+from workers.datasets.source import Position
 from workers.subjects import one_batch
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import BATCH

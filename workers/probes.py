@@ -12,10 +12,8 @@ from sqlalchemy import ARRAY, Integer, cast, column, func, select, true
 from sqlalchemy.orm import Session
 
 from models.records import Sample, Split
+from workers.datasets.source import Position
 from workers.runs import ForgetSample
-
-# A sample's position in its dataset, and its label.
-Position = tuple[int, int]
 
 
 def quotas(counts: Mapping[int, int], size: int) -> dict[int, int]:

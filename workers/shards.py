@@ -24,8 +24,8 @@ from models.errors import (
 )
 from models.settings import Settings
 from workers.datasets import Dataset
+from workers.datasets.source import Position
 from workers.loading import load_ahead
-from workers.probes import Position
 from workers.tensors import bytes_of, read_tensors, save_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator

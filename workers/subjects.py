@@ -17,7 +17,7 @@ from models.specifications import HoldoutSpec
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
 from workers.datasets.indexing import manifest_digest, split_samples
-from workers.probes import Position
+from workers.datasets.source import Position
 from workers.resources import Resources
 from workers.runs import Run
 from workers.tensors import parse_tensors

@@ -15,8 +15,8 @@ from models.errors import DatasetUnreadable, NetworkMismatch, SampleUnreadable
 from models.records import Split
 from models.specifications import Enrolment
 from workers.datasets import Dataset
+from workers.datasets.source import Position
 from workers.enrolment_records import SampleRows
-from workers.probes import Position
 from workers.subjects import one_batch
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import estimator_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from models.errors import DatasetUnreadable, NonFiniteGradient, SampleUnreadable
 from models.records import Phase, Split
 from workers.bookkeeping import Bookkeeping
-from workers.probes import Position
+from workers.datasets.source import Position
 from workers.progress import Report, Tracker
 from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches

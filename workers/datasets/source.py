@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from models.errors import DatasetUnreadable
 from models.records.states import Split
 
+# A sample's position, and its label.
+Position = tuple[int, int]
+
 
 @dataclass(frozen=True, eq=False)
 class SampleIndex:
