@@ -171,7 +171,7 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
 @click.pass_obj
 def enrol(settings: Settings, /, name: str, nproc: int | None, **given: Any) -> None:
     """Put a trained network under management, here and now, with a progress bar."""
-    from workers.enrol_command import enrol_here, enrolment_from
+    from workers.enrolment.command import enrol_here, enrolment_from
 
     try:
         enrolment = enrolment_from(name, **given)

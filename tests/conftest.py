@@ -40,7 +40,7 @@ from models.registry import find_model, register_model
 from models.settings import Scope, Settings
 from models.specifications import Enrolment
 from workers.architectures import build
-from workers.enrolment import enrol
+from workers.enrolment.pipeline import enrol
 from workers.main import AllowedJob
 from workers.resources import Resources, open_resources
 

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from models.doorbell import Job
 from models.errors import ExpungeError
 from models.settings import load_settings
-from workers import enrolment, pipeline
-from workers.claims import claim
+from workers import pipeline
+from workers.enrolment import pipeline as enrolment
 from workers.failures import log_unexpected
-from workers.queueing import has_work, holds
 from workers.resources import open_resources
+from workers.transactions.claims import claim
+from workers.transactions.queueing import has_work, holds
 
 log = logging.getLogger(__name__)
 

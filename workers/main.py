@@ -26,9 +26,9 @@ from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import Settings
 from workers import grace, jobs
-from workers.recovery import Death, bury
-from workers.releases import Cause
 from workers.resources import worker_name
+from workers.transactions.recovery import Death, bury
+from workers.transactions.releases import Cause
 from workers.unlearning import compiled, gpu
 
 log = logging.getLogger(__name__)

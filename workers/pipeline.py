@@ -23,22 +23,22 @@ from models.records import Phase, RequestMode, RunState
 from models.records.base import Json
 from workers.architectures import build
 from workers.bookkeeping import Bookkeeping, keeping_books
-from workers.breakdowns import cancel, cause_of, give_up, lay_down
-from workers.candidates import Tuned, tune
-from workers.endings import hold_for_review, predict, settle_without_checkpoint
-from workers.examination import Examiner
 from workers.failures import describe, log_unexpected
+from workers.judging.candidates import Tuned, tune
+from workers.judging.examination import Examiner
+from workers.judging.reports import details
+from workers.judging.verdicts import Verdict, give_verdict
 from workers.leases import Heartbeat
 from workers.persistence import persist
-from workers.publication import Stored, publish
-from workers.reports import details
 from workers.resources import Resources
 from workers.runlog import RunLog
 from workers.runs import Run
 from workers.subjects import Subject, load_subject
 from workers.tensors import write_tensors
+from workers.transactions.breakdowns import cancel, cause_of, give_up, lay_down
+from workers.transactions.endings import hold_for_review, predict, settle_without_checkpoint
+from workers.transactions.publication import Stored, publish
 from workers.unlearning.verification import change_of_weights, zero_retrain_forgetting
-from workers.verdicts import Verdict, give_verdict
 from workers.weighing import weigh
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from models.records.base import Base, Json
 
 
 class RunReport(Base):
-    """One for each run that was judged. `details` are made by `workers/reports.py`."""
+    """One for each run that was judged. `details` are made by `workers/judging/reports.py`."""
 
     __tablename__ = "run_report"
 

@@ -41,7 +41,7 @@ class UnlearningRun(Base):
     # Of the present phase: {"done", "total", "eta_s"}.
     progress: Mapped[Json | None]
     timings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
-    # What the gate said, the ladder of candidates and their figures (workers/verdicts.py).
+    # What the gate said, the ladder of candidates and their figures (workers/judging/verdicts.py).
     verdict: Mapped[Json | None]
     # What a person decided: {"by", "rung"} or {"by", "reason"}.
     review: Mapped[Json | None]

@@ -22,9 +22,9 @@ from tests.faults.checker import check, pending
 from tests.faults.client import Client, read_journal
 from tests.faults.conftest import StartSite
 from tests.integration.workers.conftest import Story
-from workers.claims import claim
 from workers.pipeline import unlearn
 from workers.resources import open_resources
+from workers.transactions.claims import claim
 
 pytestmark = pytest.mark.timeout(1800)
 

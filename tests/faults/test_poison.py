@@ -20,9 +20,9 @@ from models.settings import Settings
 from tests.conftest import Digits, enrol_model
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.test_unreadable_samples import COUNT, enrolment_of, folder
-from workers.claims import claim
 from workers.pipeline import unlearn
 from workers.resources import open_resources
+from workers.transactions.claims import claim
 
 __all__ = ["folder"]
 

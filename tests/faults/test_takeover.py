@@ -26,9 +26,9 @@ from models.settings import Settings
 from tests.conftest import Digits
 from tests.faults.conftest import StartSite
 from tests.integration.workers.conftest import Story
-from workers.claims import claim
 from workers.leases import Heartbeat
 from workers.resources import open_resources
+from workers.transactions.claims import claim
 
 GOAL_S = 15.0
 # Kills come so far apart that the one worker left is not what is waited for.

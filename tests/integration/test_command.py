@@ -20,7 +20,7 @@ from models.records import RequestMode, RunReport, RunState, UnlearningRun
 from models.registry import find_model
 from models.settings import Settings
 from tests.conftest import KEYS, Digits, Servers, settings_for
-from tests.integration.workers.test_enrolment import FEW, fewer
+from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
 from tests.unit.app.reports.support import make_report
 from workers.datasets import DATASETS
 

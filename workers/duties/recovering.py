@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 from models.records import Lease, RunState, UnlearningRun
 from workers.duties.stewardship import Stewardship
 from workers.leases import give_back
-from workers.recovery import end_lost_runs
+from workers.transactions.recovery import end_lost_runs
 
 
 def take_over_expired(stewardship: Stewardship) -> int:

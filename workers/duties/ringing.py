@@ -15,7 +15,7 @@ from models.records import (
     RegisteredModel,
 )
 from workers.duties.stewardship import Stewardship
-from workers.queueing import has_work
+from workers.transactions.queueing import has_work
 
 
 def ring_for_stranded(stewardship: Stewardship) -> int:

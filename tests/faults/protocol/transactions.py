@@ -1,7 +1,8 @@
 """The transactions of the protocol: database in, database out, or `Refused`.
 
 Each is one step of the model, because each locks the lease row first: PostgreSQL runs them one
-after another. They follow `workers/claims.py`, `publication.py`, `endings.py` and `settlement.py`.
+after another. They follow `claims.py`, `publication.py`, `endings.py` and `settlement.py` in
+`workers/transactions`.
 """
 
 from tests.faults.protocol.state import (

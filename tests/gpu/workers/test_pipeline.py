@@ -14,8 +14,8 @@ from models.settings import Settings
 from tests.conftest import OPEN_GATE, Digits, enrol_model
 from tests.gpu.networks import on_cpu
 from tests.integration.workers.conftest import Story
+from tests.integration.workers.enrolment.test_pipeline import fewer
 from tests.integration.workers.queries import outcomes
-from tests.integration.workers.test_enrolment import fewer
 from tests.integration.workers.test_pipeline import plain, stored_sums, training_ids
 from workers.resources import Resources, open_resources
 from workers.subjects import read_on

@@ -18,12 +18,12 @@ from tests.integration.app.support import (
     row_counts,
 )
 from tests.integration.workers.conftest import Story
-from tests.integration.workers.test_claims import FAILURE, expire
+from tests.integration.workers.transactions.test_claims import FAILURE, expire
 from workers import pipeline as steps
-from workers.breakdowns import give_up, lay_down
-from workers.claims import claim
-from workers.releases import Cause
 from workers.resources import Resources
+from workers.transactions.breakdowns import give_up, lay_down
+from workers.transactions.claims import claim
+from workers.transactions.releases import Cause
 
 
 def test_a_settled_request_names_its_run_and_its_checkpoint(

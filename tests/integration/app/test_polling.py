@@ -14,8 +14,8 @@ from models.settings import Settings
 from tests.conftest import Digits, work
 from tests.integration.app.support import REQUESTS, assert_problem, enrolment, post
 from workers import pipeline as steps
-from workers.claims import claim
 from workers.resources import Resources
+from workers.transactions.claims import claim
 
 LONG_S = 55
 MOST_POLLS = 5000

@@ -25,8 +25,8 @@ from tests.integration.models.conftest import copy_database, make_up, set_back_t
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.duties.test_collecting import collect, make_old, path_of, put
 from tests.integration.workers.queries import audit_events, outcomes
-from tests.integration.workers.test_claims import claimed
-from workers.breakdowns import give_up
+from tests.integration.workers.transactions.test_claims import claimed
+from workers.transactions.breakdowns import give_up
 
 PATHS = ("", "/latest", "/latest/file", "/0", "/0/file", "/1", "/1/file")
 

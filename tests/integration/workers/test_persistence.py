@@ -11,10 +11,10 @@ from models.records import Outcome, RunState
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
-from tests.integration.workers.test_claims import FAILURE, claimed, expire
-from workers.breakdowns import give_up
+from tests.integration.workers.transactions.test_claims import FAILURE, claimed, expire
 from workers.persistence import persist
-from workers.releases import Cause
+from workers.transactions.breakdowns import give_up
+from workers.transactions.releases import Cause
 
 
 def hang_up(story: Story) -> None:

@@ -17,7 +17,7 @@ from models.settings import Settings
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
-from tests.integration.workers.test_claims import claimed, eventually, expire
+from tests.integration.workers.transactions.test_claims import claimed, eventually, expire
 from workers import steward
 from workers.duties.deadlines import flag_overdue
 from workers.duties.recovering import take_over_expired

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import Digits
-from tests.integration.workers.test_enrolment import fewer
-from tests.integration.workers.test_enrolment_refusals import refusal
+from tests.integration.workers.enrolment.test_pipeline import fewer
+from tests.integration.workers.enrolment.test_refusals import refusal
 
 Tensors = dict[str, torch.Tensor]
 TENSOR = "stages.1.conv2.weight"

@@ -16,7 +16,7 @@ from models.doorbell import QUEUE
 from models.settings import Settings
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
-from tests.integration.workers.test_claims import eventually
+from tests.integration.workers.transactions.test_claims import eventually
 
 
 def touch(path: str) -> None:

@@ -18,8 +18,8 @@ from models.registry import register_model
 from models.scrubbing import note_new
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
-from tests.integration.workers.test_claims import claimed
 from tests.integration.workers.test_steward import stewardship
+from tests.integration.workers.transactions.test_claims import claimed
 from workers.duties.collecting import (
     collect_shard_logs,
     collect_shelf,

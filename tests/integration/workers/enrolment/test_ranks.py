@@ -1,0 +1,255 @@
+"""Enrolment by two processes: the same sums or none, a kill that costs a shard, errors in words."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from models.artifacts import Artifact
+from models.errors import RankRefused, RanksFailed
+from models.records import FisherSums, ModelState
+from models.registry import find_model, register_model
+from models.settings import Settings
+from models.specifications import Enrolment
+from tests.conftest import Digits, enrol_model
+from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
+from tests.integration.workers.enrolment.test_refusals import refusal
+from workers.enrolment import pipeline
+from workers.enrolment.pipeline import enrol
+from workers.enrolment.preparation import prepare
+from workers.enrolment.ranks import sum_in_ranks
+from workers.enrolment.shards import ShardLog, shard_count, sum_shards
+from workers.resources import open_resources
+from workers.tensors import read_tensors
+from workers.unlearning import estimators
+from workers.unlearning.estimators import estimator_of
+from workers.unlearning.importances import Sums, zero_sums
+
+SHARD = 20
+SHARDS = shard_count(540, SHARD)
+FEW_SHARDS = shard_count(FEW * 9 // 10, SHARD)
+ALL = slice(None)
+
+
+@pytest.fixture
+def two(settings: Settings) -> Settings:
+    """Settings of enrolments by two processes, in small shards."""
+    return settings.model_copy(update={"processes": 2, "shard_size": SHARD})
+
+
+def by_one_process(
+    digits: Digits, log: Path, settings: Settings | None = None, samples: slice = ALL
+) -> Sums:
+    """The sums by this process alone, in one shard, of all training samples or some."""
+    prepared = prepare(digits.enrolment, None, torch.device("cpu"))
+    return sum_shards(
+        prepared.network,
+        estimator_of(digits.enrolment.estimator),
+        prepared.indexed.dataset,
+        prepared.indexed.training()[samples],
+        ShardLog(log),
+        settings or Settings(),
+        lambda _count: None,
+    )
+
+
+def require_equal(found: Sums, expected: Sums) -> None:
+    """Within 1e-6 of the largest entry of each tensor."""
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert float((found[name] - tensor).abs().max() / tensor.abs().max()) <= 1e-6
+
+
+def test_two_processes_enrol_a_network_with_the_sums_of_one(
+    two: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    with open_resources(two) as resources:
+        enrol_model(resources, digits.enrolment)
+        with resources.database.reading() as session:
+            model = find_model(session, "digits")
+            (full,) = session.query(FisherSums)
+        assert model.state is ModelState.ACTIVE
+        sums, _ = read_tensors(resources.store.sized_path(Artifact(full.sha256, full.size)))
+    require_equal(sums, by_one_process(digits, tmp_path / "log.safetensors"))
+    # What was written on the way is gone.
+    assert not list((two.data_dir / "enrolments").glob("*"))
+
+
+def kill_after_a_shard(digits: Digits, log: Path, settings: Settings) -> None:
+    """Begin as a worker does, and kill all of it as soon as something is written down."""
+    job = log.with_name("job.json")
+    specification = digits.enrolment.model_dump(mode="json", by_alias=True)
+    job.write_text(json.dumps({"enrolment": specification, "log": str(log)}))
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers.enrolment.torchrun", "2", str(job)],
+        env={**os.environ, **settings.environment()},
+        stdout=subprocess.PIPE,
+    ) as process:
+        while not log.exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        assert process.stdout is not None
+        # It ends when the last process that can write to it is gone: the log stays as it is then.
+        process.stdout.read()
+
+
+def test_after_a_kill_the_shards_that_are_missing_are_computed_and_no_others(
+    two: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    log = ShardLog(tmp_path / "log.safetensors")
+    kill_after_a_shard(digits, log.path, two)
+    network = prepare(digits.enrolment, None, torch.device("cpu")).network
+    noted, done = log.read(network)
+    assert 0 < done < SHARDS
+    before, after = slice(done * SHARD), slice(done * SHARD, None)
+    require_equal(noted, by_one_process(digits, tmp_path / "before", samples=before))
+
+    # With zeros for what was complete, the log ends up with what was computed afterwards.
+    log.write(zero_sums(network), done)
+    sum_in_ranks(digits.enrolment, log.path, two, lambda _count: None)
+    computed = log.read_all(network, SHARDS)
+    require_equal(computed, by_one_process(digits, tmp_path / "after", samples=after))
+
+
+def leave_nothing(_log: ShardLog, _sums: Sums) -> None:
+    """The processes wrote somewhere else, or somebody has removed it."""
+
+
+def leave_a_part(log: ShardLog, sums: Sums) -> None:
+    """All shards but the last."""
+    log.write(sums, FEW_SHARDS - 1)
+
+
+def leave_a_flipped_bit(log: ShardLog, sums: Sums) -> None:
+    """All shards, and then the disk was not reliable."""
+    log.write(sums, FEW_SHARDS)
+    content = bytearray(log.path.read_bytes())
+    content[-1] ^= 1
+    log.path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("leave", "found"), [(leave_nothing, 0), (leave_a_part, 1), (leave_a_flipped_bit, 0)]
+)
+def test_an_enrolment_fails_unless_every_shard_is_in_and_whole(
+    two: Settings,
+    digits: Digits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[ShardLog, Sums], None],
+    found: int,
+) -> None:
+    few = fewer(digits, tmp_path)
+    sums = zero_sums(prepare(few, None, torch.device("cpu")).network)
+
+    def end_well(_enrolment: Enrolment, log: Path, *_others: object) -> None:
+        leave(ShardLog(log), sums)
+
+    monkeypatch.setattr(pipeline, "sum_in_ranks", end_well)
+    failure = refusal(two.model_copy(update={"data_dir": tmp_path}), few)
+    assert failure["kind"] == "shards-missing"
+    assert f"holds {found} of {FEW_SHARDS} shards" in failure["detail"]
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where the processes of each enrolment are told to write; none of them can."""
+    told: list[Path] = []
+
+    def die(_enrolment: Enrolment, log: Path, *_others: object) -> None:
+        told.append(log)
+        raise RanksFailed("It has died.")
+
+    monkeypatch.setattr(pipeline, "sum_in_ranks", die)
+    return told
+
+
+def test_equal_networks_have_logs_of_their_own_and_find_them_again(
+    two: Settings, digits: Digits, tmp_path: Path, logs: list[Path]
+) -> None:
+    few = fewer(digits, tmp_path)
+    with open_resources(two) as resources:
+        for name in ("one", "two", "one"):
+            enrol_model(resources, few.model_copy(update={"name": name}))
+    first, other, again = logs
+    assert other != first
+    assert again == first
+
+
+@pytest.mark.parametrize("changed", [{"version": 2}, {"parameters": (("seed", 1),)}])
+def test_an_estimator_that_sums_something_else_begins_a_log_of_its_own(
+    two: Settings,
+    digits: Digits,
+    tmp_path: Path,
+    logs: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, Any],
+) -> None:
+    few = fewer(digits, tmp_path)
+    other = replace(estimators.label_free(), **changed)
+    with open_resources(two) as resources:
+        enrol_model(resources, few)
+        monkeypatch.setitem(estimators.ESTIMATORS, "label_free", lambda: other)
+        enrol_model(resources, few)
+    assert logs[0] != logs[1]
+
+
+def test_images_read_ahead_by_other_processes_give_the_same_sums(
+    digits: Digits, tmp_path: Path
+) -> None:
+    expected = by_one_process(digits, tmp_path / "one.safetensors")
+    found = by_one_process(digits, tmp_path / "ahead.safetensors", Settings(loaders=2))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_what_a_process_finds_wrong_is_told_in_its_words(
+    two: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.safetensors"
+    with pytest.raises(RankRefused, match="position 7 holds NaN") as caught:
+        sum_in_ranks(with_nan(digits, tmp_path), log, two, lambda _count: None)
+    assert caught.value.kind == "dataset-unreadable"
+
+
+def test_an_image_that_cannot_be_read_ahead_is_named(
+    settings: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    with open_resources(settings.model_copy(update={"loaders": 2})) as resources:
+        with resources.database.transaction() as session:
+            model_id = register_model(session, with_nan(digits, tmp_path), "tests").id
+        enrol(model_id, resources)
+        with resources.database.reading() as session:
+            failure = find_model(session, "digits").failure
+    assert failure is not None
+    assert failure["kind"] == "dataset-unreadable"
+    assert "position 7 holds NaN" in failure["detail"]
+
+
+def test_a_process_that_cannot_even_start_is_told_too(
+    two: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    # There is no such device here, which only PyTorch finds out.
+    missing = two.model_copy(update={"device": "meta"})
+    with pytest.raises(RanksFailed, match="ended with status"):
+        sum_in_ranks(digits.enrolment, tmp_path / "log", missing, lambda _count: None)
+
+
+def with_nan(digits: Digits, folder: Path) -> Enrolment:
+    """The same enrolment of data with a damaged image."""
+    dataset: Any = digits.enrolment.dataset
+    with np.load(dataset.path) as file:
+        arrays = dict(file)
+    arrays["images"][7] = np.nan
+    np.savez(folder / "damaged.npz", **arrays)
+    damaged = dataset.model_copy(update={"path": str(folder / "damaged.npz")})
+    return digits.enrolment.model_copy(update={"dataset": damaged})

@@ -1,0 +1,104 @@
+"""The log of a pass: its sums come back whole, or none do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from models.errors import ShardsMissing
+from workers.enrolment.shards import ShardLog, fingerprint, shard_count
+from workers.unlearning.importances import Sums, zero_sums
+
+NETWORK = nn.Linear(2, 1)
+SUMS = {
+    "weight": torch.tensor([[1.5, 2.0]], dtype=torch.float64),
+    "bias": torch.tensor([0.25], dtype=torch.float64),
+}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> ShardLog:
+    """A log of three shards."""
+    written = ShardLog(tmp_path / "enrolments" / "log.safetensors")
+    written.write(SUMS, 3)
+    return written
+
+
+def require_same(found: Sums, expected: Sums) -> None:
+    """To the last bit."""
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def require_none(log: ShardLog, network: nn.Module) -> None:
+    """Nothing can be gone on from."""
+    sums, done = log.read(network)
+    assert done == 0
+    require_same(sums, zero_sums(network))
+
+
+def test_what_was_written_is_read(log: ShardLog) -> None:
+    sums, done = log.read(NETWORK)
+    assert done == 3
+    require_same(sums, SUMS)
+    require_same(log.read_all(NETWORK, 3), SUMS)
+
+
+def test_what_was_written_last_is_read_and_nothing_else_is_left(log: ShardLog) -> None:
+    log.write(zero_sums(NETWORK), 4)
+    require_same(log.read_all(NETWORK, 4), zero_sums(NETWORK))
+    assert list(log.path.parent.iterdir()) == [log.path]
+
+
+def test_a_log_that_is_not_there_has_no_shards(log: ShardLog) -> None:
+    log.discard()
+    log.discard()
+    require_none(log, NETWORK)
+
+
+def test_a_log_that_is_cut_short_has_no_shards(log: ShardLog) -> None:
+    content = log.path.read_bytes()
+    for length in range(len(content)):
+        log.path.write_bytes(content[:length])
+        require_none(log, NETWORK)
+
+
+def test_wherever_a_bit_flips_a_log_has_no_shards(log: ShardLog) -> None:
+    content = log.path.read_bytes()
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        log.path.write_bytes(damaged)
+        require_none(log, NETWORK)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [nn.Linear(1, 2), nn.Linear(2, 1, bias=False), nn.Sequential(nn.Linear(2, 1))],
+    ids=["other shapes", "fewer names", "other names"],
+)
+def test_the_log_of_another_network_has_no_shards(log: ShardLog, other: nn.Module) -> None:
+    require_none(log, other)
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_all_shards_are_those_that_are_asked_for(log: ShardLog, shards: int) -> None:
+    with pytest.raises(ShardsMissing, match=f"holds 3 of {shards} shards"):
+        log.read_all(NETWORK, shards)
+
+
+def test_all_shards_of_no_log_are_missing(log: ShardLog) -> None:
+    log.discard()
+    with pytest.raises(ShardsMissing, match="holds 0 of 3 shards"):
+        log.read_all(NETWORK, 3)
+
+
+@pytest.mark.parametrize(("samples", "count"), [(0, 0), (1, 1), (19, 1), (20, 1), (21, 2)])
+def test_the_last_shard_may_be_smaller(samples: int, count: int) -> None:
+    assert shard_count(samples, 20) == count
+
+
+def test_a_fingerprint_is_of_names_and_values_and_not_of_their_order() -> None:
+    assert fingerprint(one=1, two=2) == fingerprint(two=2, one=1)
+    assert len({fingerprint(one=1), fingerprint(one=2), fingerprint(two=1)}) == 3

@@ -1,0 +1,143 @@
+"""`expunge enrol`: an enrolment in the foreground, with a progress bar."""
+
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from models.doorbell import Job
+from models.errors import EnrolmentRefused
+from models.records import ModelState, RegisteredModel
+from models.registry import register_model
+from models.settings import Settings
+from models.specifications import Enrolment
+from workers.enrolment.pipeline import enrol
+from workers.progress import Progress, Report
+from workers.resources import Resources, open_resources
+
+FOLLOW_EVERY_S = 0.5
+
+
+def enrolment_from(
+    name: str,
+    *,
+    architecture: str,
+    num_classes: int,
+    options: tuple[str, ...],
+    weights: str,
+    dataset: str,
+    size: int,
+    channels: int,
+    mean: str,
+    std: str,
+    holdout_fraction: float,
+    holdout_seed: int,
+    estimator: str,
+    policy: Path | None,
+) -> Enrolment:
+    """The enrolment that the command line describes; pydantic's `ValidationError` if it is none."""
+    return Enrolment.model_validate(
+        {
+            "name": name,
+            "architecture": {
+                "name": architecture,
+                "num_classes": num_classes,
+                "options": dict(_option(text) for text in options),
+            },
+            "weights": str(Path(weights).expanduser().absolute()),
+            "dataset": _dataset(dataset),
+            "preprocessing": {
+                "size": size,
+                "channels": channels,
+                "mean": mean.split(","),
+                "std": std.split(","),
+            },
+            "holdout": {"fraction": holdout_fraction, "seed": holdout_seed},
+            "estimator": {"kind": estimator},
+            "policy": _policy(policy),
+        }
+    )
+
+
+def enrol_here(enrolment: Enrolment, settings: Settings) -> None:
+    """Enrol in this process and show how far it is; raise `EnrolmentRefused` with the reason.
+
+    Should a worker be faster to take it up, its progress is shown instead.
+    """
+    console = Console(stderr=True)
+    with open_resources(settings) as resources:
+        with resources.database.transaction() as session:
+            model_id = register_model(session, enrolment, "command line").id
+        with _bar(console) as bar:
+            task = bar.add_task("Fisher sums", total=None)
+
+            def show(progress: Progress) -> None:
+                bar.update(task, completed=progress.done, total=progress.total)
+
+            enrol(model_id, resources, show)
+            model = _followed(model_id, resources, show)
+    if model.state is ModelState.ENROLMENT_FAILED:
+        assert model.failure is not None
+        raise EnrolmentRefused(model.failure["detail"])
+    assert model.base_accuracy is not None
+    known = " and ".join(
+        f"{share['value']:.1%} of {share['count']} {split} samples"
+        for split, share in model.base_accuracy.items()
+    )
+    console.print(f"Registered model {model.name!r} is active. The base recognises {known}.")
+
+
+def _followed(model_id: uuid.UUID, resources: Resources, show: Report) -> RegisteredModel:
+    while True:
+        with resources.database.reading() as session:
+            model = session.get_one(RegisteredModel, model_id)
+        if model.state is not ModelState.ENROLLING:
+            return model
+        if model.progress is not None:
+            show(Progress(**model.progress))
+        resources.doorbell.ring(Job.ENROL, model_id)
+        time.sleep(FOLLOW_EVERY_S)
+
+
+def _bar(console: Console) -> Bar:
+    return Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _dataset(text: str) -> dict[str, Any]:
+    """`digits`, or `KIND:PATH`; the path of `images` is that of its manifest."""
+    kind, separator, path = text.partition(":")
+    if not separator:
+        return {"kind": kind}
+    absolute = str(Path(path).expanduser().absolute())
+    return {"kind": kind, "manifest" if kind == "images" else "path": absolute}
+
+
+def _policy(path: Path | None) -> Any:
+    if path is None:
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise click.UsageError(f"{path} is not JSON: {error}") from error
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise click.UsageError(f"--option {text!r} is not of the form KEY=VALUE.")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value

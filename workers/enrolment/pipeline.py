@@ -1,0 +1,159 @@
+"""Enrolment: a trained network becomes a registered model that can forget.
+
+    weights checked → dataset indexed → Fisher sums over all training samples → one transaction
+
+Nothing is visible until the last step; if any step refuses, the registered model says why and
+nothing else is kept.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+from models.errors import ExpungeError, LeaseLost, WorkerStopping
+from models.records import Phase
+from models.settings import Settings
+from models.specifications import Enrolment
+from workers.bookkeeping import store_sums
+from workers.enrolment.preparation import Prepared, prepare
+from workers.enrolment.ranks import sum_in_ranks
+from workers.enrolment.records import (
+    Enrolled,
+    activate,
+    begin_enrolment,
+    fail_enrolment,
+    lay_down_enrolment,
+    write_progress,
+)
+from workers.enrolment.shards import ShardLog, fingerprint, shard_count, sum_shards
+from workers.failures import describe, log_unexpected
+from workers.leases import Heartbeat
+from workers.persistence import persist
+from workers.progress import Progress, Report, Tracker
+from workers.resources import Resources
+from workers.tensors import write_tensors
+from workers.unlearning.estimators import estimator_of
+from workers.unlearning.importances import Provenance, Sums
+
+log = logging.getLogger(__name__)
+
+
+def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None) -> None:
+    """Enrol a registered model that is in state `enrolling`; does nothing if somebody is at it.
+
+    `show` is called with the progress, beside the row that admins poll. Afterwards the registered
+    model is `active`, or `enrolment_failed` with the reason.
+    """
+    begun = begin_enrolment(model_id, resources)
+    if begun is None:
+        return
+    epoch, enrolment, reached = begun
+    heartbeat = Heartbeat(resources.database, model_id, epoch, resources.settings)
+
+    def report(progress: Progress) -> None:
+        heartbeat.check()
+        # A shard further than any worker before is on disk, for whoever has to go on from there.
+        is_ahead = progress.done >= reached + resources.settings.shard_size
+        if progress.done >= reached:
+            write_progress(model_id, epoch, progress, resources, is_ahead=is_ahead)
+        if show is not None:
+            show(progress)
+
+    try:
+        with heartbeat.beating():
+            try:
+                enrolled = _enrolled(model_id, enrolment, resources, report)
+                persist(lambda: activate(model_id, epoch, enrolled, resources))
+            except (LeaseLost, OperationalError):
+                # Another worker has it, or begins anew once the database is there again.
+                raise
+            except WorkerStopping:
+                persist(lambda: lay_down_enrolment(model_id, epoch, resources))
+            except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
+                if not isinstance(error, ExpungeError):
+                    log_unexpected(log, error)
+                failure = describe(error)
+                persist(lambda: fail_enrolment(model_id, epoch, failure, resources))
+    except LeaseLost as error:
+        log.warning("The enrolment of %s was taken over: %s", model_id, error)
+
+
+def _enrolled(
+    model_id: uuid.UUID, enrolment: Enrolment, resources: Resources, report: Report
+) -> Enrolled:
+    """All the work and all the files; no rows yet."""
+    prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
+    samples = len(prepared.indexed.training())
+    log = _shard_log(model_id, enrolment, prepared, resources)
+    tracker = Tracker(Phase.WEIGH, samples, report)
+    sums = _sums(enrolment, prepared, log, resources.settings, tracker.advance)
+    # Only now, when nothing can be refused any more, are files made that stay.
+    metadata = enrolment.checkpoint_metadata()
+    base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
+    provenance = _provenance(enrolment, prepared, base.sha256, resources)
+    enrolled = Enrolled(
+        base=base,
+        full=store_sums(sums, samples, provenance, resources),
+        provenance=provenance,
+        rows=prepared.indexed.rows,
+        manifest_digest=prepared.indexed.manifest_digest,
+        recognised=prepared.recognised,
+    )
+    log.discard()
+    return enrolled
+
+
+def _sums(
+    enrolment: Enrolment,
+    prepared: Prepared,
+    log: ShardLog,
+    settings: Settings,
+    advance: Callable[[int], None],
+) -> Sums:
+    """Over all training samples, by this process or by several others."""
+    training = prepared.indexed.training()
+    if settings.processes > 1:
+        sum_in_ranks(enrolment, log.path, settings, advance)
+        # The file has been in other hands: that they ended well does not say that it is whole.
+        return log.read_all(prepared.network, shard_count(len(training), settings.shard_size))
+    return sum_shards(
+        prepared.network,
+        estimator_of(enrolment.estimator),
+        prepared.indexed.dataset,
+        training,
+        log,
+        settings,
+        advance,
+    )
+
+
+def _provenance(
+    enrolment: Enrolment, prepared: Prepared, weights: str, resources: Resources
+) -> Provenance:
+    return Provenance.of(
+        estimator_of(enrolment.estimator),
+        weights=weights,
+        manifest=prepared.indexed.manifest_digest,
+        device=resources.device.type,
+    )
+
+
+def _shard_log(
+    model_id: uuid.UUID, enrolment: Enrolment, prepared: Prepared, resources: Resources
+) -> ShardLog:
+    """That of this registered model alone: an equal one may be enrolled beside it, and each
+    discards its own.
+    """
+    with Path(enrolment.weights).expanduser().open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    name = fingerprint(
+        model=str(model_id),
+        provenance=vars(_provenance(enrolment, prepared, weights, resources)),
+        shard_size=resources.settings.shard_size,
+        **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
+    )
+    return ShardLog(resources.settings.data_dir / "enrolments" / f"{name}.safetensors")

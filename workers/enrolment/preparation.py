@@ -1,0 +1,98 @@
+"""What an enrolment checks before its long pass: weights, samples, and that they fit together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.errors import DatasetUnreadable, SourceOutsideRoot
+from models.records import Split
+from models.specifications import Enrolment
+from workers.architectures import build
+from workers.datasets import Dataset, open_dataset
+from workers.datasets.indexing import checked_index, manifest_digest, probe_ranks, split_samples
+from workers.enrolment.records import SampleRows
+from workers.enrolment.tryout import recognised, require_better_than_guessing, try_out
+from workers.tensors import read_tensors
+from workers.unlearning.dampening import Weights
+from workers.unlearning.intervals import Estimate
+from workers.weights import check_weights
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A dataset that was checked: every sample's row, and a digest of all of them."""
+
+    dataset: Dataset
+    rows: SampleRows
+    manifest_digest: str
+
+    def training(self) -> list[tuple[int, int]]:
+        """Position and label of every training sample."""
+        return [
+            (position, label)
+            for position, (label, split) in enumerate(
+                zip(self.rows.labels, self.rows.splits, strict=True)
+            )
+            if split is Split.TRAIN
+        ]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was checked before any gradient: the network with its weights, and its samples."""
+
+    network: nn.Module
+    weights: Weights
+    indexed: Indexed
+    # The share of samples that the base recognises; a split without samples is left out.
+    recognised: dict[Split, Estimate]
+
+
+def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Prepared:
+    """Check everything that an enrolment declares, and that its parts fit together."""
+    _require_below_root(enrolment, root)
+    network = build(enrolment.architecture).to(device)
+    weights = _checked_weights(enrolment, network)
+    network.load_state_dict(weights)
+    indexed = _index(enrolment, root)
+    try_out(network, enrolment, indexed.dataset, indexed.training(), device)
+    shares = recognised(network, indexed.dataset, indexed.rows, device)
+    require_better_than_guessing(shares[Split.TRAIN], labels=len(set(indexed.rows.labels)))
+    return Prepared(network, weights, indexed, shares)
+
+
+def _checked_weights(enrolment: Enrolment, network: nn.Module) -> Weights:
+    weights, _ = read_tensors(Path(enrolment.weights).expanduser())
+    check_weights(weights, network, enrolment.architecture)
+    return weights
+
+
+def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
+    dataset = open_dataset(enrolment.dataset, enrolment.preprocessing, root)
+    index = dataset.index()
+    checked_index(index, enrolment.architecture.num_classes)
+    dataset.check()
+    splits = split_samples(index, enrolment.holdout)
+    if Split.TRAIN not in splits:
+        raise DatasetUnreadable("The dataset has no training samples: all of it is holdout.")
+    rows = SampleRows(
+        sample_ids=index.sample_ids,
+        labels=index.labels.tolist(),
+        splits=splits,
+        probe_ranks=probe_ranks(len(splits), enrolment.holdout.seed).tolist(),
+    )
+    return Indexed(dataset, rows, manifest_digest(index, splits))
+
+
+def _require_below_root(enrolment: Enrolment, root: Path | None) -> None:
+    if root is None:
+        return
+    dataset = enrolment.dataset
+    given = [enrolment.weights, getattr(dataset, "path", None), getattr(dataset, "manifest", None)]
+    for path in filter(None, given):
+        if not Path(path).expanduser().resolve().is_relative_to(root.resolve()):
+            raise SourceOutsideRoot(
+                f"{path} is not below {root}, the only folder this service enrols from."
+            )

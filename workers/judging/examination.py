@@ -1,0 +1,132 @@
+"""Examining candidates: which samples they are judged on, and what a network makes of these.
+
+Every candidate sees the same samples, once. They are chosen by the set of forgotten samples and by
+ranks that were drawn at enrolment, not by which run asks: earlier forgotten samples are looked at
+again by every later run.
+"""
+
+from collections.abc import Collection, Iterator
+from itertools import chain
+
+from models.records import Split
+from workers.datasets.source import Position
+from workers.judging.probes import quotas, select_forgotten, select_probe
+from workers.resources import Resources
+from workers.runs import ForgetSample, Run
+from workers.subjects import Subject, readable_batches
+from workers.unlearning.batches import Batch, among
+from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
+from workers.unlearning.dampening import Weights
+from workers.unlearning.observation import Observed, observe
+from workers.unlearning.probe import Probe
+
+# Bytes of images that stay in memory from one candidate to the next.
+MOST_BYTES = 1 << 30
+# Cohorts beyond so many share the probe of so many.
+WHOLE_PROBES = 4
+
+
+class Examiner:
+    """The probe of one run. `cohorts` are those of everything forgotten, this run included."""
+
+    def __init__(
+        self,
+        run: Run,
+        subject: Subject,
+        now: tuple[ForgetSample, ...],
+        forgotten: dict[int, int],
+        resources: Resources,
+    ) -> None:
+        """`now` are this run's training samples; `forgotten` counts all of them by label."""
+        self.cohorts = form_cohorts(forgotten, run.trained)
+        self._subject = subject
+        self._kept: list[Batch] | None = None
+        retained, holdout, of_labels, of_cohorts = _select(
+            run, self.cohorts, now, forgotten, resources
+        )
+        self._forgotten = sorted(chain.from_iterable(of_cohorts.values()))
+        self._samples = sorted({*retained, *holdout, *of_labels, *self._forgotten})
+        self.probe = Probe(
+            forgotten={cohort: _positions(samples) for cohort, samples in of_cohorts.items()},
+            unseen=_positions(of_labels),
+            retained=_positions(retained),
+            holdout=_positions(holdout),
+            gone=gone_labels(forgotten, run.trained),
+            num_classes=run.enrolment.architecture.num_classes,
+        )
+
+    def look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
+        """What the network with these weights makes of the probe, or of some of its samples.
+
+        Samples that cannot be read are counted by their absence: those of earlier requests may be
+        deleted by now.
+        """
+        return observe(self._subject.put(weights), self._batches(at))
+
+    def _batches(self, at: Collection[int] | None) -> Iterator[Batch]:
+        if at is None:
+            return self.batches()
+        if self._kept is not None:
+            return among(self._kept, at)
+        return self._read([sample for sample in self._samples if sample[0] in at])
+
+    def of_forgotten(self) -> Iterator[Batch]:
+        """The forgotten samples of the probe."""
+        return self._read(self._forgotten)
+
+    def batches(self) -> Iterator[Batch]:
+        """The probe itself; images stay in memory while there is room."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Batch] = []
+        size = 0
+        for batch in self._read(self._samples):
+            size += batch.inputs.nbytes
+            if size <= MOST_BYTES:
+                kept.append(batch)
+            yield batch
+        if size <= MOST_BYTES:
+            self._kept = kept
+
+    def _read(self, samples: list[Position]) -> Iterator[Batch]:
+        return readable_batches(self._subject.dataset, samples, self._subject.device, unreadable={})
+
+
+def _select(
+    run: Run,
+    cohorts: list[Cohort],
+    now: tuple[ForgetSample, ...],
+    forgotten: dict[int, int],
+    resources: Resources,
+) -> tuple[list[Position], list[Position], list[Position], dict[Cohort, list[Position]]]:
+    """Retained and holdout samples, unseen ones of the labels forgotten, and forgotten ones."""
+    size = run.policy.probe_size
+    of_one = size if len(cohorts) <= WHOLE_PROBES else max(1, WHOLE_PROBES * size // len(cohorts))
+    shares = {
+        cohort: quotas({label: forgotten[label] for label in cohort.labels}, of_one)
+        for cohort in cohorts
+    }
+    by_label = {label: n for share in shares.values() for label, n in share.items()}
+    with resources.database.reading() as session:
+
+        def probe(split: Split, limits: dict[int, int]) -> list[Position]:
+            return select_probe(session, run.model_id, split, limits=limits, without=run.samples)
+
+        retained = probe(Split.TRAIN, quotas(run.trained, min(size, sum(run.trained.values()))))
+        holdout = probe(Split.HOLDOUT, quotas(run.holdout, min(size, sum(run.holdout.values()))))
+        of_labels = probe(Split.HOLDOUT, by_label)
+        of_cohorts = {
+            cohort: select_forgotten(
+                session,
+                run.model_id,
+                limits=share,
+                now=[sample for sample in now if sample.label in share],
+            )
+            for cohort, share in shares.items()
+        }
+    return retained, holdout, of_labels, of_cohorts
+
+
+def _positions(samples: list[Position]) -> list[int]:
+    return [position for position, _ in samples]

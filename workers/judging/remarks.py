@@ -1,0 +1,105 @@
+"""What a reader of a verdict's figures must know and might overlook: a function for each remark."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from models.records import RunState
+from workers.judging.candidates import Tuned
+from workers.runs import Run
+from workers.unlearning import reasons
+from workers.unlearning.gate import Gate
+
+
+def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
+    """All that there is to say of a run that ends like this, in sentences."""
+    if state is RunState.NO_DETECTABLE_INFLUENCE:
+        yield (
+            "The base already treated these samples like unseen ones, as far as so many can tell. "
+            "They were dampened for all the same, as a precaution."
+        )
+    yield from _surrogate_is_no_match(tuned)
+    if run.approval is not None:
+        yield f"Rung {run.approval.rung} was approved by {run.approval.by}."
+    yield from _few_that_stay(run, tuned)
+    yield from _accepted_before(tuned)
+    yield from _left_below(tuned)
+    yield from _excused(tuned)
+    yield from _without_counterpart(tuned)
+    yield from _not_seen_again(tuned)
+
+
+def excused_by_label(gate: Gate) -> dict[str, int]:
+    """How many holdout samples of each label need not be recognised as they were, by label."""
+    excused = gate.base.at(gate.probe.excused).labels.tolist()
+    return {str(label): count for label, count in sorted(Counter(excused).items())}
+
+
+def _surrogate_is_no_match(tuned: Tuned) -> Iterator[str]:
+    surrogate = tuned.gate.surrogate
+    if surrogate is not None and not surrogate.is_match:
+        yield (
+            "What a network without these samples would make of others like them could not be "
+            f"estimated: of unseen samples a simple surrogate recognises "
+            f"{100 * surrogate.accuracy:.1f} %, the network {100 * surrogate.network:.1f} %."
+        )
+
+
+def _few_that_stay(run: Run, tuned: Tuned) -> Iterator[str]:
+    """Of labels that are taken for gone, although some samples stay."""
+    for cohort in tuned.chosen.trial.settings:
+        for label in cohort.labels:
+            stay = run.trained[label] - cohort.count
+            if label in tuned.gate.probe.gone and stay > 0:
+                yield (
+                    f"Training samples of label {label} that stay: {stay}. A network that was "
+                    "taught nothing else of it would recognise few or none, so the label is taken "
+                    "for gone."
+                )
+
+
+def _accepted_before(tuned: Tuned) -> Iterator[str]:
+    judgement = tuned.chosen.trial.judgement
+    for conceded in judgement.conceded:
+        yield f"{conceded} That was accepted with an earlier version."
+    if judgement.pooled and judgement.pooled.excused:
+        for shown in reasons.together(judgement.pooled):
+            yield f"{shown} This run forgets nothing more of them."
+
+
+def _left_below(tuned: Tuned) -> Iterator[str]:
+    judgement = tuned.chosen.trial.judgement
+    for cohort, found in judgement.last_layer_restored.items():
+        if cohort in judgement.shallow:
+            yield (
+                f"{cohort.title}: with the base's last layer put back, {100 * found.value:.1f} % "
+                f"of {found.count} {judgement.standings[cohort].recognised_on} samples of it are "
+                f"recognised; chance would be {100 / tuned.gate.probe.num_classes:.1f} %."
+            )
+
+
+def _excused(tuned: Tuned) -> Iterator[str]:
+    for label, count in excused_by_label(tuned.gate).items():
+        yield (
+            f"Holdout samples of label {label} that are like the forgotten ones: {count}. A "
+            "network without these would recognise fewer, so their fall does not count as damage."
+        )
+
+
+def _without_counterpart(tuned: Tuned) -> Iterator[str]:
+    for cohort, standing in tuned.chosen.trial.judgement.standings.items():
+        if standing.attack and standing.attack.unmatched:
+            yield (
+                f"{cohort.title}: {standing.attack.unmatched} forgotten samples are of labels "
+                "without unseen samples to compare them with, so nothing is known of these."
+            )
+
+
+def _not_seen_again(tuned: Tuned) -> Iterator[str]:
+    for cohort, standing in tuned.chosen.trial.judgement.standings.items():
+        seen = standing.accuracy.count if standing.accuracy else 0
+        missing = len(tuned.gate.probe.forgotten[cohort]) - seen
+        if missing:
+            yield (
+                f"{cohort.title}: {missing} forgotten samples of earlier requests could not be "
+                "looked at again, because their images are gone."
+            )
