@@ -22,7 +22,8 @@ from models.settings import Settings
 from tests.conftest import OPEN_GATE, Digits, settings_for, work
 from tests.integration.workers.conftest import Story, share_that_differs
 from tests.integration.workers.queries import outcomes, sample_row
-from workers import bookkeeping, candidates
+from workers import bookkeeping
+from workers.judging import candidates
 from workers.resources import Resources, open_resources
 from workers.subjects import read_on
 from workers.tensors import read_tensors
