@@ -37,7 +37,7 @@ from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import another
 from models.specifications import AdaptiveMethod, AutoMethod, Method
-from workers.unlearning.verification import change_of_weights
+from workers.unlearning.mixing import change_of_weights
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 PUBLISHED_SELECTION = 10.0

@@ -38,7 +38,8 @@ from workers.tensors import write_tensors
 from workers.transactions.breakdowns import cancel, cause_of, give_up, lay_down
 from workers.transactions.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.transactions.publication import Stored, publish
-from workers.unlearning.verification import change_of_weights, zero_retrain_forgetting
+from workers.unlearning.mixing import change_of_weights
+from workers.unlearning.resemblance import zero_retrain_forgetting
 from workers.weighing import weigh
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,10 @@
 """Mixing: the base dampened with a setting for every cohort, by the minimum over their factors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import (
@@ -79,3 +82,14 @@ class Mixer:
 
     def _population(self, cohort: Cohort) -> Population:
         return Population(total=self._total, forgotten=cohort.count)
+
+
+def change_of_weights(
+    base: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Iterable[str]
+) -> dict[str, tuple[int, float]]:
+    """Of each named tensor: how many entries differ, and the Euclidean norm of the difference."""
+    changes = {}
+    for name in names:
+        difference = weights[name].double() - base[name].double()
+        changes[name] = (int(torch.count_nonzero(difference)), float(difference.norm()))
+    return changes

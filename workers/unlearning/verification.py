@@ -10,18 +10,12 @@ network without them would recognise fewer of their like, and about as many as a
 are what is aimed at.
 """
 
-import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import torch
-from torch import Tensor, nn
-
-from workers.unlearning.batches import Batch
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation, Reference
-from workers.unlearning.intervals import Estimate, Z, mean
+from workers.unlearning.intervals import Estimate, Z
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
@@ -252,42 +246,3 @@ def _between(value: float, bound: float) -> _Reading:
     if value > 0:
         return Closeness.FAMILIAR, beyond, bound, False
     return Closeness.CONSPICUOUS, -beyond, bound, False
-
-
-def zero_retrain_forgetting(
-    network: nn.Module, reference: nn.Module, batches: Iterable[Batch]
-) -> Estimate | None:
-    """ZRF (arXiv 2201.06640): 1 minus the mean Jensen-Shannon divergence from `reference`.
-
-    `reference` is a network of the same architecture with random weights. The divergence is that of
-    each sample's two predictions, in units of ln 2, so 1 means that they are the same; it is *not*
-    divided by the number of classes, as it is where the mean is taken over elements. None of no
-    samples; not a number where predictions are none.
-    """
-    divergences = [torch.empty(0, dtype=torch.float64)]
-    with torch.no_grad():
-        for batch in batches:
-            ours, theirs = (
-                nn.functional.softmax(each(batch.inputs).double(), dim=1)
-                for each in (network, reference)
-            )
-            middle = (ours + theirs) / 2
-            divergence = (_relative_entropy(ours, middle) + _relative_entropy(theirs, middle)) / 2
-            divergences.append(divergence.cpu())
-    return mean(1 - torch.cat(divergences).numpy() / math.log(2))
-
-
-def _relative_entropy(of: Tensor, to: Tensor) -> Tensor:
-    parts: Tensor = torch.special.xlogy(of, of) - torch.special.xlogy(of, to)
-    return parts.sum(dim=1)
-
-
-def change_of_weights(
-    base: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Iterable[str]
-) -> dict[str, tuple[int, float]]:
-    """Of each named tensor: how many entries differ, and the Euclidean norm of the difference."""
-    changes = {}
-    for name in names:
-        difference = weights[name].double() - base[name].double()
-        changes[name] = (int(torch.count_nonzero(difference)), float(difference.norm()))
-    return changes

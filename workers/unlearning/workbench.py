@@ -8,11 +8,11 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
 from workers.unlearning.last_layer import with_last_layer
-from workers.unlearning.mixing import Mixer, Settings
+from workers.unlearning.mixing import Mixer, Settings, change_of_weights
 from workers.unlearning.observation import Observed
 from workers.unlearning.search import Trial
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Concession, change_of_weights
+from workers.unlearning.verification import Concession
 
 
 class Look(Protocol):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import ROUNDING, Population, Weights
 from workers.unlearning.importances import Sums
-from workers.unlearning.mixing import Mixer, Settings
+from workers.unlearning.mixing import Mixer, Settings, change_of_weights
 from workers.unlearning.tuning import Setting, adaptive_selection
 
 TOTAL = 100
@@ -155,3 +155,17 @@ def test_the_seed_is_the_adaptive_rule_on_the_cohorts_own_samples(case: Case) ->
         found = case.mixer().adaptive_selection(cohort)
         # A hair above: rounding of the sums does not decide about the weight it is taken from.
         assert found == expected * (1 + ROUNDING)
+
+
+def test_changes_are_counted_and_measured_by_tensor() -> None:
+    base = {"a": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "b": torch.ones(3), "c": torch.ones(2)}
+    weights = {**base, "a": torch.tensor([[1.0, -1.0], [3.0, 0.0]]), "c": torch.zeros(2)}
+    assert change_of_weights(base, weights, ["a", "b"]) == {"a": (2, 5.0), "b": (0, 0.0)}
+    assert change_of_weights(base, weights, []) == {}
+
+
+def test_small_changes_are_measured_in_double_precision() -> None:
+    base = {"a": torch.full((1000,), 1e-30)}
+    ((count, norm),) = change_of_weights(base, {"a": torch.zeros(1000)}, ["a"]).values()
+    assert count == 1000
+    assert norm == pytest.approx(1e-30 * 1000**0.5, rel=1e-6)
