@@ -1,5 +1,8 @@
 """What surrounds every request: limits, an access log, a last resort for errors.
 
+Whoever sends a body needs a key before any of it is taken: the framework reads and parses a body
+before the route looks at the key, and who has none must not hold a place that others wait for.
+
 The log holds the route's template and never the path, because paths hold sample IDs; and an
 unexpected error's trace without its message, because a driver's message quotes data.
 """
@@ -9,11 +12,13 @@ import time
 import traceback
 from contextlib import ExitStack
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.incoming import LARGE, Body, BodyLimits
 from app.problems import problem_response
+from app.security import authenticate, bearer
 from app.slots import Slots
 from models.errors import ExpungeError
 from models.settings import Settings
@@ -34,6 +39,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
+        self._settings = settings
         self._limits = BodyLimits(settings)
         self._bodies = Slots(settings.max_bodies, "requests with a body")
         self._large = Slots(
@@ -58,6 +64,7 @@ class Guard:
     async def _run(self, scope: Scope, exchange: "Exchange", held: ExitStack) -> None:
         try:
             if scope["method"] in BODY_METHODS:
+                authenticate(bearer(Headers(scope=scope).get("authorization")), self._settings)
                 held.enter_context(self._bodies.slot())
             await exchange.run(self._app)
         except ExpungeError as error:

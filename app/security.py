@@ -8,6 +8,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
+from fastapi.security.utils import get_authorization_scheme_param
+
 from models.errors import NotAuthenticated, NotConfigured, NotPermitted
 from models.settings import Scope, Settings
 
@@ -37,6 +39,12 @@ def require_keys(settings: Settings) -> None:
             "EXPUNGE_API_KEYS holds no key, so nobody could use the gateway. "
             "Make one with `expunge key NAME --scope admin`."
         )
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The key in an `Authorization` header, if there is one."""
+    scheme, key = get_authorization_scheme_param(authorization)
+    return key if scheme.lower() == "bearer" else None
 
 
 def authenticate(key: str | None, settings: Settings) -> Principal:

@@ -13,7 +13,8 @@ from app.intake.bulk import Header as BulkHeader
 from app.intake.bulk import accept_bulk
 from app.intake.grouping import Grouping
 from app.intake.posted import read_posted
-from app.problems import RETRY_AFTER_S
+from app.problems import RETRY_AFTER_S, refusals
+from app.schemas.answers import Answers, described
 from app.schemas.deletion_requests import AcceptedRequest, Deadline, NewDeletionRequest
 from models.errors import UnsupportedEncoding, UnsupportedMediaType
 from models.records import RequestMode
@@ -48,6 +49,23 @@ IdempotencyKey = Annotated[
         description="Your own unique key: a repetition gets the first answer and does nothing.",
     ),
 ]
+
+
+ANSWERS: Answers = {
+    202: {"headers": described("Location", "Retry-After")},
+    **refusals(
+        "model-not-active",
+        "expands-too-much",
+        "unsupported-encoding",
+        "unsupported-media-type",
+        "idempotency-key-reused",
+        "forgets-too-much",
+        "nothing-retained",
+        "malformed-encoding",
+        "malformed-line",
+        "too-many-samples",
+    ),
+}
 
 
 class BulkQuery:
@@ -89,6 +107,7 @@ class BulkQuery:
     "",
     status_code=202,
     response_model=AcceptedRequest,
+    responses=ANSWERS,
     openapi_extra={"requestBody": BODIES},
 )
 async def create_deletion_request(

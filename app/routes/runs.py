@@ -2,9 +2,12 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import BigInteger, Select, Text, cast, column, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.orm import defer
 
 from app import cursors
 from app.conditional import long_poll, represent
@@ -17,14 +20,19 @@ from app.dependencies import (
     SettingsDependency,
     Wait,
 )
+from app.problems import refusals
 from app.reviews import approve, reject
+from app.schemas.answers import CONDITIONAL
 from app.schemas.runs import (
+    MOST_REASONS,
     FailureView,
     NewApproval,
     NewRejection,
     ProgressView,
+    RunEntry,
     RunPage,
     RunView,
+    VerdictSummary,
 )
 from app.withdrawals import stop_run
 from models.doorbell import Job
@@ -34,8 +42,20 @@ from models.registry import find_model
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
+NEWEST_FIRST = (UnlearningRun.created_at.desc(), UnlearningRun.id.desc())
+# What a list shows of a verdict. Taken together: a verdict may be a megabyte, which PostgreSQL
+# would expand for every operator anew.
+SHOWN = (
+    func.jsonb_to_record(UnlearningRun.verdict)
+    .table_valued(column("outcome", Text), column("reasons", JSONB), column("rung", BigInteger))
+    .render_derived(name="shown", with_types=True)
+)
+FIRST_REASONS = func.jsonb_path_query_array(
+    SHOWN.c.reasons, cast(f"$[0 to {MOST_REASONS - 1}]", JSONPATH)
+)
 
-@router.get("", response_model=RunPage)
+
+@router.get("", response_model=RunPage, responses=CONDITIONAL)
 def list_runs(
     request: Request,
     _principal: Admin,
@@ -45,25 +65,28 @@ def list_runs(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Runs, newest first. With `If-None-Match`, an unchanged page costs a 304."""
-    query = _runs().order_by(UnlearningRun.created_at.desc(), UnlearningRun.id.desc())
+    """Runs, newest first, with their verdicts in short. An unchanged page costs a 304.
+
+    A verdict holds figures of every cohort, candidate and layer: ask the run itself for them.
+    """
+    chosen = select(UnlearningRun.id).order_by(*NEWEST_FIRST).limit(limit + 1)
     if state is not None:
-        query = query.where(UnlearningRun.state == state)
+        chosen = chosen.where(UnlearningRun.state == state)
     if cursor is not None:
-        query = query.where(tuple_(UnlearningRun.created_at, UnlearningRun.id) < _before(cursor))
+        chosen = chosen.where(tuple_(UnlearningRun.created_at, UnlearningRun.id) < _before(cursor))
     with database.reading() as session:
         if model is not None:
-            query = query.where(UnlearningRun.model_id == find_model(session, model).id)
-        found = session.execute(query.limit(limit + 1)).all()
+            chosen = chosen.where(UnlearningRun.model_id == find_model(session, model).id)
+        found = session.execute(_in_short(chosen)).all()
     page = found[:limit]
     following = None
     if len(found) > limit:
         last = page[-1][0]
         following = cursors.encode([last.created_at.isoformat(), str(last.id)])
-    return represent(request, RunPage(runs=[_view(*row) for row in page], next=following))
+    return represent(request, RunPage(runs=[_entry(*row) for row in page], next=following))
 
 
-@router.get("/{run_id}", response_model=RunView)
+@router.get("/{run_id}", response_model=RunView, responses=CONDITIONAL)
 async def get_run(
     run_id: uuid.UUID,
     request: Request,
@@ -84,7 +107,9 @@ async def get_run(
     return await long_poll(request, look, min(wait, settings.max_wait_s))
 
 
-@router.post("/{run_id}/approve", status_code=202)
+@router.post(
+    "/{run_id}/approve", status_code=202, responses=refusals("run-not-held", "unknown-rung")
+)
 def approve_run(
     run_id: uuid.UUID,
     approval: NewApproval,
@@ -105,7 +130,7 @@ def approve_run(
     return view
 
 
-@router.post("/{run_id}/reject")
+@router.post("/{run_id}/reject", responses=refusals("run-not-held"))
 def reject_run(
     run_id: uuid.UUID, rejection: NewRejection, principal: Admin, database: DatabaseDependency
 ) -> RunView:
@@ -119,7 +144,7 @@ def reject_run(
         return _view(run, model.name)
 
 
-@router.post("/{run_id}/cancel", status_code=202)
+@router.post("/{run_id}/cancel", status_code=202, responses=refusals("run-not-running"))
 def cancel_run(run_id: uuid.UUID, principal: Admin, database: DatabaseDependency) -> RunView:
     """Stop a run between two batches, before it publishes anything.
 
@@ -146,26 +171,52 @@ def _runs() -> Select[UnlearningRun, str]:
     )
 
 
-def _view(run: UnlearningRun, model: str) -> RunView:
-    return RunView(
-        id=run.id,
-        model=model,
-        mode=run.mode,
-        state=run.state,
-        phase=run.phase,
-        attempt=run.attempt,
-        items=run.item_count,
-        worker=run.worker,
-        parent_version=run.parent_version,
-        version=run.version,
-        progress=run.progress and ProgressView(**run.progress),
-        timings=run.timings,
-        verdict=run.verdict,
-        review=run.review,
-        carries_out=run.carries_out,
-        failure=run.failure and FailureView(**run.failure),
-        death=run.death,
-        cancel_requested_at=run.cancel_requested_at,
-        created_at=run.created_at,
-        finished_at=run.finished_at,
+def _in_short(chosen: Select[uuid.UUID]) -> Select[UnlearningRun, str, str, list[str], int]:
+    """The runs chosen, without their verdicts but for what a list shows.
+
+    Chosen beforehand: of others no verdict is looked at.
+    """
+    page = chosen.subquery()
+    return (
+        _runs()
+        .add_columns(SHOWN.c.outcome, FIRST_REASONS, SHOWN.c.rung)
+        .join(page, page.c.id == UnlearningRun.id)
+        .join(SHOWN, true(), isouter=True)
+        .order_by(*NEWEST_FIRST)
+        .options(defer(UnlearningRun.verdict, raiseload=True))
     )
+
+
+def _entry(
+    run: UnlearningRun, model: str, outcome: str | None, reasons: list[str], rung: int | None
+) -> RunEntry:
+    verdict = VerdictSummary(outcome=outcome, reasons=reasons, rung=rung) if outcome else None
+    return RunEntry(**_fields(run, model), verdict=verdict)
+
+
+def _view(run: UnlearningRun, model: str) -> RunView:
+    return RunView(**_fields(run, model), verdict=run.verdict)
+
+
+def _fields(run: UnlearningRun, model: str) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "model": model,
+        "mode": run.mode,
+        "state": run.state,
+        "phase": run.phase,
+        "attempt": run.attempt,
+        "items": run.item_count,
+        "worker": run.worker,
+        "parent_version": run.parent_version,
+        "version": run.version,
+        "progress": run.progress and ProgressView(**run.progress),
+        "timings": run.timings,
+        "review": run.review,
+        "carries_out": run.carries_out,
+        "failure": run.failure and FailureView(**run.failure),
+        "death": run.death,
+        "cancel_requested_at": run.cancel_requested_at,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+    }

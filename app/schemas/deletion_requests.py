@@ -1,13 +1,13 @@
 """Deletion requests and their items."""
 
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.schemas.meanings import OUTCOMES, RUN_STATES, explained
 from app.schemas.polling import Pollable
 from models.records import Outcome, Phase, RequestMode, RunState
 from models.records.sample import MAX_SAMPLE_ID, SAMPLE_ID
@@ -65,44 +65,6 @@ class NewDeletionRequest(BaseModel):
     ] = None
 
 
-# What clients read of each, in one place; docs/operating.md says what to do.
-OUTCOMES: Mapping[Outcome, str] = {
-    Outcome.PENDING: "waits for a run, or for a person to review one",
-    Outcome.FORGOTTEN: "dampened for, and the test used finds no sign of it; the run's state says "
-    "how much that means",
-    Outcome.WEAKENED: "dampened for, but the network still shows that it has seen it, or that "
-    "cannot be told",
-    Outcome.ALREADY_FORGOTTEN: "an earlier request did it",
-    Outcome.PREDICTED: "a dry run looked at it; nothing was changed",
-    Outcome.REJECTED: "a person rejected the run; it stays in the network",
-    Outcome.UNKNOWN: "the registered model has no sample of this ID",
-    Outcome.FAILED: "it cannot be forgotten, for the `reason` given",
-    Outcome.QUARANTINED: "every run that took it broke, in the end with nothing else",
-    Outcome.CANCELLED: "the request was withdrawn before it was carried out",
-}
-RUN_STATES: Mapping[RunState, str] = {
-    RunState.RUNNING: "a worker is at it",
-    RunState.PUBLISHED: "influence was seen, and by the same test it is gone; or a person approved "
-    "the damage",
-    RunState.NO_DETECTABLE_INFLUENCE: "published as a precaution; no influence could be seen "
-    "before either, and of few samples it hardly ever can",
-    RunState.PUBLISHED_SHORT: "published, but some samples are only weakened",
-    RunState.NOTHING_TO_DO: "no new version: the network was never trained on these samples; or "
-    "they cannot be read, or are more than the policy allows, and then their items have `failed`",
-    RunState.PREDICTED: "a dry run has its verdict; nothing was changed",
-    RunState.NEEDS_REVIEW: "nothing is published, and a person must decide",
-    RunState.APPROVED: "a person chose a rung, and another run carries it out",
-    RunState.REJECTED: "a person decided that nothing is published",
-    RunState.FAILED: "it broke; its items are tried again, in the end alone, or have `failed`",
-    RunState.ABANDONED: "its worker died, or had to stop; its items are tried again",
-    RunState.CANCELLED: "it was asked to stop; items that were not withdrawn go into another run",
-}
-
-
-def _explained(meanings: Mapping[Any, str]) -> str:
-    return "; ".join(f"`{value.value}`: {meaning}" for value, meaning in meanings.items()) + "."
-
-
 Counts = dict[Outcome, int]
 
 
@@ -125,7 +87,7 @@ class RunSummary(BaseModel):
     """The latest run that took up items of the request."""
 
     id: uuid.UUID
-    state: RunState = Field(description=_explained(RUN_STATES))
+    state: RunState = Field(description=explained(RUN_STATES))
     phase: Phase = Field(description="The step that it is at, or ended at.")
     href: str = Field(description="Path of the run; it takes a key with the scope `admin`.")
 
@@ -183,7 +145,7 @@ class ItemView(BaseModel):
     """One sample ID and what became of it."""
 
     sample_id: str
-    outcome: Outcome = Field(description=_explained(OUTCOMES))
+    outcome: Outcome = Field(description=explained(OUTCOMES))
     reason: str | None = Field(description="Why, if it could not be forgotten.")
     version: int | None = Field(
         description="The first checkpoint version that was dampened for it. Of a sample that the "

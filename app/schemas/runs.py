@@ -6,9 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.schemas.meanings import RUN_STATES, explained
 from app.schemas.polling import Pollable
 from models.records import Phase, RequestMode, RunState
 from models.records.sample import SAMPLE_ID
+
+# A run of very many cohorts may have a reason for each.
+MOST_REASONS = 10
 
 
 class ProgressView(BaseModel):
@@ -27,13 +31,23 @@ class FailureView(BaseModel):
     detail: str
 
 
-class RunView(Pollable):
-    """One attempt of a worker at one batch of items."""
+class VerdictSummary(BaseModel):
+    """What a verdict says in short."""
+
+    outcome: str
+    reasons: list[str] = Field(
+        description=f"Why no more has come of it; the first {MOST_REASONS} if there are more."
+    )
+    rung: int | None = Field(description="Its candidate, by its place in the ladder.")
+
+
+class Run(Pollable):
+    """One attempt of a worker at one batch of items, without its verdict."""
 
     id: uuid.UUID
     model: str
     mode: RequestMode
-    state: RunState
+    state: RunState = Field(description=explained(RUN_STATES))
     phase: Phase
     attempt: int = Field(description="1 for items tried for the first time.")
     items: int
@@ -42,11 +56,6 @@ class RunView(Pollable):
     version: int | None = Field(description="The checkpoint that was published, if one was.")
     progress: ProgressView | None
     timings: dict[str, float] = Field(description="Seconds per phase.")
-    verdict: dict[str, Any] | None = Field(
-        description="The outcome and its reasons; the ladder of candidates with their figures; "
-        "cohorts with their α and λ, and those that are judged together (`pool`); figures of base "
-        "and candidate; weights dampened per layer."
-    )
     review: dict[str, Any] | None = Field(description="What a person has decided.")
     carries_out: uuid.UUID | None = Field(
         description="The run that was held for review, if this one carries out its approval."
@@ -63,6 +72,29 @@ class RunView(Pollable):
     def ended(self) -> bool:
         """Whether the run is in a final state."""
         return self.state is not RunState.RUNNING
+
+
+class RunView(Run):
+    """One attempt of a worker at one batch of items."""
+
+    verdict: dict[str, Any] | None = Field(
+        description="The outcome and its reasons; the ladder of candidates with their figures; "
+        "cohorts with their α and λ, and those that are judged together (`pool`); figures of base "
+        "and candidate; weights dampened per layer."
+    )
+
+
+class RunEntry(Run):
+    """One run of a list."""
+
+    verdict: VerdictSummary | None = Field(description="In short; the run itself has all of it.")
+
+
+class RunPage(BaseModel):
+    """Runs, newest first."""
+
+    runs: list[RunEntry]
+    next: str | None
 
 
 class NewApproval(BaseModel):
@@ -87,10 +119,3 @@ class NewRejection(BaseModel):
         pattern=SAMPLE_ID,
         description="Shown with the items. Printable, one line.",
     )
-
-
-class RunPage(BaseModel):
-    """Runs, newest first."""
-
-    runs: list[RunView]
-    next: str | None

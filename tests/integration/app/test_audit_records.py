@@ -1,21 +1,68 @@
 """GET /v1/audit/records: what happened, in order."""
 
 import json
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app import cursors
+from models.audit.append import append
+from models.audit.events import Event
+from models.database import Database
 from models.settings import Settings
 from tests.conftest import Digits, work
-from tests.integration.app.support import assert_problem, enrolment, pages, post
+from tests.integration.app.support import assert_problem, enrolment, execute, post
+from workers import pipeline as steps
+from workers.resources import Resources
+from workers.transactions.claims import claim
 
 RECORDS = "/v1/audit/records"
 
 
+class Follower:
+    """Somebody who reads the audit log, page by page, and keeps the cursor."""
+
+    def __init__(self, client: TestClient, **query: Any) -> None:
+        self._client = client
+        self._query = query
+
+    def page(self) -> list[dict[str, Any]]:
+        """The records of the next page."""
+        answer = self._client.get(RECORDS, params=self._query)
+        assert answer.status_code == 200, answer.text
+        self._query["cursor"] = answer.json()["next"]
+        records: list[dict[str, Any]] = answer.json()["records"]
+        return records
+
+    def news(self) -> list[dict[str, Any]]:
+        """All there is for now."""
+        found = []
+        while records := self.page():
+            found += records
+        return found
+
+    def events(self) -> list[str]:
+        """The names of all there is for now."""
+        return [record["event"] for record in self.news()]
+
+
 def listed(client: TestClient, **query: Any) -> list[dict[str, Any]]:
-    return [record for page in pages(client, RECORDS, **query) for record in page["records"]]
+    return Follower(client, **query).news()
+
+
+def write(session: Session, event: Event, actor: str = "somebody") -> None:
+    """A record, which has its number then."""
+    append(session, event, actor=actor)
+    session.flush()
 
 
 def test_the_path_of_a_request_is_on_the_record_in_order(
@@ -54,6 +101,142 @@ def test_records_are_filtered_by_model_and_event(
     assert [record["model"] for record in requested] == ["digits", "second"]
     assert listed(client, event="enrolment.requested", model="second") == requested[1:]
     assert listed(client, event="run.failed") == []
+
+
+def test_a_follower_goes_on_from_where_there_was_nothing_more(client: TestClient) -> None:
+    follower = Follower(client)
+    assert follower.events() == ["enrolment.requested", "model.enrolled"]
+    assert follower.events() == []
+    location = post(client, ["person-1"]).headers["Location"]
+    client.delete(location)
+    assert follower.events() == ["request.accepted", "request.cancelled"]
+    assert follower.events() == []
+
+
+def test_a_follower_of_some_events_is_brought_past_the_others(client: TestClient) -> None:
+    follower = Follower(client, event="request.cancelled")
+    assert follower.events() == []
+    location = post(client, ["person-1"]).headers["Location"]
+    client.delete(location)
+    assert follower.events() == ["request.cancelled"]
+    assert follower.events() == []
+
+
+def test_a_page_ends_before_a_record_that_is_not_committed(
+    client: TestClient, resources: Resources
+) -> None:
+    follower = Follower(client)
+    follower.news()
+    with resources.database.transaction() as slow:
+        write(slow, Event.RUN_STARTED)
+        post(client, ["person-1"])
+        assert follower.events() == []
+        write(slow, Event.RUN_FAILED)
+    assert follower.events() == ["run.started", "request.accepted", "run.failed"]
+
+
+def test_a_transaction_that_writes_no_record_holds_none_back(
+    client: TestClient, resources: Resources
+) -> None:
+    follower = Follower(client)
+    follower.news()
+    with resources.database.transaction() as busy:
+        busy.execute(text("CREATE TABLE something (number int)"))
+        post(client, ["person-1"])
+        assert follower.events() == ["request.accepted"]
+        write(busy, Event.RUN_FAILED)
+    assert follower.events() == ["run.failed"]
+
+
+def test_a_record_that_is_rolled_back_holds_others_back_no_longer(
+    client: TestClient, resources: Resources
+) -> None:
+    follower = Follower(client)
+    follower.news()
+    with resources.database.transaction() as failing:
+        write(failing, Event.RUN_STARTED)
+        post(client, ["person-1"])
+        assert follower.events() == []
+        failing.rollback()
+    assert follower.events() == ["request.accepted"]
+
+
+@contextmanager
+def held_up(settings: Settings, database: Database) -> Iterator[None]:
+    """Publications stop where they give their lease back, which is after their record."""
+    execute(
+        settings,
+        """
+        CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock_shared(1);
+            RETURN NEW;
+        END $$
+        """,
+        """
+        CREATE TRIGGER hold_up BEFORE UPDATE ON lease
+        FOR EACH ROW WHEN (NEW.holder IS NULL) EXECUTE FUNCTION hold_up()
+        """,
+    )
+    with database.transaction() as session:
+        session.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        yield
+
+
+def wait_until_held_up(database: Database) -> None:
+    """Wait until somebody waits for a lock."""
+    deadline = time.monotonic() + 60
+    with database.engine.connect() as connection:
+        while not connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            assert time.monotonic() < deadline
+
+
+def test_a_follower_sees_every_record_once_while_a_publication_is_under_way(
+    client: TestClient, resources: Resources, digits: Digits
+) -> None:
+    follower = Follower(client)
+    post(client, digits.of_label(3))
+    run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
+    assert run is not None
+    seen = follower.events()
+    with ThreadPoolExecutor(1) as pool:
+        with held_up(resources.settings, resources.database):
+            publication = pool.submit(steps.unlearn, run, resources)
+            wait_until_held_up(resources.database)
+            post(client, ["person-1"])
+            seen += follower.events()
+        publication.result()
+    seen += follower.events()
+
+    assert seen == [
+        *("enrolment.requested", "model.enrolled", "request.accepted", "run.started"),
+        *("checkpoint.published", "request.accepted"),
+    ]
+
+
+def test_a_follower_misses_nothing_of_many_who_write_at_once(
+    client: TestClient, resources: Resources
+) -> None:
+    def keep_writing(name: str) -> None:
+        chosen = random.Random(name)
+        for _ in range(40):
+            with resources.database.transaction() as session:
+                for _ in range(chosen.randrange(1, 4)):
+                    write(session, Event.POLICY_CHANGED, name)
+                if chosen.random() < 0.2:
+                    session.rollback()
+
+    follower, seen = Follower(client, event="policy.changed", limit=1000), []
+    with ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(keep_writing, f"writer-{number}") for number in range(6)]
+        while not all(writer.done() for writer in writers):
+            seen += follower.page()
+        for writer in writers:
+            writer.result()
+    seen += follower.news()
+
+    assert seen == listed(client, event="policy.changed")
+    assert len(seen) > 100
 
 
 def test_a_withdrawn_request_is_on_the_record(client: TestClient) -> None:

@@ -42,6 +42,26 @@ def test_without_a_key_nothing_is_answered(
     assert row_counts(unchanged) == before
 
 
+TAKING_BODIES = [
+    ("POST", "/v1/deletion-requests"),
+    ("POST", "/v1/models"),
+    ("PATCH", "/v1/models/digits/policy"),
+    ("POST", f"/v1/runs/{uuid.UUID(int=1)}/approve"),
+    ("POST", f"/v1/runs/{uuid.UUID(int=1)}/reject"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), TAKING_BODIES)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+def test_without_a_key_a_body_is_not_looked_at(
+    reader_without_key: TestClient, method: str, path: str, headers: dict[str, str]
+) -> None:
+    headers = {**headers, "Content-Type": "application/json"}
+    answer = reader_without_key.request(method, path, content=b"{", headers=headers)
+    assert_problem(answer, 401, "not-authenticated")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
 @pytest.mark.parametrize(
     "sent",
     [

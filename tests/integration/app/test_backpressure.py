@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -36,9 +37,10 @@ def connection(address: str) -> Iterator[socket.socket]:
         yield opened
 
 
-def head(path: str, *headers: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: gateway", *headers]
-    lines.append(f"Authorization: Bearer {ADMIN_KEY}")
+def head(path: str, *headers: str, key: str | None = ADMIN_KEY, method: str = "POST") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: gateway", *headers]
+    if key is not None:
+        lines.append(f"Authorization: Bearer {key}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -103,6 +105,35 @@ def test_beyond_the_places_for_bodies_the_answer_is_503_at_once_and_others_go_on
             opened.sendall(BODY[-1:])
             assert opened.recv(12) == b"HTTP/1.1 202"
         eventually(address, REQUESTS, 202, BODY, "application/json")
+
+
+@pytest.mark.parametrize("key", [None, "a-wrong-key"])
+def test_whoever_has_no_key_is_answered_at_once_and_takes_no_place(
+    enrolled: Settings, key: str | None
+) -> None:
+    few = enrolled.model_copy(update={"max_bodies": 1, "max_large_bodies": 1})
+    headers = ("Content-Type: application/json", "Content-Length: 10")
+    run = f"/v1/runs/{uuid.UUID(int=1)}"
+    heads = [
+        head(REQUESTS, *headers, key=key),
+        head(BULK, "Content-Type: application/x-ndjson", "Content-Length: 10", key=key),
+        head("/v1/models", *headers, key=key),
+        head("/v1/models/digits/policy", *headers, key=key, method="PATCH"),
+        head(f"{run}/approve", *headers, key=key),
+        head(f"{run}/reject", *headers, key=key),
+    ]
+    with served(few) as address, ExitStack() as held:
+        for sent in heads:
+            opened = held.enter_context(connection(address))
+            opened.settimeout(5)
+            opened.sendall(sent)
+            assert opened.recv(12) == b"HTTP/1.1 401"
+        answer = httpx2.post(
+            address + REQUESTS,
+            content=BODY,
+            headers={**AUTHORIZATION, "Content-Type": "application/json"},
+        )
+        assert answer.status_code == 202
 
 
 def test_large_bodies_have_few_places_and_small_ones_do_not_need_them(enrolled: Settings) -> None:
@@ -184,7 +215,7 @@ def test_downloads_have_places_of_their_own(enrolled: Settings) -> None:
         assert whole.status_code == 200
         _grow(enrolled, 16 << 20)
         slow = held.enter_context(connection(address))
-        slow.sendall(head(file).replace(b"POST", b"GET"))
+        slow.sendall(head(file, method="GET"))
         assert slow.recv(12) == b"HTTP/1.1 200"
 
         refused = httpx2.get(address + file, headers=AUTHORIZATION)
@@ -199,7 +230,7 @@ def test_a_download_that_takes_too_long_is_cut_off(enrolled: Settings) -> None:
     size = 16 << 20
     _grow(enrolled, size)
     with served(hasty) as address, connection(address) as slow:
-        slow.sendall(head(f"{CHECKPOINTS}/0/file").replace(b"POST", b"GET"))
+        slow.sendall(head(f"{CHECKPOINTS}/0/file", method="GET"))
         assert slow.recv(12) == b"HTTP/1.1 200"
         time.sleep(1)
         assert len(answer(slow)) < size

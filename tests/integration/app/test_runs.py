@@ -13,13 +13,14 @@ from tests.integration.app.support import (
     assert_problem,
     assert_some_problem,
     enrolment,
+    execute,
     forget,
     pages,
     post,
 )
 from workers import pipeline as steps
-from workers.claims import claim
 from workers.resources import Resources
+from workers.transactions.claims import claim
 
 
 @pytest.fixture
@@ -96,6 +97,53 @@ def test_runs_are_listed_newest_first_and_walked_page_by_page(
             run["id"] for page in pages(client, "/v1/runs", limit=limit) for run in page["runs"]
         ]
         assert walked == three_runs[::-1]
+
+
+def test_a_list_has_everything_of_a_run_but_its_verdict_only_in_short(
+    client: TestClient, three_runs: list[str]
+) -> None:
+    for listed in client.get("/v1/runs").json()["runs"]:
+        run = client.get(f"/v1/runs/{listed['id']}").json()
+        in_short = {name: run["verdict"][name] for name in ("outcome", "reasons", "rung")}
+        assert listed == {**run, "verdict": in_short}
+
+
+def test_a_list_of_large_verdicts_is_small(
+    client: TestClient, enrolled: Settings, forgotten: dict[str, Any]
+) -> None:
+    execute(
+        enrolled,
+        """
+        UPDATE unlearning_run SET verdict = jsonb_build_object(
+            'outcome', 'needs_review',
+            'reasons', (SELECT jsonb_agg('label ' || number) FROM generate_series(1, 1000) number),
+            'ladder', (SELECT jsonb_agg(random()) FROM generate_series(1, 100000)),
+            'rung', 2
+        )
+        """,
+    )
+    answer = client.get("/v1/runs")
+    (listed,) = answer.json()["runs"]
+
+    assert len(answer.content) < 4096
+    assert listed["verdict"] == {
+        "outcome": "needs_review",
+        "reasons": [f"label {number}" for number in range(1, 11)],
+        "rung": 2,
+    }
+    run = client.get(f"/v1/runs/{listed['id']}").json()
+    assert len(run["verdict"]["reasons"]) == 1000
+    assert len(run["verdict"]["ladder"]) == 100_000
+
+
+def test_a_run_that_has_not_ended_is_listed_without_a_verdict(
+    client: TestClient, resources: Resources, digits: Digits
+) -> None:
+    post(client, digits.of_label(3))
+    run = claim(uuid.UUID(client.get("/v1/models/digits").json()["id"]), resources)
+    assert run is not None
+    (listed,) = client.get("/v1/runs").json()["runs"]
+    assert (listed["id"], listed["state"], listed["verdict"]) == (str(run.id), "running", None)
 
 
 def test_runs_are_filtered_by_model_and_state(
