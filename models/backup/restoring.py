@@ -32,6 +32,9 @@ from models.scrubbing import fault_of
 
 # More than any worker of the lost database can have counted to: none of them can write any more.
 EPOCHS = 1 << 32
+# Nor can it have numbered so many audit records since: whoever follows the log from beyond the
+# backup's last one is brought those that come now.
+RECORDS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,11 @@ def _begin_anew(connection: Connection, manifest: Manifest) -> None:
             "UPDATE lease SET epoch = epoch + :epochs, holder = NULL, expires_at = to_timestamp(0)"
         ),
         {"epochs": EPOCHS},
+    )
+    sequence = "pg_get_serial_sequence('audit_record', 'sequence')"
+    connection.execute(
+        text(f"SELECT setval({sequence}, nextval({sequence}) + :records)"),
+        {"records": RECORDS},
     )
     details = {"made_at": manifest.made_at.isoformat(), "revision": manifest.revision}
     connection.execute(

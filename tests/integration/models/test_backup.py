@@ -141,6 +141,19 @@ def test_no_worker_of_the_lost_database_can_write_to_the_restored_one(
     assert lease.holder is None
 
 
+def test_whoever_has_followed_the_lost_audit_log_misses_nothing_of_the_restored_one(
+    story: Story, digits: Digits, folder: Path, empty: Settings
+) -> None:
+    back_up(story, folder)
+    story.forget(digits.of_label(3)[:3])
+    with client_for(story.resources.settings) as client:
+        followed = client.get("/v1/audit/records?limit=1000").json()["next"]
+    restored(empty, folder)
+    with client_for(empty) as client:
+        (record,) = client.get(f"/v1/audit/records?cursor={followed}").json()["records"]
+    assert record["event"] == "database.restored"
+
+
 def test_another_backup_copies_what_is_new_and_drops_what_is_not_needed(
     story: Story, digits: Digits, folder: Path
 ) -> None:
