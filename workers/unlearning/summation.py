@@ -20,7 +20,7 @@ from workers.unlearning.batches import Batch, joined
 from workers.unlearning.compiled import is_compiled
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.memory import is_out_of_memory
-from workers.unlearning.per_sample import Window, add_batch
+from workers.unlearning.per_sample import Window, add_batch, require_unused
 
 Totals = dict[str, Tensor]
 
@@ -66,6 +66,8 @@ class Summation:
         self._batch_size = batch_size
         self._reproducible = reproducible
         self._parameters = dict(network.named_parameters())
+        # Whether parameters that no operation takes were found to be unused.
+        self._tried = False
         # Of groups whose samples have come, and may still come.
         self._totals: dict[int, Totals] = {}
         # Used again and again; those of the groups that are being summed.
@@ -131,9 +133,12 @@ class Summation:
             part = part.padded(self._size_of_pass(count))
             gradients = self._scaled_gradients(part, count)
             try:
-                add_batch(self._network, part.inputs, gradients, parts)
+                untaken = add_batch(self._network, part.inputs, gradients, parts)
             except _Rescale:
                 break
+            if not self._tried:
+                require_unused(self._network, untaken, part.inputs[:1])
+                self._tried = True
             done += count
         return done
 

@@ -11,6 +11,7 @@ came out of it. So:
     linear.py  convolution.py  normalisation.py  embedding.py  attention.py  direct.py
                     the rules, one kind of operation each
     fallback.py     parameters that no rule covers: vmap(grad), for these alone
+    unused.py       parameters that no operation was seen to take
     window.py       where the powers of the per-sample gradients are summed
 
 The parameters themselves are frozen, so that autograd propagates gradients of activations only.
@@ -24,9 +25,10 @@ from torch import Tensor, nn
 from workers.unlearning.per_sample.fallback import add_by_vmap
 from workers.unlearning.per_sample.recorder import record
 from workers.unlearning.per_sample.tape import Parts
+from workers.unlearning.per_sample.unused import require_unused
 from workers.unlearning.per_sample.window import Window
 
-__all__ = ["Parts", "Window", "add_batch"]
+__all__ = ["Parts", "Window", "add_batch", "require_unused"]
 
 
 def add_batch(
@@ -34,8 +36,10 @@ def add_batch(
     inputs: Tensor,
     output_gradients: Callable[[Tensor], Tensor],
     parts: Parts,
-) -> None:
+) -> set[str]:
     """Add the samples' powers of gradients to the windows of their parts.
+
+    Returns the names of parameters that no operation has taken: `require_unused` looks at these.
 
     `inputs` [b, …] with b > 0; `output_gradients` turns logits [b, classes] into the gradients of
     each sample's loss by its own logits. What is in no part counts for nothing. The network's
@@ -52,3 +56,4 @@ def add_batch(
     if tape.uncovered:
         for window, some, of_logits in tape.parted(inputs, gradients):
             add_by_vmap(network, sorted(tape.uncovered), some, of_logits, window)
+    return recorder.untaken

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -63,6 +64,9 @@ class Recorder(TorchFunctionMode):
         self._unfollowed = {id(inputs): inputs}
         # What stands for a parameter in the graph of its expressions.
         self._leaves: dict[str, Tensor] = {}
+        # Parameters that no operation has taken so far whose gradients would come by: what goes on
+        # within an `autograd.Function` is seen, and its gradients are not.
+        self.untaken = {name for name, _ in network.named_parameters()}
 
     def __torch_function__(
         self,
@@ -80,6 +84,8 @@ class Recorder(TorchFunctionMode):
             expression = self._expressions.get(id(tensor))
             if expression is not None:
                 involved[id(tensor)] = expression
+                if torch.is_grad_enabled():
+                    self.untaken.difference_update(expression.leaves)
             elif tensor.requires_grad or id(tensor) in self._unfollowed:
                 meets_samples = True
         refuse_coupling(func, args, kwargs)

@@ -309,3 +309,27 @@ def test_what_couples_samples_or_is_random_is_refused_without_parameters_too(
     samples = Batch.of(torch.randn(4, 4), torch.tensor([0, 1, 2, 0]))
     with pytest.raises(NotEvaluable, match=r"random|statistics"):
         squared_gradient_sums(Coupled().eval(), [samples])
+
+
+class Hidden(torch.autograd.Function):
+    """A product that no recorder sees."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(inputs, weight)
+        return inputs * weight
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, weight = ctx.saved_tensors
+        return gradient * weight, (gradient * inputs).sum(dim=0)
+
+
+def test_a_parameter_that_is_used_where_nobody_can_look_is_named() -> None:
+    network = Formula(
+        lambda m, x: m.layer(Hidden.apply(x, m.own)), own=randn(4), layer=nn.Linear(4, 3)
+    ).eval()
+    network.double()
+    with pytest.raises(NotEvaluable, match=r"of own: .* autograd\.Function"):
+        squared_gradient_sums(network, [labelled(randn(3, 4))])
+    assert all(parameter.requires_grad for parameter in network.parameters())
