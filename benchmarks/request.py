@@ -1,7 +1,7 @@
 """What does a request cost, and does it grow with the training set?
 
-Over HTTP with a real worker, on random images: only time is measured, and it does not depend on
-what they show.
+Over HTTP with a real worker, on noise in a colour for each label: only time is measured, and it
+does not depend on what images show. Networks are trained just enough to tell colours.
 
 - End to end: ResNet18 with CIFAR stem, requests for 1 sample, for 100 of ten labels, and for 100 of
   one label, phase by phase. The probes are the smallest there are, since a probe's forward passes
@@ -39,6 +39,7 @@ from models.specifications import (
     Preprocessing,
 )
 from workers.architectures import build
+from workers.datasets import open_dataset
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import squared_gradient_sums
 
@@ -49,6 +50,8 @@ CLASSES = 10
 EPOCHS = 10
 # The comparisons are timed on this many samples and scaled: they are linear in the samples.
 TIMED = 200
+# What it takes to recognise colours.
+TRAINED_ON, TRAINED_FOR = 320, 8
 # Smallest there is, so that verification hides nothing of the rest.
 PROBE = 10
 CIFAR_SIZE = 2_000
@@ -123,14 +126,15 @@ def _enrolment(
     stack: Stack, name: str, architecture: ArchitectureSpec, size: int, probe: int
 ) -> Enrolment:
     base = stack.folder / f"{name}.safetensors"
-    training.save(build(architecture), base)
+    dataset = ArraysSpec(path=str(_images(stack.folder / f"{name}.npz", size)))
+    training.save(_trained(architecture, dataset), base)
     return Enrolment(
         name=name,
         architecture=architecture,
         weights=str(base),
-        dataset=ArraysSpec(path=str(_images(stack.folder / f"{name}.npz", size))),
+        dataset=dataset,
         preprocessing=PREPROCESSING,
-        # Random images are not there to be judged.
+        # These images are not there to be judged.
         policy=Policy(
             method=AdaptiveMethod(method="adaptive"),
             gate=Gate.model_validate(OPEN_GATE),
@@ -173,12 +177,24 @@ def measure_size(service: Service, stack: Stack, size: int) -> dict[str, Any]:
     }
 
 
+def _trained(architecture: ArchitectureSpec, dataset: ArraysSpec) -> nn.Module:
+    opened = open_dataset(dataset, PREPROCESSING)
+    labels = torch.from_numpy(opened.index().labels[:TRAINED_ON])
+    network = build(architecture)
+    training.fit(
+        network, opened.load(range(TRAINED_ON)), labels, epochs=TRAINED_FOR, learning_rate=0.02
+    )
+    return network.eval()
+
+
 def _images(path: Path, size: int) -> Path:
     random = np.random.default_rng(size)
+    colours = random.integers(64, 192, (CLASSES, 1, 1, 3))
+    noise = random.integers(-64, 64, (size, 32, 32, 3))
     np.savez(
         path,
         ids=np.array([f"sample-{position}" for position in range(size)]),
-        images=random.integers(0, 256, (size, 32, 32, 3), dtype=np.uint8),
+        images=(colours[_labels(size)] + noise).astype(np.uint8),
         labels=_labels(size),
         splits=np.array(["holdout" if p % 10 == 9 else "train" for p in range(size)]),
     )
