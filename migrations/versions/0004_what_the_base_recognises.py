@@ -9,6 +9,22 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+# Later runs read what was expected of a cohort. Of kinds and of parts of labels the same was
+# accepted then.
+OF_KIND = """
+UPDATE unlearning_run SET verdict = jsonb_set(verdict, '{cohorts}', (
+    SELECT jsonb_agg(
+        CASE jsonb_typeof(cohort -> 'expectation')
+            WHEN 'object' THEN jsonb_set(cohort, '{expectation,of_kind}', 'true')
+            ELSE cohort
+        END
+        ORDER BY place
+    )
+    FROM jsonb_array_elements(verdict -> 'cohorts') WITH ORDINALITY AS each (cohort, place)
+))
+WHERE verdict @? '$.cohorts[*].expectation.positions'
+"""
+
 
 def upgrade() -> None:
     op.add_column(
@@ -20,6 +36,12 @@ def upgrade() -> None:
         ),
     )
     op.add_column("deletion_request", sa.Column("cancel_requested_by", sa.String(64)))
+    # It was taken for whoever had posted the request, and nobody can tell any more.
+    op.execute(
+        "UPDATE deletion_request SET cancel_requested_by = principal "
+        "WHERE cancel_requested_at IS NOT NULL"
+    )
+    op.execute(OF_KIND)
 
 
 def downgrade() -> None:

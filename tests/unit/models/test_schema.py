@@ -92,6 +92,37 @@ def test_migrating_twice_is_migrating_once(empty: str) -> None:
     database.close()
 
 
+BEFORE = """
+INSERT INTO registered_model (id, name, state, specification, policy)
+VALUES (gen_random_uuid(), 'faces', 'enrolling', '{}', '{}');
+INSERT INTO deletion_request (id, model_id, state, mode, principal, body_digest, item_count,
+                              duplicate_count, accepted_counts, cancel_requested_at)
+SELECT gen_random_uuid(), id, 'pending', 'delete', 'pipeline', 'digest', 1, 0, '{}', now()
+FROM registered_model;
+INSERT INTO unlearning_run (id, model_id, mode, state, phase, epoch, worker, attempt, item_count,
+                            parent_version, timings, verdict)
+SELECT gen_random_uuid(), id, 'delete', 'published', 'publish', 1, 'worker', 1, 1, 0, '{}',
+       '{"cohorts": [{"name": "label 1", "expectation": {"positions": [4], "share": 0.5}},
+                     {"name": "label 2", "expectation": null}]}'
+FROM registered_model;
+"""
+
+
+def test_what_was_on_record_before_can_be_read_afterwards(empty: str) -> None:
+    command.upgrade(alembic_config(empty), "0003")
+    with _connected(empty) as connection:
+        connection.exec_driver_sql(BEFORE)
+    migrate(empty)
+    with _connected(empty) as connection:
+        asked = connection.scalar(text("SELECT cancel_requested_by FROM deletion_request"))
+        cohorts = connection.scalar(text("SELECT verdict -> 'cohorts' FROM unlearning_run"))
+    assert asked == "pipeline"
+    assert cohorts == [
+        {"name": "label 1", "expectation": {"positions": [4], "share": 0.5, "of_kind": True}},
+        {"name": "label 2", "expectation": None},
+    ]
+
+
 def test_going_back_leaves_nothing(migrated: str) -> None:
     command.downgrade(alembic_config(migrated), "base")
     assert _rows(migrated, LEFT_OVER) == []
