@@ -41,6 +41,12 @@ def fewer(digits: Digits, folder: Path, name: str = "few", **changed: Any) -> En
     return digits.enrolment.model_copy(update={"name": name, "dataset": dataset})
 
 
+def registered(resources: Resources, enrolment: Enrolment) -> uuid.UUID:
+    """The ID of a model that waits to be enrolled."""
+    with resources.database.transaction() as session:
+        return register_model(session, enrolment, "test").id
+
+
 def _full(session: Session, model_id: uuid.UUID) -> FisherSums:
     return session.scalars(select(FisherSums).where(FisherSums.model_id == model_id)).one()
 
@@ -162,8 +168,7 @@ def test_progress_is_in_the_row_while_it_lasts(
     settings: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     with open_resources(settings) as resources:
-        with resources.database.transaction() as session:
-            model_id = register_model(session, fewer(digits, tmp_path), "test").id
+        model_id = registered(resources, fewer(digits, tmp_path))
         seen: list[tuple[Progress, Any]] = []
 
         def look(progress: Progress) -> None:
@@ -182,8 +187,7 @@ def test_deaths_count_against_an_enrolment_only_if_none_gets_any_further(
     settings: Settings, digits: Digits, tmp_path: Path, further: bool
 ) -> None:
     with open_resources(settings) as resources:
-        with resources.database.transaction() as session:
-            model_id = register_model(session, fewer(digits, tmp_path), "test").id
+        model_id = registered(resources, fewer(digits, tmp_path))
         begun = []
         for attempt in range(2 * settings.max_attempts):
             found = begin_enrolment(model_id, resources)
