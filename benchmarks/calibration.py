@@ -38,7 +38,6 @@ from functools import partial
 
 from rich.console import Console
 
-from benchmarks import results
 from benchmarks.experiments import bench, calibration_report, outcomes
 from benchmarks.experiments.figures import accuracies
 from benchmarks.experiments.runs import Place, fill
@@ -47,6 +46,7 @@ from benchmarks.experiments.subjects import Request, Subjects
 from benchmarks.experiments.sweeps import spaced, sweep
 from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks, another
+from benchmarks.tools import results
 from models.specifications import (
     DEFAULT_ESTIMATOR,
     ESTIMATORS,

@@ -14,9 +14,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks import results
 from benchmarks.importances import THREADS
-from benchmarks.timing import interleaved
+from benchmarks.tools import results
+from benchmarks.tools.timing import interleaved
 from workers.unlearning.dampening import Population, apply_factors, dampen, tighten
 
 SIZES = (11_000_000, 250_000_000)

@@ -21,8 +21,8 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from benchmarks import places, results
-from benchmarks.stack import OPEN_GATE, Service, Stack, open_stack
+from benchmarks.tools import places, results
+from benchmarks.tools.stack import OPEN_GATE, Service, Stack, open_stack
 from demo import training
 from models.records import Split
 from models.specifications import (

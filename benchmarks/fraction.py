@@ -26,7 +26,6 @@ from typing import Any
 from rich.console import Console
 from torch import nn
 
-from benchmarks import results
 from benchmarks.experiments import bench, fraction_report, runs, summary
 from benchmarks.experiments.dampened import dampened_as_published, importances
 from benchmarks.experiments.figures import measure_without_retained
@@ -36,6 +35,7 @@ from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import another
+from benchmarks.tools import results
 from models.specifications import AdaptiveMethod, AutoMethod, Method
 from workers.unlearning.mixing import change_of_weights
 

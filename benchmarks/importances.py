@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks import contenders, memory, results
-from benchmarks.timing import Run, interleaved
+from benchmarks.tools import contenders, memory, results
+from benchmarks.tools.timing import Run, interleaved
 from models.specifications import ArchitectureSpec
 from workers.architectures import build
 from workers.resources import require_determinism

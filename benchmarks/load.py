@@ -54,7 +54,7 @@ def main() -> int:
             found[name] = PHASES[name](target, options)
             console.print_json(data={name: found[name]})
     if not options.no_write:
-        from benchmarks import results
+        from benchmarks.tools import results
 
         console.print(f"Written to {results.write('load', found)}.")
     return 0

@@ -13,9 +13,9 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import results
 from benchmarks.experiments import bench, plot, runs, summary
 from benchmarks.experiments.methods import METHODS
+from benchmarks.tools import results
 
 console = Console()
 

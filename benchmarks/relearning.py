@@ -29,7 +29,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks import results
 from benchmarks.calibration import METHODS
 from benchmarks.experiments import bench
 from benchmarks.experiments.runs import Measured, Place, fill
@@ -38,6 +37,7 @@ from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.tasks import Task, whole_class
 from benchmarks.experiments.teaching import Teacher
 from benchmarks.experiments.training import another
+from benchmarks.tools import results
 
 COUNTS = (1, 2, 5, 10, 30, 100)
 DRAWS = 5

@@ -26,8 +26,8 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from benchmarks import results
-from benchmarks.stack import OPEN_GATE, TEMPLATE, Service, Stack, open_stack
+from benchmarks.tools import results
+from benchmarks.tools.stack import OPEN_GATE, TEMPLATE, Service, Stack, open_stack
 from demo import training
 from models.specifications import (
     AdaptiveMethod,
@@ -41,7 +41,7 @@ from models.specifications import (
 from workers.architectures import build
 from workers.datasets import open_dataset
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 SIZES = (1_000, 2_000, 4_000)
 SAMPLES = 100
@@ -220,7 +220,7 @@ def _seconds_per_sample() -> dict[str, float]:
     inputs = torch.randn(TIMED, 3, 32, 32)
     labels = torch.randint(0, CLASSES, (TIMED,))
     passes: dict[str, Callable[[], object]] = {
-        "per sample": lambda: squared_gradient_sums(network, [Batch.of(inputs, labels)]),
+        "per sample": lambda: fisher_sums(network, [Batch.of(inputs, labels)]),
         "batch gradients": lambda: _batch_gradients(network, inputs, labels),
         "epoch": lambda: training.fit(network, inputs, labels, epochs=1, learning_rate=0.01),
     }

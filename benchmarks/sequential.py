@@ -15,13 +15,13 @@ from functools import cache
 
 from rich.console import Console
 
-from benchmarks import results
 from benchmarks.experiments import bench
 from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.sequences import plot, runs, summary
 from benchmarks.experiments.sequences.course import Course
 from benchmarks.experiments.sequences.scenarios import REQUESTS, SCENARIOS
 from benchmarks.experiments.sequences.strategies import STRATEGIES
+from benchmarks.tools import results
 
 console = Console()
 

@@ -20,7 +20,6 @@ from functools import partial
 from rich.console import Console
 from torch import nn
 
-from benchmarks import results
 from benchmarks.experiments import bench, specialisation_report
 from benchmarks.experiments.bench import Bench
 from benchmarks.experiments.dampened import dampened_as_published, importances
@@ -39,6 +38,7 @@ from benchmarks.experiments.store import Cell
 from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.sweeps import spaced, sweep
 from benchmarks.experiments.tasks import Kind, Task
+from benchmarks.tools import results
 from workers.unlearning.dampening import Population
 from workers.unlearning.observation import observe
 from workers.unlearning.tuning import Setting

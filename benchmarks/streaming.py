@@ -22,9 +22,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks import results
 from benchmarks.importances import THREADS
-from benchmarks.memory import status
+from benchmarks.tools import results
+from benchmarks.tools.memory import status
 from models.artifacts import Artifact, Writer
 from models.artifacts.filesystem import FilesystemStore
 from models.artifacts.hashing import HashedReader, hashing

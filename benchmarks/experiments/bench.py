@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import places, results
 from benchmarks.experiments import tasks
 from benchmarks.experiments.data import Data, load
 from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
 from benchmarks.experiments.sources import SOURCES, Source
 from benchmarks.experiments.store import Store
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
+from benchmarks.tools import places, results
 from models.specifications import DEFAULT_ESTIMATOR
 from workers.resources import require_determinism
 

@@ -8,10 +8,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import results
 from benchmarks.experiments.outcomes import GRID, Outcome, Run, accuracies_of
 from benchmarks.experiments.runs import Measured
 from benchmarks.experiments.tasks import Kind
+from benchmarks.tools import results
 
 AUTO = "auto"
 MARKERS = ("o", "x", "s", "D")

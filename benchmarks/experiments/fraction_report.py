@@ -8,9 +8,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import results
 from benchmarks.experiments.summary import TITLES, Summary
-from workers.unlearning.judgement import Decision
+from benchmarks.tools import results
+from models.documents import Decision
 
 SHOWN = ("retained_test", "forgotten", "loss_auc")
 MARKERS = (".", "s", "o", "x", "D")

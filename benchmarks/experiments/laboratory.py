@@ -13,22 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiments.placement import in_parts
+from models.documents import Decision
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
 from workers.unlearning.batches import Batch, among, joined
 from workers.unlearning.bounds import Bounds
+from workers.unlearning.choosing import choose
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
 from workers.unlearning.gate import Gate
-from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
-from workers.unlearning.judgement import Decision, decide
+from workers.unlearning.importances import Sums, add_sums, fisher_sums, zero_sums
+from workers.unlearning.judgement import decide
 from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
-from workers.unlearning.search import Trial, best_passing, nearest
 from workers.unlearning.surrogate import make_surrogate
+from workers.unlearning.trials import Trial
 from workers.unlearning.workbench import Workbench
 
 # What a model is enrolled with that says nothing else.
@@ -71,7 +73,7 @@ class Subject:
         """One gradient pass over all training samples."""
         copy = deepcopy(network)
         base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
-        full = squared_gradient_sums(copy, in_parts(copy, train), estimator=estimator)
+        full = fisher_sums(copy, in_parts(copy, train), estimator=estimator)
         return cls(copy, train, holdout, estimator, full, base)
 
     def forget(
@@ -114,18 +116,18 @@ class Subject:
         mixer = self.mixer(forgotten)
         bench = Workbench(gate, mixer, look, last_layer_of(self.network, probe.num_classes))
         METHODS[method.method](method, bench)
-        trials = [tried.trial for tried in bench.ladder]
-        taken = best_passing(trials) or nearest(trials)
+        choice = choose(bench)
+        taken = choice.chosen.trial
         return Forgotten(
             base=self.base,
-            weights=mixer.mix(taken.settings).weights,
+            weights=choice.mixture.weights,
             decision=decide(
                 taken.judgement,
                 influenced=gate.influenced,
-                best_effort=policy.gate.on_shortfall == "best_effort",
+                best_effort=policy.gate.is_best_effort,
             ),
             chosen=taken,
-            trials=trials,
+            trials=[tried.trial for tried in choice.ladder],
             together=gate.has_forgotten_together(taken.judgement),
         )
 
@@ -150,7 +152,7 @@ class Subject:
         if key not in self._sums:
             self.network.load_state_dict(self.base)
             samples = self.train.rows(rows)
-            self._sums[key] = squared_gradient_sums(
+            self._sums[key] = fisher_sums(
                 self.network, in_parts(self.network, samples), estimator=self.estimator
             )
         return self._sums[key]

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.experiments.figures import Accuracies
 from benchmarks.experiments.runs import Measured
 from benchmarks.experiments.store import Cell
-from workers.unlearning.judgement import Decision
+from models.documents import Decision
 
 # Points that retained test accuracy may lie below the base's; beyond, the network has collapsed.
 TOLERANCE = 1.0

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results
 from benchmarks.experiments.summary import TITLES, Summary
+from benchmarks.tools import results
 
 SHOWN = ("retained_test", "forgotten", "forgotten_test", "loss_auc")
 MARKERS = ("s", "o", "x", "D")

@@ -15,7 +15,7 @@ from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.store import Cell, Store
 from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks
-from benchmarks.timing import finish
+from benchmarks.tools.timing import finish
 
 Measure = Callable[[nn.Module, Task], Figures]
 

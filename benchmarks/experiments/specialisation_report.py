@@ -11,9 +11,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import results
 from benchmarks.experiments.runs import Measured
 from benchmarks.experiments.store import Cell
+from benchmarks.tools import results
 
 VARIANTS = {"difference": "exact", "full": "published"}
 COLUMNS = 3

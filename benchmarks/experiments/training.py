@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmarks.experiments.networks import NETWORKS, weight_count
 from benchmarks.experiments.optimisation import fast_arithmetic
-from benchmarks.timing import finish
+from benchmarks.tools.timing import finish
 from demo.training import fit
 from workers.tensors import read_tensors, save_tensors
 from workers.unlearning.batches import Batch

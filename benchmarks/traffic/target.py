@@ -6,7 +6,6 @@ would have put them.
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import httpx2
 import psycopg
 from sqlalchemy import func, insert, literal, select
 
+from benchmarks.tools.ports import free_port
 from embedded.postgres import EmbeddedPostgres
 from embedded.redis import EmbeddedRedis
 from models.artifacts import Writer, open_store
@@ -166,14 +166,7 @@ def _register(settings: Settings, samples: int, file_bytes: int) -> None:
                 sha256=artifact.sha256,
                 size=artifact.size,
                 forgotten_count=0,
+                weakened_count=0,
             )
         )
     database.close()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port

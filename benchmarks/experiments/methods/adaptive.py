@@ -13,15 +13,15 @@ from torch import nn
 from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.tasks import Task
 from workers.unlearning.dampening import Population, apply_factors, tighten, unit_factors
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 from workers.unlearning.tuning import adaptive_selection
 
 
 def adaptive(network: nn.Module, task: Task, _seed: int) -> nn.Module:
     """Dampen; nothing is drawn."""
     samples = task.forget
-    full = squared_gradient_sums(network, in_parts(network, task.train))
-    forget = squared_gradient_sums(network, in_parts(network, samples))
+    full = fisher_sums(network, in_parts(network, task.train))
+    forget = fisher_sums(network, in_parts(network, samples))
     population = Population(total=len(task.train), forgotten=len(samples))
     selection = adaptive_selection(full, forget, population)
     factors = unit_factors(full)

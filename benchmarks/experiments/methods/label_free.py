@@ -12,7 +12,7 @@ from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.tasks import Kind, Task
 from workers.unlearning import estimators
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 SELECTION = {Kind.CLASS: 5.0, Kind.SUBCLASS: 10.0, Kind.RANDOM: 3.5}
 
@@ -29,7 +29,5 @@ def label_free(network: nn.Module, task: Task, _seed: int) -> nn.Module:
 
 def label_free_importances(network: nn.Module, samples: Batch) -> dict[str, Tensor]:
     """By parameter name, in the precision of the parameters."""
-    sums = squared_gradient_sums(
-        network, in_parts(network, samples), estimator=estimators.label_free()
-    )
+    sums = fisher_sums(network, in_parts(network, samples), estimator=estimators.label_free())
     return importances(sums, len(samples))

@@ -13,9 +13,9 @@ from torch import nn
 from benchmarks.experiments.laboratory import OWN_ESTIMATOR, Subject
 from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.tasks import Task
-from benchmarks.timing import finish
+from benchmarks.tools.timing import finish
+from models.documents import Decision
 from workers.unlearning.estimators import Estimator, empirical
-from workers.unlearning.judgement import Decision
 
 
 def ours(network: nn.Module, task: Task, _seed: int) -> Noted:

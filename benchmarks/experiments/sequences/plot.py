@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks import results
 from benchmarks.experiments.sequences.strategies import SUCCESSIVE
 from benchmarks.experiments.sequences.summary import TITLES, Summary
+from benchmarks.tools import results
 
 SHOWN = ("retained_test", "lasting_test", "forgotten", "loss_auc")
 # What the strategies are compared with is dashed.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.experiments.laboratory import Forgotten
 from benchmarks.experiments.sequences.course import Course, Version
-from workers.unlearning.judgement import Decision
+from models.documents import Decision
 
 
 class Service:

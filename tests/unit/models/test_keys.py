@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from pydantic import ValidationError
 
+from models.journal import REPLAYING
 from models.keys import key_entry, make_key
 from models.settings import Scope
 
@@ -25,3 +26,9 @@ def test_no_two_keys_are_the_same() -> None:
 def test_a_name_that_would_not_read_well_in_a_log_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         make_key(name, frozenset())
+
+
+def test_a_key_with_the_name_of_who_asks_again_for_what_was_lost_is_not_made() -> None:
+    assert REPLAYING == "restore"
+    with pytest.raises(ValidationError, match="cannot be called"):
+        make_key(REPLAYING, frozenset({Scope.REQUESTS}))

@@ -111,6 +111,15 @@ def test_a_value_out_of_range_is_refused(
         load_settings()
 
 
+def test_no_key_has_the_name_of_who_asks_again_for_what_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = {"name": "restore", "sha256": "0" * 64, "scopes": ["requests"]}
+    monkeypatch.setenv("EXPUNGE_API_KEYS", json.dumps([entry]))
+    with pytest.raises(ValidationError, match="choose another name"):
+        load_settings()
+
+
 def test_every_setting_is_described() -> None:
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undescribed == []

@@ -1,19 +1,21 @@
 """The migrated schema is the records' schema, as PostgreSQL itself describes both."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from models.audit.append import append
 from models.audit.events import Event
 from models.database import Database, alembic_config, check_schema, migrate
 from models.errors import SchemaOutOfDate
-from models.records import Base
+from models.records import Base, UnlearningRun
 from tests.conftest import Servers
+from tests.support.reports import make_report
 
 COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -117,10 +119,43 @@ def test_what_was_on_record_before_can_be_read_afterwards(empty: str) -> None:
         asked = connection.scalar(text("SELECT cancel_requested_by FROM deletion_request"))
         cohorts = connection.scalar(text("SELECT verdict -> 'cohorts' FROM unlearning_run"))
     assert asked == "pipeline"
-    assert cohorts == [
-        {"name": "label 1", "expectation": {"positions": [4], "share": 0.5, "of_kind": True}},
-        {"name": "label 2", "expectation": None},
+    assert [cohort["expectation"] for cohort in cohorts] == [
+        {"positions": [4], "share": 0.5, "of_kind": True},
+        None,
     ]
+
+
+def test_a_verdict_that_did_not_say_everything_is_read_afterwards(empty: str) -> None:
+    verdict = make_report(cohorts=2)["verdict"]
+    for name in ("holdout_excused", "pool"):
+        del verdict[name]
+    del verdict["damage_budget"]["retraining_advised"]
+    for cohort in verdict["cohorts"]:
+        for name in ("expectation", "last_layer_restored", "gives_away"):
+            del cohort[name]
+    for rung in verdict["ladder"]:
+        for name in ("given_back", "pool", "last_layer_restored"):
+            del rung[name]
+        for name in ("retained", "holdout_of_retained_labels", "worst_label"):
+            del rung[name]["fall"]
+    command.upgrade(alembic_config(empty), "0005")
+    with _connected(empty) as connection:
+        connection.exec_driver_sql(BEFORE.replace("cancel_requested_at", "settled_at"))
+        connection.execute(
+            text("UPDATE unlearning_run SET verdict = cast(:verdict AS jsonb)"),
+            {"verdict": json.dumps(verdict)},
+        )
+    migrate(empty)
+    database = Database(empty)
+    with database.reading() as session:
+        found = session.scalars(select(UnlearningRun)).one().verdict
+    database.close()
+    assert found is not None
+    assert not found.damage_budget.retraining_advised
+    assert [cohort.gives_away for cohort in found.cohorts] == [False, False]
+    assert found.taken.given_back == []
+    assert found.taken.retained is not None
+    assert found.taken.retained.fall.value == pytest.approx(0.99 - 0.97)
 
 
 def test_going_back_leaves_nothing(migrated: str) -> None:

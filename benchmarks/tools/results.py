@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parents[1] / "results"
 
 
 def machine() -> dict[str, Any]:

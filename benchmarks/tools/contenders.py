@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from benchmarks.timing import Run
+from benchmarks.tools.timing import Run
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 
 class Unsupported(Exception):
@@ -37,12 +37,12 @@ def plain(network: nn.Module, batches: list[Batch]) -> Run:
 
 def ours(network: nn.Module, batches: list[Batch]) -> Run:
     """The pass of this project, as enrolment uses it: it makes batches of its own."""
-    return lambda: squared_gradient_sums(network, batches)
+    return lambda: fisher_sums(network, batches)
 
 
 def ours_as_delivered(network: nn.Module, batches: list[Batch]) -> Run:
     """The same in the batches that it is given."""
-    return lambda: squared_gradient_sums(network, batches, batch_size=len(batches[0]))
+    return lambda: fisher_sums(network, batches, batch_size=len(batches[0]))
 
 
 def plain_channels_last(network: nn.Module, batches: list[Batch]) -> Run:
@@ -61,9 +61,7 @@ def plain_channels_last(network: nn.Module, batches: list[Batch]) -> Run:
 
 def ours_reproducible(network: nn.Module, batches: list[Batch]) -> Run:
     """The reproducible pass of this project, as requests use it, in the batches it is given."""
-    return lambda: squared_gradient_sums(
-        network, batches, batch_size=len(batches[0]), reproducible=True
-    )
+    return lambda: fisher_sums(network, batches, batch_size=len(batches[0]), reproducible=True)
 
 
 def loop(network: nn.Module, batches: list[Batch]) -> Run:

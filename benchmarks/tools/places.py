@@ -1,6 +1,6 @@
 """Where the datasets lie that are fetched for the benchmarks.
 
-`make data` fetches Fashion-MNIST, in idx format, and `python -m benchmarks.fetch_cifar10` CIFAR-10.
+`make data` fetches Fashion-MNIST, in idx format, and `make data-cifar10` CIFAR-10.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ PLACES: Mapping[str, tuple[Path, ...]] = {
 # For whoever does not have it.
 HOW: Mapping[str, str] = {
     "fashion-mnist": "`make data` fetches it.",
-    "cifar10": "`python -m benchmarks.fetch_cifar10` fetches it, or --folder says where it lies in "
-    "torchvision's format.",
+    "cifar10": "`make data-cifar10` fetches it, or --folder says where it lies in torchvision's "
+    "format.",
     "cifar100": "--folder says where it lies in torchvision's format.",
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.fetch_cifar10 import images, write
+from benchmarks.tools.fetch_cifar10 import images, write
 
 
 def _pictures(folder: Path, count: int) -> np.ndarray:

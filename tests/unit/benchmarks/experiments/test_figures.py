@@ -2,7 +2,7 @@
 
 from benchmarks.experiments.figures import measure
 from benchmarks.experiments.tasks import random_samples, whole_class
-from tests.unit.benchmarks.samples import RECIPE, data
+from tests.unit.benchmarks.experiments.samples import RECIPE, data
 
 
 def test_figures_are_shares_and_random_samples_have_no_label_to_test() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.experiments.features import features
 from benchmarks.experiments.tasks import whole_class
 from benchmarks.experiments.teaching import Teacher
-from tests.unit.benchmarks.samples import LABELS, RECIPE, data
+from tests.unit.benchmarks.experiments.samples import LABELS, RECIPE, data
 from workers.unlearning.batches import Batch
 
 FORGOTTEN, OTHER = 3, 4

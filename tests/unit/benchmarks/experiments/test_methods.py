@@ -13,7 +13,7 @@ from benchmarks.experiments.methods.unsir import unsir
 from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.tasks import random_samples, whole_class
-from tests.unit.benchmarks.samples import LABELS, RECIPE, data, samples
+from tests.unit.benchmarks.experiments.samples import LABELS, RECIPE, data, samples
 
 TASK = whole_class(data(), RECIPE, 3)
 

@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.experiments.planted import plant
-from tests.unit.benchmarks.samples import LABELS, data
+from tests.unit.benchmarks.experiments.samples import LABELS, data
 
 
 def test_the_planted_class_is_as_large_as_the_others_and_has_the_last_label() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.experiments.training import Networks
-from tests.unit.benchmarks.samples import RECIPE, samples
+from tests.unit.benchmarks.experiments.samples import RECIPE, samples
 
 
 def test_a_kept_network_is_the_one_that_was_trained_and_tells_how_long_that_took(

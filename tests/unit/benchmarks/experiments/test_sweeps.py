@@ -10,7 +10,7 @@ from benchmarks.experiments.sweeps import effective, spaced, sweep
 from benchmarks.experiments.tasks import whole_class
 from benchmarks.experiments.training import Networks
 from models.specifications import AdaptiveMethod
-from tests.unit.benchmarks.samples import RECIPE, data
+from tests.unit.benchmarks.experiments.samples import RECIPE, data
 from workers.unlearning.estimators import empirical
 from workers.unlearning.tuning import Setting
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.experiments.fractions import at_random, by_class
-from tests.unit.benchmarks.samples import RECIPE, data
+from tests.unit.benchmarks.experiments.samples import RECIPE, data
 
 
 @pytest.mark.parametrize("make", [at_random, by_class])

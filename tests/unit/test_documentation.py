@@ -7,7 +7,7 @@ from models.audit.events import Event
 from models.records import Outcome, RunState
 from models.settings import Settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def section(page: str, heading: str) -> str:

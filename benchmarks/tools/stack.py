@@ -5,7 +5,6 @@ its own gateway, worker and steward, and talks to them over HTTP.
 """
 
 import shutil
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import create_engine, make_url
 
+from benchmarks.tools.ports import free_port
 from embedded.addresses import key_file
 from embedded.postgres import EmbeddedPostgres
 from embedded.up import address, running
@@ -113,7 +113,7 @@ class Stack:
             REDIS_URL="",
             api_keys=[],
             ARTIFACT_STORE_URL=self._store(str(make_url(database_url).database)).as_uri(),
-            gateway_port=_free_port(),
+            gateway_port=free_port(),
             log_level="WARNING",
         )
         with running(settings, threading.Event()):
@@ -142,10 +142,3 @@ def _set_policy(database_url: str, policy: Mapping[str, Any]) -> None:
         for model in session.query(RegisteredModel):
             model.policy = checked
     database.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port

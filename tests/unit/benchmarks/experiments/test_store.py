@@ -11,7 +11,7 @@ from benchmarks.experiments.runs import run
 from benchmarks.experiments.store import Store
 from benchmarks.experiments.tasks import Task, random_samples
 from benchmarks.experiments.training import Networks
-from tests.unit.benchmarks.samples import RECIPE, data
+from tests.unit.benchmarks.experiments.samples import RECIPE, data
 
 
 def test_a_cell_is_found_as_it_was_kept_and_only_there(tmp_path: Path) -> None:

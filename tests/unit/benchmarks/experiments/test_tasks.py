@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.experiments.sources import SOURCES, Source
 from benchmarks.experiments.tasks import Task, random_samples, sub_class, whole_class
-from tests.unit.benchmarks.samples import RECIPE, data
+from tests.unit.benchmarks.experiments.samples import RECIPE, data
 
 SOURCE = SOURCES["fashion-mnist"]
 TASKS = {

@@ -1,0 +1,33 @@
+"""What is wrong with a declaration, in words for whoever made it.
+
+What was given is not repeated: it may be large, personal or a secret.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+MOST = 5
+# What validators say before what our own checks say.
+PREFIX = "Value error, "
+_BY_TYPE = {
+    "union_tag_not_found": "name the kind as well ({discriminator}): it is replaced whole",
+    "extra_forbidden": "there is no such field",
+}
+
+
+def sentences(error: ValidationError) -> str:
+    """What is wrong, field by field."""
+    found = error.errors()[:MOST]
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {violation(item)}" for item in found
+    )
+
+
+def violation(item: Mapping[str, Any]) -> str:
+    """What is wrong with one field, by an item of `ValidationError.errors()`."""
+    ours = _BY_TYPE.get(item["type"])
+    if ours is None:
+        return str(item["msg"]).removeprefix(PREFIX)
+    return ours.format(**item.get("ctx", {}))
