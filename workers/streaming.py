@@ -1,21 +1,23 @@
 """Dampening from files to a file, piece by piece: for weights and sums that do not fit in memory.
 
 The base, the full sums and every cohort's sums are read once, from start to end; the new checkpoint
-is written meanwhile. All of them are hashed in that same pass. What is computed is what a run
-computes in memory, and so are the bytes.
+is written meanwhile. All of them are hashed in that same pass. Only if the base's parameters have
+several number formats do its tensors lie in another order than the sums', which are then read once
+for each width of numbers. What is computed is what a run computes in memory, and so are the bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from io import FileIO
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.artifacts import Artifact, ArtifactStore, Writer
-from models.artifacts.hashing import HashedReader, hashing
+from models.artifacts.hashing import HashedReader, Hashing
 from models.artifacts.store import require_digest
 from models.errors import ArtifactDamaged, WeightsMismatch
 from models.processes import allow_open_files
@@ -59,32 +61,39 @@ def dampen_stored(
             [opened.enter_context(_stream(sums, store, piece)) for sums in cohort.sums]
             for cohort in cohorts
         ]
-        for sums in (of_full, *(each for streams in of_cohorts for each in streams)):
-            _require_of_base(sums, of_base, of_full)
+        sums = [of_full, *(each for streams in of_cohorts for each in streams)]
+        for stream in sums:
+            _require_of_base(stream, of_base, of_full)
         kinds = {name: (place.dtype, place.shape) for name, place in of_base.places.items()}
         layout = Layout.of(kinds, metadata)
         if list(layout.places) != list(of_base.places):
             raise WeightsMismatch("The base holds its tensors in another order than ours.")
         writer.write(layout.header())
         for name, place in of_base.places.items():
+            for stream in (of_base, *(sums if name in of_full.places else ())):
+                stream.go_to(name)
             for size in _pieces(place, piece):
                 weights = of_base.next(name, size)
                 if name in of_full.places:
                     factors = _factors(name, size, of_full, of_cohorts, cohorts)
                     weights = scale(weights, factors)
                 writer.write(bytes_of(weights))
-        for stream in (of_base, of_full, *(each for streams in of_cohorts for each in streams)):
+        for stream in (of_base, *sums):
             stream.require_whole()
 
 
 class _Stream:
-    """The tensors of an artifact, in the order of the file."""
+    """The tensors of an artifact: in the order of the file by a single pass, else by several."""
 
-    def __init__(self, reader: HashedReader, artifact: Artifact, piece: int) -> None:
-        self._reader = reader
+    def __init__(
+        self, file: FileIO, thread: ThreadPoolExecutor, artifact: Artifact, piece: int
+    ) -> None:
+        self._file = file
+        self._thread = thread
         self._artifact = artifact
+        self._reader = HashedReader(file, Hashing(thread))
         try:
-            self.places = Layout.read(reader, artifact.size).places
+            self.places = Layout.read(self._reader, artifact.size).places
         except (ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
             raise ArtifactDamaged(
                 f"Artifact {artifact.sha256} is damaged: it does not begin as a file of tensors. "
@@ -92,6 +101,18 @@ class _Stream:
             ) from error
         widest = max((place.dtype.itemsize for place in self.places.values()), default=1)
         self._buffer = torch.empty(piece * widest, dtype=torch.uint8)
+
+    def go_to(self, name: str) -> None:
+        """Read up to where the tensor `name` begins; from the start again if that lies behind.
+
+        What has been read until then is whole, or it raises `ArtifactDamaged`.
+        """
+        start = self.places[name].start
+        if start < self._reader.position:
+            self.require_whole()
+            self._file.seek(0)
+            self._reader = HashedReader(self._file, Hashing(self._thread))
+        self._read_up_to(start)
 
     def next(self, name: str, size: int) -> Tensor:
         """The next `size` numbers of the tensor `name`, until the next are asked for."""
@@ -103,24 +124,29 @@ class _Stream:
 
     def require_whole(self) -> None:
         """Read what is left; raise `ArtifactDamaged` unless all of it is the artifact."""
-        while self._reader.position < self._artifact.size:
-            left = self._artifact.size - self._reader.position
-            self._reader.read_into(self._buffer[: min(left, len(self._buffer))].numpy().data)
+        self._read_up_to(self._artifact.size)
         require_digest(self._artifact, self._reader.hexdigest())
+
+    def _read_up_to(self, position: int) -> None:
+        while self._reader.position < position:
+            left = position - self._reader.position
+            self._reader.read_into(self._buffer[: min(left, len(self._buffer))].numpy().data)
 
 
 @contextmanager
 def _stream(artifact: Artifact, store: ArtifactStore, piece: int) -> Iterator[_Stream]:
-    path: Path = store.sized_path(artifact)
-    with path.open("rb", buffering=0) as file, hashing() as digest:
-        yield _Stream(HashedReader(file, digest), artifact, piece)
+    with (
+        store.sized_path(artifact).open("rb", buffering=0) as file,
+        ThreadPoolExecutor(max_workers=1) as thread,
+    ):
+        yield _Stream(file, thread, artifact, piece)
 
 
 def _require_of_base(sums: _Stream, base: _Stream, full: _Stream) -> None:
-    """Sums are of some tensors of the base, all of the same ones, in the base's order."""
+    """Sums are of some tensors of the base, all of the same ones."""
     shapes = {name: place.shape for name, place in sums.places.items()}
-    of_base = [(name, place.shape) for name, place in base.places.items() if name in full.places]
-    if list(shapes.items()) != of_base:
+    of_base = {name: place.shape for name, place in base.places.items() if name in full.places}
+    if shapes != of_base:
         # A name or a number of a header may be damaged, which is another matter.
         for stream in (sums, base, full):
             stream.require_whole()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from models.errors import WeightsMismatch
 from models.specifications import ArchitectureSpec
+from workers.tensors import NAMES
 
 
 def check_weights(
@@ -52,6 +53,12 @@ def _check_tensor(name: str, tensor: Tensor, expected: Tensor, fits: str) -> Non
     if tensor.dtype != expected.dtype:
         raise WeightsMismatch(
             f"Tensor {name!r} is {tensor.dtype}; {fits} needs {expected.dtype}. Convert it first."
+        )
+    if tensor.dtype not in NAMES:
+        known = ", ".join(str(dtype).removeprefix("torch.") for dtype in NAMES)
+        raise WeightsMismatch(
+            f"Tensor {name!r} is {tensor.dtype}, which checkpoints cannot hold. "
+            f"Convert it, and the architecture's, to one of {known}."
         )
     if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
         raise WeightsMismatch(f"Tensor {name!r} holds NaN or infinity.")

@@ -10,11 +10,13 @@ import math
 from collections.abc import Callable, Collection, Mapping
 
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, cheapest
+from workers.unlearning.preference import best_passing, cheapest
+from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import Setting, stronger
 from workers.unlearning.verification import NEGLIGIBLE
 
-# So many steps that take next to nothing away are enough.
+# So many moves that take next to nothing away are enough.
 PATIENCE = 3
 
 
@@ -26,18 +28,18 @@ def deepen(
 ) -> list[Trial]:
     """Try stronger candidates than the best of `trials`, and return all of them in order.
 
-    Only `cohorts` get stronger, a rung at a time, and after one too many by halves of it, down to
+    Only `cohorts` get stronger, a step at a time, and after one too many by halves of it, down to
     the resolution of the search.
     """
     trials = list(trials)
     deepest = best_passing(trials)
-    step, too_far, in_vain = 1.0, False, 0
-    while deepest and step >= RESOLUTION and in_vain < PATIENCE:
+    stride, too_far, in_vain = 1.0, False, 0
+    while deepest and stride >= RESOLUTION and in_vain < PATIENCE:
         shallow = deepest.judgement.shallow.intersection(cohorts)
         if not shallow:
             break
         deeper = {
-            cohort: stronger(setting, step) if cohort in shallow else setting
+            cohort: stronger(setting, stride) if cohort in shallow else setting
             for cohort, setting in deepest.settings.items()
         }
         trial = _on_record(trials, deeper)
@@ -52,8 +54,8 @@ def deepen(
             deepest = trial
         else:
             too_far = True
-        # From the first step too far on, the next goes half-way.
-        step = step / 2 if too_far else step
+        # From the first move too far on, the next goes half-way.
+        stride = stride / 2 if too_far else stride
     return trials
 
 

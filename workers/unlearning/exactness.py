@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from models.errors import NotEvaluable
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
-from workers.unlearning.importances import passes_on, squared_gradient_sums
+from workers.unlearning.importances import fisher_sums, passes_on
+from workers.unlearning.memory import is_out_of_memory
 
 # Rounding may flip a ReLU or a maximum; what the rules get wrong is off by far more.
 TOLERANCE = 0.05
@@ -40,11 +41,26 @@ def require_exact(
     """Raise `NotEvaluable` naming a parameter whose sums are not those of the samples one by one.
 
     Passes of all `sizes` are tried, each with the first so many of `samples`, or with all of them
-    and filled up. Reproducible passes are tried as well. The network is left as it was.
+    and filled up. Reproducible passes are tried as well. The network is left as it was. It is also
+    refused if PyTorch cannot compute its gradients.
     """
+    try:
+        _try_sizes(network, samples, estimator, sizes)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise NotEvaluable(
+            f"PyTorch cannot compute the gradients of single samples ({reason}). Build the network "
+            "for evaluation: without torch.utils.checkpoint, and for batches of any size."
+        ) from error
 
+
+def _try_sizes(
+    network: nn.Module, samples: Batch, estimator: Estimator, sizes: Collection[int]
+) -> None:
     def compare(count: int, size: int | None, totals: dict[str, Tensor]) -> None:
-        found = squared_gradient_sums(
+        found = fisher_sums(
             network,
             [samples.part(0, count)],
             estimator=estimator,
@@ -53,6 +69,8 @@ def require_exact(
         )
         _compare(found, totals, estimator)
 
+    # What must not even be tried, such as an operation that changes parameters, is refused here.
+    fisher_sums(network, [samples.part(0, 1)], estimator=estimator)
     for count, totals in enumerate(_one_by_one(network, samples, estimator), start=1):
         if count in sizes:
             compare(count, count, totals)
@@ -86,7 +104,8 @@ def _one_by_one(
         sample = samples.part(row, row + 1)
         network.requires_grad_(True)
         try:
-            logits = network(sample.inputs)
+            # A network may change what it is given, and these samples are needed again.
+            logits = network(sample.inputs.clone())
             gradients = torch.autograd.grad(
                 logits,
                 list(parameters.values()),

@@ -8,18 +8,17 @@ often as by such a network, neither more nor less.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models import documents
+from models.documents import Reference
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.intervals import Estimate, Z, mean
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-
-Reference = Literal["unseen", "forgotten"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +47,23 @@ class Expectation:
         rows = np.searchsorted(self.positions, seen.positions)
         return mean(seen.right - self.right[rows] + (self.right.mean() - self.share))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_document(self) -> documents.Expectation:
         """What a later run needs that can no longer look at the forgotten samples."""
-        return {
-            "share": self.share,
-            "on": self.on,
-            "of_kind": self.of_kind,
-            "positions": self.positions.tolist(),
-            "excused": sorted(self.excused),
-        }
+        return documents.Expectation(
+            share=self.share,
+            on=self.on,
+            of_kind=self.of_kind,
+            positions=self.positions.tolist(),
+            excused=sorted(self.excused),
+        )
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Expectation":
-        """The same, sample by sample as sure as on the whole."""
-        positions = np.array(found["positions"], np.int64)
-        right = np.full(len(positions), found["share"])
-        excused = frozenset(found["excused"])
-        return cls(positions, right, found["on"], of_kind=found["of_kind"], excused=excused)
+    def from_document(cls, found: documents.Expectation) -> "Expectation":
+        """What was expected then, sample by sample as sure as on the whole."""
+        positions = np.array(found.positions, np.int64)
+        right = np.full(len(positions), found.share)
+        excused = frozenset(found.excused)
+        return cls(positions, right, found.on, of_kind=found.of_kind, excused=excused)
 
 
 def expect(
@@ -91,7 +90,7 @@ def expect(
         return Expectation(positions, right - lost, "unseen", kin is not None, excused)
     rows = surrogate.rows(base.at(probe.forgotten[cohort]).positions)
     if kin is not None and len(rows) >= min_probe:
-        better = surrogate.network - surrogate.accuracy
+        better = surrogate.network_accuracy - surrogate.accuracy
         right = surrogate.without[rows].astype(np.float64) + better
         return Expectation(
             surrogate.positions[rows], right, "forgotten", of_kind=True, excused=excused

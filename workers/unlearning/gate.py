@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
+from models.documents import Closeness
 from workers.unlearning import reasons
 from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
@@ -14,13 +15,7 @@ from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pool, closeness_of
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import (
-    Closeness,
-    Concession,
-    Thresholds,
-    standing_of,
-    telling_of,
-)
+from workers.unlearning.verification import Concession, Thresholds, standing_of, telling_of
 
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200
@@ -124,11 +119,13 @@ class Gate:
         candidate: Observed,
         restored: Observed | None = None,
         excused: Mapping[Cohort, Concession] | None = None,
+        forgotten: Collection[Cohort] = (),
     ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
         `restored` is what it makes of the `telling` samples with the base's last layer put back.
         Cohorts that are `excused` were judged before: that they stand like this holds nothing up.
+        Those `forgotten` by an earlier version must not be known again.
         """
         excused = excused or {}
         standings = {
@@ -176,6 +173,7 @@ class Gate:
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in covered
             ],
             conceded=[said for cohort, said in unaccepted.items() if cohort in covered],
+            given_back={c for c in short if c in forgotten and c not in lost},
             pooled=pooled,
         )
 

@@ -84,7 +84,7 @@ def zero_sums(network: nn.Module) -> Sums:
     return zeros(dict(network.named_parameters()))
 
 
-def squared_gradient_sums(
+def fisher_sums(
     network: nn.Module,
     batches: Iterable[Batch],
     *,
@@ -92,15 +92,16 @@ def squared_gradient_sums(
     batch_size: int | None = None,
     reproducible: bool = False,
 ) -> Sums:
-    """The sum over samples of the squared gradient of each sample's loss.
+    """The sum over samples of a power of the gradient of each sample's loss.
 
     The result maps every parameter's name to a float64 tensor of its shape; it is a sum, not a
-    mean. Without an `estimator` the loss is the cross-entropy at the true label; an estimator has
-    its own loss, and may sum absolute gradients instead. Passes are of `batch_size` samples, and of
-    half as many whenever the device runs out of memory; the result does not depend on it, nor on
-    how `batches` are cut, but for rounding: some 1e-6, more where that flips a ReLU or a maximum;
-    1e-13 if `reproducible`, at one batch size, which costs a tenth to a third more, and on a GPU
-    twice as much or more.
+    mean. Loss and power are the `estimator`'s: squares, or absolute values where it is label-free.
+    Without one they are squares of the gradient of the cross-entropy at the true label.
+
+    Passes are of `batch_size` samples, and of half as many whenever the device runs out of memory;
+    the result does not depend on it, nor on how `batches` are cut, but for rounding: some 1e-6,
+    more where that flips a ReLU or a maximum; 1e-13 if `reproducible`, at one batch size, which
+    costs a tenth to a third more, and on a GPU twice as much or more.
 
     The network is left as it was. Parameters it does not use get zeros; a parameter that the
     network uses twice gets the square of its whole gradient. The first dimension of what flows

@@ -15,6 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from models import documents
+
 # The two-sided 95 % quantile of the normal distribution.
 Z = 1.959964
 # Halvings of an interval in [0, 1]: to 1e-9.
@@ -35,11 +37,13 @@ class Estimate:
         edge = self.low if target < self.value else self.high
         return abs(edge - self.value) / Z
 
-    def as_json(self) -> dict[str, float | int | None]:
-        """As reports show it; what is not finite is None, because JSON has no such number."""
-        return {
-            name: number if math.isfinite(number) else None for name, number in vars(self).items()
-        }
+    def as_document(self) -> documents.Estimate:
+        """As verdicts show it; what is not finite is None, because JSON has no such number."""
+        value, low, high = (
+            number if math.isfinite(number) else None
+            for number in (self.value, self.low, self.high)
+        )
+        return documents.Estimate(value=value, count=self.count, low=low, high=high)
 
 
 @dataclass(frozen=True)

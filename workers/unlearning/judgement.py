@@ -1,14 +1,14 @@
 """What the gate finds of a candidate, and what follows from it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from models.documents import Closeness, Decision
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.pooling import Pooled, closeness_of
-from workers.unlearning.verification import Closeness, Standing, is_some
+from workers.unlearning.verification import Standing, is_some
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Judgement:
     undecided: list[str]
     # Shortfalls that were accepted with an earlier version, and hold nothing up.
     conceded: list[str] = field(default_factory=list)
+    # Cohorts that are known again although an earlier version has forgotten them.
+    given_back: Collection[Cohort] = frozenset()
     # Of labels that are gone, the share recognised with the base's last layer put back.
     last_layer_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
     # The cohorts that show nothing alone, taken together, where there are several.
@@ -86,22 +88,14 @@ class Judgement:
         return max((abs(each.distance or 0.0) for each in standings), default=0.0)
 
 
-class Decision(StrEnum):
-    """What becomes of the best candidate there is."""
-
-    PUBLISHED = "published"
-    NO_DETECTABLE_INFLUENCE = "no_detectable_influence"
-    PUBLISHED_SHORT = "published_short"
-    NEEDS_REVIEW = "needs_review"
-
-
 def decide(judgement: Judgement, *, influenced: bool, best_effort: bool) -> Decision:
     """What follows from a judgement, if no person decides.
 
     `influenced` says whether the base showed any influence of the samples, `best_effort` whether a
-    candidate may be published of which it is not shown that it has forgotten, if it says so.
+    candidate may be published of which it is not shown that it has forgotten, if it says so. What
+    an earlier version has forgotten is not given back for that.
     """
-    if judgement.damage or judgement.unmeasured:
+    if judgement.damage or judgement.unmeasured or judgement.given_back:
         return Decision.NEEDS_REVIEW
     if judgement.shortfalls or judgement.undecided:
         return Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
+from models.documents import Closeness
 from models.specifications import AutoMethod, FixedMethod, Method
 from workers.unlearning.deepening import deepen
 from workers.unlearning.relenting import relent
-from workers.unlearning.search import Limits, search
+from workers.unlearning.search import search
 from workers.unlearning.strengthening import strengthen
-from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Closeness
+from workers.unlearning.trials import Limits
+from workers.unlearning.tuning import Setting, seed_selection
 from workers.unlearning.workbench import Workbench
 
 
@@ -31,7 +32,8 @@ def auto(method: Method, bench: Workbench) -> None:
 
 def adaptive(_method: Method, bench: Workbench) -> None:
     """The percentile rule alone; its strength is 1."""
-    bench.attempt({cohort: Setting(bench.seed(cohort), 1.0) for cohort in bench.cohorts})
+    seeds = {cohort: seed_selection(bench.seed(cohort)) for cohort in bench.cohorts}
+    bench.attempt({cohort: Setting(seed, 1.0) for cohort, seed in seeds.items()})
 
 
 def fixed(method: Method, bench: Workbench) -> None:

@@ -1,7 +1,7 @@
 """What a network makes of samples, one by one; every figure of a verdict is counted from this."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -62,8 +62,9 @@ class Observed:
 
     @property
     def loss_estimate(self) -> Estimate | None:
-        """Mean loss with its interval, or None of no samples."""
-        return mean(self.loss)
+        """Mean loss with its interval, or None of no samples. No loss is below 0."""
+        found = mean(self.loss)
+        return found and replace(found, low=max(0.0, found.low))
 
 
 @torch.no_grad()
@@ -97,7 +98,8 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
 def _outputs(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """Of all inputs at once, or of halves of them while the device runs out of memory."""
     try:
-        outputs: torch.Tensor = network(inputs)
+        # A network may change what it is given, and batches are kept and looked at again.
+        outputs: torch.Tensor = network(inputs.clone())
     except (RuntimeError, MemoryError) as error:
         if len(inputs) == 1 or not is_out_of_memory(error):
             raise

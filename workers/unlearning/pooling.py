@@ -8,6 +8,7 @@ unseen samples all at once, label by label as ever.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.intervals import Z
 from workers.unlearning.membership import loss_attack
@@ -16,8 +17,6 @@ from workers.unlearning.probe import Probe
 from workers.unlearning.verification import (
     NO_FARTHER,
     ROUNDING,
-    Closeness,
-    Rule,
     Standing,
     Thresholds,
     standing_by_attack,

@@ -1,10 +1,11 @@
 """Why a candidate does not pass, in sentences that stand on the run and are read by people."""
 
+from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pooled
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import Closeness, Rule, Standing
+from workers.unlearning.verification import Standing, most_left
 
 # Of more cohorts than that the others are counted.
 MOST_NAMES = 10
@@ -17,8 +18,8 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
         return (
             f"{cohort.title}: nothing or next to nothing of it stays, and "
             f"{100 * standing.recognised.value:.1f} % of {standing.recognised.count} "
-            f"{standing.recognised_on} samples of it are still recognised; chance would be "
-            f"{100 / probe.num_classes:.1f} %."
+            f"{standing.recognised_on} samples of it are still recognised; at most "
+            f"{100 * most_left(probe.num_classes):.1f} % may be."
         )
     if standing.rule is Rule.EXPECTED:
         assert standing.recognised is not None

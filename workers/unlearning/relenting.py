@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Mapping
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
-from workers.unlearning.search import Limits, Trial, best_passing
+from workers.unlearning.preference import best_passing
+from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import Setting, stronger
 
-# Rungs by which they get gentler, one after another: with the last next to nothing is dampened.
+# Steps by which they get gentler, one after another: with the last next to nothing is dampened.
 STEPS = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -30,10 +31,10 @@ def relent(
     if not (dear and precautions) or best_passing(trials):
         return trials
     start = min(dear, key=lambda trial: trial.change).settings
-    for rungs in STEPS:
+    for steps in STEPS:
         if limits.reached(len(trials)):
             break
-        gentler = {cohort: stronger(start[cohort], -rungs) for cohort in precautions}
+        gentler = {cohort: stronger(start[cohort], -steps) for cohort in precautions}
         trial = attempt({**start, **gentler})
         trials.append(trial)
         # It stays as it was where they must not be dampened less than before.

@@ -1,6 +1,6 @@
 """A smaller λ, where α alone has forgotten too little or costs somebody something.
 
-Along the ladder (`search.py`) α selects weights, and from α = 1 up λ stays at 1: a weight that
+Along a cohort's scale (`scale.py`) α selects weights, and from α = 1 up λ stays at 1: a weight that
 matters to the forgotten samples α times as much as to the others keeps up to 1/α of itself. Where
 that is not enough at any α that harms nobody, the same weights can be dampened more. Where it is
 enough, but costs those that stay something, fewer weights, each dampened more, may cost them less;
@@ -9,14 +9,17 @@ and so they may where dampening the same weights more has turned out to be too d
 
 from collections.abc import Callable, Collection, Mapping
 
+from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
-from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, nearest_harmless
+from workers.unlearning.preference import best_passing, nearest_harmless
+from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import Setting, stronger
-from workers.unlearning.verification import NEGLIGIBLE, ROUNDING, Closeness, Rule
+from workers.unlearning.verification import NEGLIGIBLE, ROUNDING
 
 # What λ is divided by, and how often at most: a hundredth does hardly more than a ninth.
-STEP, STEPS = 3.0, 2
+LAMBDA_DIVISOR, MOST_DIVISIONS = 3.0, 2
 
 
 def strengthen(
@@ -30,7 +33,7 @@ def strengthen(
     It ends where nothing is to be gained, or where the last candidate was no better.
     """
     trials = list(trials)
-    for _ in range(STEPS):
+    for _ in range(MOST_DIVISIONS):
         best = _best(trials)
         if best is None or best.judgement.is_ideal or limits.reached(len(trials)):
             break
@@ -52,7 +55,7 @@ def _try_fewer_weights(
     attempt: Callable[[Mapping[Cohort, Setting]], Trial],
     limits: Limits,
 ) -> None:
-    """The last of `trials`, with `enough`, forgot and was too dear: select half a rung less of it.
+    """The last of `trials`, with `enough`, forgot and was too dear: select half a step less of it.
 
     Or a quarter, if that is too little.
     """
@@ -101,4 +104,4 @@ def _short(judgement: Judgement) -> set[Cohort]:
 
 
 def _with_smaller_strength(setting: Setting) -> Setting:
-    return Setting(setting.selection, setting.strength / STEP)
+    return Setting(setting.selection, setting.strength / LAMBDA_DIVISOR)

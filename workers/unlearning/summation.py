@@ -1,8 +1,8 @@
 """From batches to float64 sums: windows, groups, precision, memory, gradients that are not finite.
 
-A window of samples is summed in the network's precision and then added in float64. Whatever goes
-wrong inside a window (the device runs out of memory, a gradient is NaN) is mended by doing those
-samples again, in smaller batches or one by one; the totals hold complete windows only.
+A window of samples is summed in float32 and then added in float64. Whatever goes wrong inside a
+window (the device runs out of memory, a gradient is NaN) is mended by doing those samples again, in
+smaller batches or one by one; the totals hold complete windows only.
 
 Samples of several groups share batches, and each group has a window of its own.
 """
@@ -20,7 +20,7 @@ from workers.unlearning.batches import Batch, joined
 from workers.unlearning.compiled import is_compiled
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.memory import is_out_of_memory
-from workers.unlearning.per_sample import Window, add_batch, require_unused
+from workers.unlearning.per_sample import Window, add_batch, require_unused, window_dtype
 
 Totals = dict[str, Tensor]
 
@@ -28,8 +28,10 @@ Totals = dict[str, Tensor]
 WINDOW = 256
 # Bytes of windows at once, if there are several groups.
 MOST_BYTES = 1 << 30
-# Gradients are scaled by 2 to a multiple of this, so that neither they nor their squares underflow.
-EXPONENT_STEP = 32
+# Gradients are scaled so that neither they nor their squares underflow, by a power of 2 that makes
+# the largest of a window's first batch about 1. Batches that are up to 2 to this larger or smaller
+# may follow; a larger difference would cost accuracy, a smaller one forward passes.
+LEEWAY = 8
 
 
 def windows(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -73,7 +75,7 @@ class Summation:
         # Used again and again; those of the groups that are being summed.
         self._spare: list[Window] = []
         self._windows: dict[int, Window] = {}
-        # Of these windows: their gradients are 2 to this times the samples'.
+        # Of these windows: their gradients are 2 to this times the samples', if any is not 0.
         self._exponent: int | None = None
 
     def sums(self, batches: Iterable[Batch]) -> Iterator[tuple[int, Totals]]:
@@ -89,7 +91,7 @@ class Summation:
     def _of_few_groups(self, samples: Batch) -> Iterator[Batch]:
         """The same samples in order; no more groups at a time than there is memory for."""
         size = sum(
-            parameter.numel() * (8 if self._reproducible else parameter.element_size())
+            parameter.numel() * (8 if self._reproducible else window_dtype(parameter).itemsize)
             for parameter in self._parameters.values()
         )
         most = max(1, MOST_BYTES // max(1, size))
@@ -169,11 +171,13 @@ class Summation:
         def gradients(logits: Tensor) -> Tensor:
             found = self._estimator.output_gradients(logits, batch)
             found[count:] = 0
-            exponent = _exponent(found)
-            if self._exponent not in (None, exponent):
+            own = _exponent(found)
+            if self._exponent is None:
+                self._exponent = own
+            elif own is not None and abs(own - self._exponent) > LEEWAY:
                 raise _Rescale
-            self._exponent = exponent
-            return torch.ldexp(found, torch.tensor(exponent, device=found.device)).to(logits.dtype)
+            exponent = torch.tensor(self._exponent or 0, device=found.device)
+            return torch.ldexp(found, exponent).to(logits.dtype)
 
         return gradients
 
@@ -223,12 +227,12 @@ def _is_finite(window: Window) -> bool:
     return bool(torch.isfinite(nn.utils.get_total_norm(sums, norm_type=math.inf)))
 
 
-def _exponent(gradients: Tensor) -> int:
-    """What makes the largest of them about 1, as a multiple of `EXPONENT_STEP`."""
+def _exponent(gradients: Tensor) -> int | None:
+    """Times which power of 2 the largest of them is about 1; None if it is 0 or not finite."""
     largest = float(gradients.abs().max())
     if largest == 0 or not math.isfinite(largest):
-        return 0
-    return -EXPONENT_STEP * round(math.frexp(largest)[1] / EXPONENT_STEP)
+        return None
+    return -math.frexp(largest)[1]
 
 
 def _add_scaled(total: Tensor, addend: Tensor, scale: float) -> None:

@@ -51,7 +51,7 @@ class Surrogate:
     `positions` int64 [n]; `whole` bool [n], whether it is right when taught everything; `without`
     bool [n], the same when taught all but the forgotten samples. `kinds` has the unseen samples of
     the kind that a cohort is, of cohorts that are one. `accuracy` is its share of the holdout when
-    taught everything, and `network` that of the network it stands for.
+    taught everything, and `network_accuracy` that of the network it stands for.
     """
 
     positions: Positions
@@ -59,12 +59,12 @@ class Surrogate:
     without: NDArray[np.bool_]
     kinds: Mapping[Cohort, frozenset[int]]
     accuracy: float
-    network: float
+    network_accuracy: float
 
     @property
     def is_match(self) -> bool:
         """Whether it may speak for the network."""
-        return abs(self.network - self.accuracy) <= MATCH
+        return abs(self.network_accuracy - self.accuracy) <= MATCH
 
     def rows(self, positions: Positions) -> NDArray[np.int64]:
         """Where these are found; positions that it has not looked at are left out."""
@@ -111,7 +111,7 @@ def make_surrogate(
             and (kin := _kind(kernel, pictures, found, unseen, base.of(cohort.labels))) is not None
         },
         accuracy=float(whole[rows].mean()),
-        network=float(holdout.at(pictures.positions[rows].tolist()).right.mean()),
+        network_accuracy=float(holdout.at(pictures.positions[rows].tolist()).right.mean()),
     )
 
 

@@ -3,7 +3,7 @@
 The adaptive rule of arXiv 2402.10098, per cohort: with n of N samples to forget, α is the
 (100 − ln(1 + 100 · n/N)) percentile of the finite importance ratios I_f / I_r, and λ = 1. The more
 is forgotten, the lower the percentile and the more weights are selected. From this seed a search
-(`search.py`) goes up and down a ladder of settings.
+(`search.py`) goes up and down a scale of settings, in steps.
 """
 
 import math
@@ -18,8 +18,8 @@ from workers.unlearning import kernels
 from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.dampening import ROUNDING, Population, importance_ratios
 
-# From one rung of the ladder to the next.
-RUNG = 1.5
+# What a step stronger divides α by.
+STEP_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,45 @@ class Setting:
     strength: float
 
 
-def setting_at(seed: float, rung: float) -> Setting:
-    """The setting `rung` steps of the ladder stronger than α = `seed`; gentler if negative.
+def seed_selection(seed: float) -> float:
+    """The α to begin at: `seed`, or 1 where that is 0, of which nothing is stronger or gentler.
+
+    Without a finite ratio every weight belongs to the forgotten or to the retained alone.
+    """
+    return seed or 1.0
+
+
+def setting_at(seed: float, step: float) -> Setting:
+    """The setting at `step`: so many steps stronger than α = `seed`; gentler if negative.
 
     Down to α = 1 it is the selection that moves. With λ = 1 a lower α selects weights that the
     factor then leaves alone, so from there on both go down together: every weight whose ratio
-    exceeds λ is dampened, by λ over its ratio. Along the ladder no weight's factor ever rises.
+    exceeds λ is dampened, by λ over its ratio. Along the scale no weight's factor ever rises.
     """
-    # Without a finite ratio every weight belongs to the forgotten or to the retained alone.
-    selection = (seed or 1.0) * RUNG**-rung
+    selection = seed_selection(seed) * STEP_FACTOR**-step
     return Setting(selection=selection, strength=min(1.0, selection))
 
 
-def stronger(setting: Setting, rungs: float) -> Setting:
-    """A setting so many steps of the ladder further down; gentler if negative, but for λ.
+def stronger(setting: Setting, steps: float) -> Setting:
+    """A setting so many steps stronger; gentler if negative, but for λ.
 
-    Further down it dampens no weight less.
+    Where it is stronger it dampens no weight less.
     """
-    selection = setting.selection * RUNG**-rungs
+    selection = setting.selection * STEP_FACTOR**-steps
     return Setting(selection=selection, strength=min(setting.strength, selection))
 
 
-def rung_of(setting: Setting, seed: float) -> float:
-    """The rung of the ladder from `seed` that has this selection."""
-    return math.log((seed or 1.0) / setting.selection, RUNG)
+def at_least(setting: Setting, floor: Setting) -> Setting:
+    """The setting, or as much stronger as it takes to dampen no weight less than `floor`."""
+    return Setting(
+        selection=min(setting.selection, floor.selection),
+        strength=min(setting.strength, floor.strength),
+    )
+
+
+def step_of(setting: Setting, seed: float) -> float:
+    """How many steps stronger than α = `seed` this selection is."""
+    return math.log(seed_selection(seed) / setting.selection, STEP_FACTOR)
 
 
 def adaptive_percentile(population: Population) -> float:

@@ -11,10 +11,10 @@ are what is aimed at.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from models.documents import Closeness, Reference, Rule
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation, Reference
+from workers.unlearning.expectation import Expectation
 from workers.unlearning.intervals import Estimate, Z
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
@@ -23,6 +23,9 @@ from workers.unlearning.probe import Probe
 # Of a label that is gone, this much of what chance would recognise is aimed at: a retrained
 # network recognises nobody. Up to chance itself is accepted, where no more can be had.
 OF_CHANCE = 0.2
+# With few labels chance is no bound: of two it would be half of a class. No more than so much of a
+# label that is gone is ever accepted, as a share.
+MOST_LEFT = 0.1
 # What is expected is off by ten points now and then. To recognise more may be somebody's loss of
 # privacy, to recognise fewer is not: up to so much fewer, as a share, is accepted where nothing
 # comes nearer.
@@ -33,23 +36,6 @@ NO_FARTHER = 0.02
 NEGLIGIBLE = 0.005
 # Shares are no exact binary fractions: 0.52 − 0.5 must not be more than 0.02.
 ROUNDING = 1e-9
-
-
-class Rule(StrEnum):
-    """What a cohort is held against."""
-
-    LIKE_UNSEEN = "like_unseen"
-    EXPECTED = "expected"
-    CHANCE = "chance"
-
-
-class Closeness(StrEnum):
-    """How a cohort stands to its target."""
-
-    FAMILIAR = "familiar"
-    ALIKE = "alike"
-    CONSPICUOUS = "conspicuous"
-    UNDECIDABLE = "undecidable"
 
 
 @dataclass(frozen=True)
@@ -204,6 +190,11 @@ def telling_of(
     return "forgotten", observed.at(probe.forgotten[cohort])
 
 
+def most_left(num_classes: int) -> float:
+    """The share of a label that is gone up to which it may be recognised."""
+    return min(1 / num_classes, MOST_LEFT)
+
+
 # Closeness, distance, bound, and whether that is accepted.
 _Reading = tuple[Closeness, float | None, float | None, bool]
 _NOTHING = (Closeness.UNDECIDABLE, None, None, False)
@@ -212,11 +203,11 @@ _NOTHING = (Closeness.UNDECIDABLE, None, None, False)
 def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) -> _Reading:
     if recognised is None or recognised.count < min_probe:
         return _NOTHING
-    bound = OF_CHANCE / num_classes
+    bound, most = OF_CHANCE / num_classes, most_left(num_classes)
     beyond = recognised.value - bound
     if beyond <= ROUNDING:
         return Closeness.ALIKE, 0.0, bound, True
-    return Closeness.FAMILIAR, beyond, bound, recognised.value <= 1 / num_classes + ROUNDING
+    return Closeness.FAMILIAR, beyond, bound, recognised.value <= most + ROUNDING
 
 
 def _by_attack(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:

@@ -10,8 +10,8 @@ from workers.unlearning.gate import Gate
 from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import Mixer, Settings, change_of_weights
 from workers.unlearning.observation import Observed
-from workers.unlearning.search import Trial
-from workers.unlearning.tuning import Setting
+from workers.unlearning.trials import Trial
+from workers.unlearning.tuning import Setting, at_least
 from workers.unlearning.verification import Concession
 
 
@@ -24,10 +24,12 @@ class Look(Protocol):
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate that was judged, and what it made of the probe."""
+    """A candidate that was judged, what it made of the probe, and what was done to the weights."""
 
     trial: Trial
     seen: Observed
+    # Entries and norm of what changed, by parameter.
+    changes: Mapping[str, tuple[int, float]]
 
 
 class Workbench:
@@ -38,7 +40,8 @@ class Workbench:
 
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that; that
-    those `excused` stand as is said there holds nothing up.
+    those `excused` stand as is said there holds nothing up. Those `kept` have been forgotten by an
+    earlier version with that setting, and are not to be given back.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Workbench:
         pinned: Settings | None = None,
         floors: Settings | None = None,
         excused: Mapping[Cohort, Concession] | None = None,
+        kept: Settings | None = None,
     ) -> None:
         self.gate = gate
         self.mixer = mixer
@@ -62,6 +66,7 @@ class Workbench:
         self._pinned = pinned or {}
         self._excused = excused or {}
         self.floors = floors or {}
+        self.kept = kept or {}
 
     @property
     def cohorts(self) -> list[Cohort]:
@@ -82,18 +87,16 @@ class Workbench:
         seen = self._look(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        judgement = self.gate.judge(seen, self._look_again(weights), excused=self._excused)
+        judgement = self.gate.judge(
+            seen, self._look_again(weights), excused=self._excused, forgotten=self.kept
+        )
         trial = Trial(dict(settings), judgement, norm)
-        self.ladder.append(Tried(trial, seen))
+        self.ladder.append(Tried(trial, seen, changes))
         self._done()
         return trial
 
     def _above_floor(self, cohort: Cohort, setting: Setting) -> Setting:
-        floor = self.floors.get(cohort, setting)
-        return Setting(
-            selection=min(setting.selection, floor.selection),
-            strength=min(setting.strength, floor.strength),
-        )
+        return at_least(setting, self.floors.get(cohort, setting))
 
     def _look_again(self, weights: Weights) -> Observed | None:
         if not (self._last_layer and self.gate.telling):

@@ -1,4 +1,4 @@
-"""Files that do not belong together are refused while they are streamed."""
+"""Streaming files comes to what a run computes, and refuses files that do not belong together."""
 
 import resource
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from models.artifacts.filesystem import FilesystemStore
 from models.errors import WeightsMismatch
 from workers.streaming import StreamedCohort, dampen_stored
 from workers.tensors import write_tensors
-from workers.unlearning.dampening import Population
+from workers.unlearning.dampening import Population, apply_factors, tighten, unit_factors
 from workers.unlearning.tuning import Setting
 
 WEIGHTS = {"a": torch.ones(3), "b": torch.ones(2, 2), "count": torch.ones((), dtype=torch.int64)}
@@ -79,3 +79,32 @@ def test_sums_of_another_network_are_refused_and_nothing_is_stored(
         dampen(store, SUMS, other)
     # The base and the two files of sums; no checkpoint, whole or half.
     assert sum(path.is_file() for path in tmp_path.glob("store/*/*/*")) == 3
+
+
+@pytest.mark.parametrize("numbers", [4, 12, 1 << 20])
+def test_parameters_of_several_number_formats_are_dampened_as_a_run_does_it(
+    store: FilesystemStore, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    # The base lies in the order of their widths, and sums, which are all float64, by name.
+    monkeypatch.setattr("workers.streaming.OF_ALL", numbers)
+    base = {
+        "a": torch.randn(5, 3).bfloat16(),
+        "b": torch.randn(7),
+        "c": torch.randn(4).double(),
+        "d": torch.randn(6).half(),
+        "e": torch.randn(2, 2),
+        "count": torch.ones((), dtype=torch.int64),
+    }
+    full = {name: torch.rand(t.shape).double() for name, t in base.items() if name != "count"}
+    labels = [{name: sums * torch.rand(sums.shape) / 2 for name, sums in full.items()}] * 2
+    population, setting = Population(10, 2), Setting(1.0, 0.5)
+    factors = unit_factors(full)
+    forget = {name: labels[0][name] + labels[1][name] for name in full}
+    tighten(factors, full, forget, population, selection=1.0, strength=0.5)
+    assert all((factor < 1).any() for factor in factors.values())
+
+    stored = [put(store, sums) for sums in labels]
+    cohort = StreamedCohort(stored, population, setting)
+    of_base, of_full = put(store, base), put(store, full)
+    found = store.put(lambda w: dampen_stored(of_base, of_full, [cohort], {}, store, w))
+    assert found == put(store, apply_factors(base, factors))

@@ -1,6 +1,7 @@
-"""Networks that no weights fit, because they share a tensor between two places."""
+"""Networks that no weights fit: of shared tensors, or of numbers that no checkpoint holds."""
 
 import pytest
+import torch
 from torch import nn
 
 from models.errors import WeightsMismatch
@@ -27,3 +28,13 @@ def test_tensors_that_are_alike_are_not_shared() -> None:
     apart = network()
     apart[2].load_state_dict(apart[0].state_dict())
     check_weights(apart.state_dict(), apart, SPEC)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.uint16, torch.float8_e4m3fn])
+def test_tensors_that_no_checkpoint_can_hold_are_refused_by_name_and_format(
+    dtype: torch.dtype,
+) -> None:
+    odd = network()
+    odd.register_buffer("odd", torch.zeros(3).to(dtype))
+    with pytest.raises(WeightsMismatch, match=rf"'odd' is {dtype}, which .* float32, float16"):
+        check_weights(odd.state_dict(), odd, SPEC)

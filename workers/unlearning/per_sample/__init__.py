@@ -26,9 +26,9 @@ from workers.unlearning.per_sample.fallback import add_by_vmap
 from workers.unlearning.per_sample.recorder import record
 from workers.unlearning.per_sample.tape import Parts
 from workers.unlearning.per_sample.unused import require_unused
-from workers.unlearning.per_sample.window import Window
+from workers.unlearning.per_sample.window import Window, window_dtype
 
-__all__ = ["Parts", "Window", "add_batch", "require_unused"]
+__all__ = ["Parts", "Window", "add_batch", "require_unused", "window_dtype"]
 
 
 def add_batch(

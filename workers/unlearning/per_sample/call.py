@@ -51,4 +51,5 @@ class Call:
         """[size · k, …] as [size, k, …]."""
         if tensor.dim() == 0 or tensor.shape[0] % self.tape.size:
             raise NotCovered
-        return tensor.reshape(self.tape.size, -1, *tensor.shape[1:])
+        rows = tensor.shape[0] // self.tape.size
+        return tensor.reshape(self.tape.size, rows, *tensor.shape[1:])

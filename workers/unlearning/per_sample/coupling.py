@@ -1,4 +1,7 @@
-"""Operations that couple the samples of a batch or are random: refused, whoever calls them."""
+"""Operations that couple the samples of a batch, are random, or change the parameters.
+
+They are refused, whoever calls them.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -31,12 +34,20 @@ PLAIN_DROPOUTS = (
 )
 # What is drawn so is dropped or kept, as torchvision's stochastic depth does.
 DRAWS = (torch.bernoulli, torch.Tensor.bernoulli, torch.Tensor.bernoulli_)
+LOOK_UPS = (functional.embedding, functional.embedding_bag)
 
 
 def refuse_coupling(
-    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    of_parameters: bool = False,
 ) -> None:
-    """Raise `NotEvaluable` for what is random, and for statistics of the batch."""
+    """Raise `NotEvaluable` for what is random or changes parameters, and for batch statistics.
+
+    What is `of_parameters` alone has no samples to take statistics of: so weights are standardised.
+    """
     if func in DROPOUTS:
         given = _given(func, args, kwargs)
         _refuse_dropout(given["p"] if given["training"] else 0)
@@ -49,10 +60,12 @@ def refuse_coupling(
         _refuse_dropout(_given(func, args, kwargs)["training"])
     elif func is functional.scaled_dot_product_attention:
         _refuse_dropout(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0))
-    elif func is functional.batch_norm:
+    elif func in LOOK_UPS:
+        _refuse_renormalising(_given(func, args, kwargs)["max_norm"])
+    elif func is functional.batch_norm and not of_parameters:
         given = _given(func, args, kwargs)
         _refuse_statistics(given["training"] or given["running_mean"] is None)
-    elif func is torch.batch_norm:
+    elif func is torch.batch_norm and not of_parameters:
         _refuse_statistics(kwargs.get("training", args[5] if len(args) > 5 else True))
 
 
@@ -77,4 +90,13 @@ def _refuse_statistics(of_batch: bool) -> None:
         raise NotEvaluable(
             "A batch normalisation uses the statistics of its batch, which couples the samples: "
             "no per-sample gradients exist. Use running statistics (eval mode)."
+        )
+
+
+def _refuse_renormalising(max_norm: float | None) -> None:
+    if max_norm is not None:
+        raise NotEvaluable(
+            "An embedding with max_norm changes its table whenever it is used, so the weights are "
+            "not the same for all samples. Renormalise the table once, and build the network "
+            "without max_norm."
         )

@@ -18,10 +18,10 @@ def embedding(
     sparse: bool = False,
 ) -> Tensor:
     """`functional.embedding`: input [size · k, …] of row numbers, weight [rows, width]."""
-    if max_norm is not None or scale_grad_by_freq:
+    if scale_grad_by_freq:
         raise NotCovered
-    # They matter to `max_norm` and to gradients that are not taken here.
-    del norm_type, sparse
+    # With a `max_norm` it has been refused; the others matter to gradients that are not taken here.
+    del max_norm, norm_type, sparse
     call.require_constant(input)
     table = call.parameter(weight)
     if table is None:
@@ -34,7 +34,7 @@ def embedding(
 
     def add(gradient: Tensor) -> None:
         if call.tape.covers(table):
-            gradients = gradient.reshape(call.tape.size, -1, width)
+            gradients = gradient.reshape(*looked_up.shape, width)
             for window, of_rows, some in call.tape.parted(gradients, looked_up):
                 window.add_rows(table.name, *_added_up(of_rows, some, rows, padding))
 
@@ -54,7 +54,7 @@ def _added_up(
     keys, inverse = torch.unique(sample * rows + looked_up, return_inverse=True)
     total = gradients.new_zeros(len(keys), width)
     # In order, on every device; `index_add_` is not.
-    total.index_put_((inverse.flatten(),), gradients.reshape(-1, width), accumulate=True)
+    total.index_put_((inverse.flatten(),), gradients.flatten(0, 1), accumulate=True)
     row = keys % rows
     if padding is not None:
         total = total * (row != padding)[:, None]

@@ -31,7 +31,8 @@ def add_by_vmap(
 
     def gradients(sample: Tensor, of_logits: Tensor) -> dict[str, Tensor]:
         def objective(values: dict[str, Tensor]) -> Tensor:
-            logits: Tensor = functional_call(network, values, (sample[None],))
+            # Its own copy: a network may change what it is given.
+            logits: Tensor = functional_call(network, values, (sample[None].clone(),))
             return (logits[0] * of_logits).sum()
 
         found: dict[str, Tensor] = grad(objective)(parameters)

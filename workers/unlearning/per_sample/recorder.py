@@ -42,7 +42,11 @@ RULES: Mapping[Callable[..., Any], Callable[..., Any]] = {
 
 
 def record(network: nn.Module, inputs: Tensor, parts: Parts) -> tuple[Tensor, "Recorder"]:
-    """Run the network forward, and note how its parameters meet the samples."""
+    """Run the network forward, and note how its parameters meet the samples.
+
+    It is given a copy of the inputs: it may change them, and whoever calls needs them afterwards.
+    """
+    inputs = inputs.clone()
     recorder = Recorder(network, inputs, Tape(len(inputs), parts))
     with recorder:
         logits = network(inputs)
@@ -55,6 +59,8 @@ class Recorder(TorchFunctionMode):
     def __init__(self, network: nn.Module, inputs: Tensor, tape: Tape) -> None:
         super().__init__()
         self.tape = tape
+        self._device = inputs.device.type
+        self._has_autocast = torch.amp.is_autocast_available(self._device)
         self._expressions = {
             id(parameter): Expression(parameter, {name: parameter})
             for name, parameter in network.named_parameters()
@@ -88,7 +94,7 @@ class Recorder(TorchFunctionMode):
                     self.untaken.difference_update(expression.leaves)
             elif tensor.requires_grad or id(tensor) in self._unfollowed:
                 meets_samples = True
-        refuse_coupling(func, args, kwargs)
+        refuse_coupling(func, args, kwargs, of_parameters=bool(involved) and not meets_samples)
         if involved and meets_samples:
             return self._meet(func, args, kwargs, involved)
         if involved:
@@ -107,6 +113,10 @@ class Recorder(TorchFunctionMode):
                 "from them meets the samples in a way that is not known."
             )
 
+    def _is_autocast(self) -> bool:
+        """Whether operations convert what they are given, which a rule knows nothing of."""
+        return self._has_autocast and torch.is_autocast_enabled(self._device)
+
     def _keep_unfollowed(self, *results: Any) -> None:
         self._unfollowed.update((id(t), t) for t in _tensors(results) if not t.requires_grad)
 
@@ -117,7 +127,7 @@ class Recorder(TorchFunctionMode):
         kwargs: Mapping[str, Any],
         involved: Mapping[int, Expression],
     ) -> Any:
-        rule = RULES.get(func)
+        rule = None if self._is_autocast() else RULES.get(func)
         call = Call(func, self.tape, involved, self)
         if rule is not None and _accepts(rule, call, *args, **kwargs):
             with contextlib.suppress(NotCovered):

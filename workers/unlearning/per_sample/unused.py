@@ -1,9 +1,10 @@
 """Parameters that no operation was seen to take: not used, or used where nobody can look.
 
-Gradients of what happens in a custom `autograd.Function` or in compiled code pass a recorder by.
+Gradients of what happens in a custom `autograd.Function`, in compiled code or in a reentrant
+checkpoint pass a recorder by.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -19,25 +20,33 @@ def require_unused(network: nn.Module, names: Collection[str], sample: Tensor) -
     parameters = {name: network.get_parameter(name) for name in sorted(names)}
     if not parameters:
         return
-    for parameter in parameters.values():
-        parameter.requires_grad_(True)
-    try:
-        with torch.enable_grad():
-            outputs = network(sample)
-            found = _gradients(outputs.sum(), list(parameters.values()))
-    finally:
-        for parameter in parameters.values():
-            parameter.requires_grad_(False)
-    used = [name for name, each in zip(parameters, found, strict=True) if each is not None]
+    used = _reached(network, parameters, sample)
     if used:
         raise NotEvaluable(
             f"No per-sample gradients can be found of {', '.join(used)}: the network uses them "
-            "where no operation is seen to take them, as in an autograd.Function of its own or in "
-            "compiled code. Write that with PyTorch's functions."
+            "where no operation is seen to take them, as in an autograd.Function of its own, in "
+            "compiled code or in a reentrant checkpoint. Write that with PyTorch's functions."
         )
 
 
-def _gradients(of: Tensor, parameters: list[nn.Parameter]) -> list[Tensor | None]:
-    if not of.requires_grad:
-        return [None] * len(parameters)
-    return list(torch.autograd.grad(of, parameters, allow_unused=True))
+def _reached(
+    network: nn.Module, parameters: Mapping[str, nn.Parameter], sample: Tensor
+) -> list[str]:
+    """Those that gradients arrive at, by a backward pass as in training.
+
+    To `torch.autograd.grad` what a reentrant checkpoint uses is not there.
+    """
+    kept = {name: parameter.grad for name, parameter in parameters.items()}
+    for parameter in parameters.values():
+        parameter.grad = None
+        parameter.requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            output = network(sample.clone()).sum()
+            if output.requires_grad:
+                torch.autograd.backward(output)
+        return [name for name, parameter in parameters.items() if parameter.grad is not None]
+    finally:
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(False)
+            parameter.grad = kept[name]

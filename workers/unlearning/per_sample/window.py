@@ -1,6 +1,7 @@
 """Where powers of per-sample gradients are summed, while the gradients are still in the cache.
 
-The sums are in the network's own precision or in float64. In float64 they are *reproducible*: a
+The sums are in the parameters' own precision, but at least in float32: of a few hundred powers in
+half precision, most would be lost. Or they are in float64, and then they are *reproducible*: a
 power is rounded the same way whatever it is added to, so sums over the same samples agree to 1e-13
 in whichever order and batches they came, and can be subtracted from one another.
 """
@@ -27,8 +28,13 @@ LARGE_ON_GPU = 1 << 26
 BLOCK = 1 << 17
 
 
+def window_dtype(parameter: Tensor) -> torch.dtype:
+    """What powers of the parameter's gradients are summed in, unless that is float64."""
+    return torch.promote_types(parameter.dtype, torch.float32)
+
+
 class Window:
-    """One tensor for each parameter, of its shape."""
+    """One tensor for each parameter, of its shape; of `dtype`, or of `window_dtype`."""
 
     def __init__(
         self, parameters: Mapping[str, Tensor], power: Power, dtype: torch.dtype | None = None
@@ -37,7 +43,7 @@ class Window:
         self.sums = {
             name: torch.zeros_like(
                 parameter,
-                dtype=dtype or parameter.dtype,
+                dtype=dtype or window_dtype(parameter),
                 memory_format=torch.contiguous_format,
             )
             for name, parameter in parameters.items()
@@ -62,6 +68,8 @@ class Window:
         shape [rows, columns], or one that can be viewed so.
         """
         total = self.sums[name].view(outputs.shape[2], inputs.shape[2])
+        if not total.numel():
+            return
         if outputs.shape[1] == 1:
             # The power of a product is the product of the powers: one matmul for all samples.
             total.addmm_(

@@ -16,7 +16,7 @@ from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
-from workers.unlearning.importances import Sums, squared_gradient_sums
+from workers.unlearning.importances import Sums, fisher_sums
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
@@ -66,6 +66,7 @@ def bench(
     last_layer: Sequence[str] = (),
     gone: frozenset[int] = frozenset(),
     floors: Settings | None = None,
+    kept: Settings | None = None,
 ) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
     everything, linear = samples(in_pairs=in_pairs), network()
@@ -76,7 +77,7 @@ def bench(
         return observe(linear, [everything] if at is None else among([everything], at))
 
     def sums(first: int, last: int) -> Sums:
-        return squared_gradient_sums(network(), [everything.part(first, last)])
+        return fisher_sums(network(), [everything.part(first, last)])
 
     probe = Probe(
         forgotten={COHORT: range(FORGOTTEN)},
@@ -88,4 +89,5 @@ def bench(
     )
     forget = sums(0, FORGOTTEN)
     mixer = Mixer(base, sums(0, TRAINED), TRAINED, lambda _cohort: forget)
-    return Workbench(Gate(look(base), probe, BOUNDS), mixer, look, last_layer, done, floors=floors)
+    gate = Gate(look(base), probe, BOUNDS)
+    return Workbench(gate, mixer, look, last_layer, done, floors=floors, kept=kept)

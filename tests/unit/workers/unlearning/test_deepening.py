@@ -1,4 +1,4 @@
-"""Going deeper, in small worlds where it is known what is left at which rung and what it costs."""
+"""Going deeper, in small worlds where it is known what is left at which step and what it costs."""
 
 import math
 from collections.abc import Mapping
@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls
 from workers.unlearning.deepening import PATIENCE, deepen
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.judgement import Judgement
-from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing
-from workers.unlearning.tuning import RUNG, Setting, setting_at
-from workers.unlearning.verification import NEGLIGIBLE, Closeness, Rule, Standing
+from workers.unlearning.preference import best_passing
+from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.trials import Limits, Trial
+from workers.unlearning.tuning import STEP_FACTOR, Setting, setting_at
+from workers.unlearning.verification import NEGLIGIBLE, Standing
 
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(3)]
 SEED = 8.0
@@ -31,26 +34,26 @@ def fall_of(share: float, count: int) -> Fall:
 class World:
     """Labels that are gone: nothing is recognised of any.
 
-    Below the last layer something is left of each until the rung that it `needs`; from the rung
+    Below the last layer something is left of each until the step that it `needs`; from the step
     `dear` on of any of them those that stay lose more than next to nothing.
     """
 
     needs: tuple[float, ...]
     dear: float = math.inf
     passes: bool = True
-    # How far one small label falls for each rung.
+    # How far one small label falls for each step.
     of_one: float = 0.0
     tried: list[tuple[float, ...]] = field(default_factory=list)
 
     def attempt(self, settings: Mapping[Cohort, Setting]) -> Trial:
-        rungs = tuple(math.log(SEED / each.selection, RUNG) for each in settings.values())
-        self.tried.append(tuple(round(rung, 6) for rung in rungs))
+        steps = tuple(math.log(SEED / each.selection, STEP_FACTOR) for each in settings.values())
+        self.tried.append(tuple(round(step, 6) for step in steps))
         left = [
-            max(0.0, min(1.0, (need - rung) / 10))
-            for need, rung in zip(self.needs, rungs, strict=True)
+            max(0.0, min(1.0, (need - step) / 10))
+            for need, step in zip(self.needs, steps, strict=True)
         ]
-        fall = 2 * NEGLIGIBLE if max(rungs) >= self.dear else 0.0
-        one = fall_of(self.of_one * max(rungs), 20)
+        fall = 2 * NEGLIGIBLE if max(steps) >= self.dear else 0.0
+        one = fall_of(self.of_one * max(steps), 20)
         gone = Standing(
             Rule.CHANCE, Closeness.ALIKE, 0.0, 0.02, True, None, None, share(0.0), "unseen", None
         )
@@ -64,7 +67,7 @@ class World:
             shortfalls=[] if self.passes else ["not enough"],
             undecided=[],
         )
-        return Trial(dict(settings), judgement, change=sum(RUNG**rung for rung in rungs))
+        return Trial(dict(settings), judgement, change=sum(STEP_FACTOR**step for step in steps))
 
     def deepened(self, limits: Limits = PLENTY, cohorts: list[Cohort] | None = None) -> list[Trial]:
         mine = COHORTS[: len(self.needs)]
@@ -74,7 +77,9 @@ class World:
     def reached(self) -> tuple[float, ...]:
         best = best_passing(self.deepened())
         assert best is not None
-        return tuple(math.log(SEED / each.selection, RUNG) for each in best.settings.values())
+        return tuple(
+            math.log(SEED / each.selection, STEP_FACTOR) for each in best.settings.values()
+        )
 
 
 def share(value: float) -> Estimate:
@@ -89,9 +94,9 @@ def test_where_nothing_passes_nothing_more_is_tried() -> None:
     assert len(World((3.0,), passes=False).deepened()) == 1
 
 
-def test_it_goes_on_where_the_next_rungs_take_nothing_away_yet_but_not_for_ever() -> None:
-    (rung,) = World((12.0,)).reached()
-    assert rung == pytest.approx(12.0)
+def test_it_goes_on_where_the_next_steps_take_nothing_away_yet_but_not_for_ever() -> None:
+    (step,) = World((12.0,)).reached()
+    assert step == pytest.approx(12.0)
     world = World((100.0,))
     assert world.reached() == (0.0,)
     assert len(world.tried) == 1 + PATIENCE
@@ -99,24 +104,24 @@ def test_it_goes_on_where_the_next_rungs_take_nothing_away_yet_but_not_for_ever(
 
 def test_one_small_label_is_not_lost_for_it() -> None:
     # Five points of a hundred samples are bearable; half a point more is next to nothing.
-    (rung,) = World((9.0,), of_one=0.015).reached()
-    assert rung == pytest.approx(3.5)
+    (step,) = World((9.0,), of_one=0.015).reached()
+    assert step == pytest.approx(3.5)
 
 
 def test_what_the_search_has_tried_is_not_tried_again() -> None:
     world = World((9.0,), dear=3.0)
-    first, dear = (world.attempt({COHORTS[0]: setting_at(SEED, rung)}) for rung in (2.0, 3.0))
+    first, dear = (world.attempt({COHORTS[0]: setting_at(SEED, step)}) for step in (2.0, 3.0))
     trials = deepen([dear, first], COHORTS[:1], world.attempt, PLENTY)
     assert trials[:2] == [dear, first]
-    assert [rung for (rung,) in world.tried] == [2.0, 3.0, 2.5]
+    assert [step for (step,) in world.tried] == [2.0, 3.0, 2.5]
     assert best_passing(trials) is trials[2]
 
 
 @given(st.floats(0.1, 8.0), st.floats(0.1, 8.0))
 def test_it_goes_as_deep_as_it_needs_or_as_deep_as_costs_nothing(need: float, dear: float) -> None:
-    (rung,) = World((need,), dear).reached()
-    assert rung < min(dear, need + 1)
-    assert rung >= min(dear - 2 * RESOLUTION, need - 0.05 - 1e-6)
+    (step,) = World((need,), dear).reached()
+    assert step < min(dear, need + 1)
+    assert step >= min(dear - 2 * RESOLUTION, need - 0.05 - 1e-6)
 
 
 def test_each_cohort_stops_where_nothing_is_left_of_it() -> None:
@@ -135,23 +140,23 @@ def test_the_same_selection_with_another_lambda_has_not_been_tried() -> None:
     world = World((1.0,))
     weaker, first = (
         world.attempt({COHORTS[0]: Setting(selection, strength)})
-        for selection, strength in ((SEED / RUNG, 1.0), (SEED, 0.25))
+        for selection, strength in ((SEED / STEP_FACTOR, 1.0), (SEED, 0.25))
     )
     failed = replace(weaker, judgement=replace(weaker.judgement, shortfalls=["not enough"]))
     trials = deepen([failed, first], COHORTS[:1], world.attempt, PLENTY)
-    assert trials[2].settings == {COHORTS[0]: Setting(SEED / RUNG, 0.25)}
+    assert trials[2].settings == {COHORTS[0]: Setting(SEED / STEP_FACTOR, 0.25)}
 
 
 def test_a_step_too_far_is_halved_and_then_given_up() -> None:
     world = World((9.0,), dear=1.7)
     world.deepened()
-    assert [rung for (rung,) in world.tried] == [0.0, 1.0, 2.0, 1.5]
+    assert [step for (step,) in world.tried] == [0.0, 1.0, 2.0, 1.5]
 
 
 def test_cohorts_that_are_not_to_be_tuned_stay_where_they_are() -> None:
     world = World((3.0, 3.0))
     world.deepened(cohorts=COHORTS[:1])
-    assert [rungs[1] for rungs in world.tried] == [0.0] * len(world.tried)
+    assert [steps[1] for steps in world.tried] == [0.0] * len(world.tried)
     assert len(world.tried) > 1
 
 

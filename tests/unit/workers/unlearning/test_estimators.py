@@ -27,7 +27,7 @@ from workers.unlearning.estimators import (
     label_free,
     predictive,
 )
-from workers.unlearning.importances import Provenance, Sums, squared_gradient_sums
+from workers.unlearning.importances import Provenance, Sums, fisher_sums
 
 CLASSES = 3
 
@@ -43,7 +43,7 @@ def _samples(count: int, first: int = 0) -> Batch:
 
 
 def _sums(network: nn.Module, samples: Batch, estimator: Estimator, batch_size: int = 64) -> Sums:
-    return squared_gradient_sums(network, [samples], estimator=estimator, batch_size=batch_size)
+    return fisher_sums(network, [samples], estimator=estimator, batch_size=batch_size)
 
 
 def test_the_empirical_estimator_is_the_one_without_a_choice() -> None:
@@ -51,7 +51,7 @@ def test_the_empirical_estimator_is_the_one_without_a_choice() -> None:
     found = _sums(network, samples, empirical())
     expected = oracle(network, samples, cross_entropy)
     assert worst_relative_error(found, expected) <= 1e-12
-    default = squared_gradient_sums(network, [samples])
+    default = fisher_sums(network, [samples])
     assert all(torch.equal(default[name], found[name]) for name in found)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.errors import NotEvaluable
 from models.specifications import ArchitectureSpec
@@ -10,7 +11,7 @@ from workers.architectures import build
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical, label_free
 from workers.unlearning.exactness import FEW, pass_sizes, require_exact
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 CPU = torch.device("cpu")
 
@@ -109,7 +110,7 @@ def test_passes_have_these_sizes_and_no_other(count: int) -> None:
             return super().forward(inputs)
 
     samples = Batch.of(torch.randn(count, 4), torch.arange(count) % 3)
-    squared_gradient_sums(Counting(4, 3).eval(), [samples])
+    fisher_sums(Counting(4, 3).eval(), [samples])
     assert sizes <= {1, *pass_sizes(CPU)}
 
 
@@ -154,3 +155,72 @@ def test_a_network_that_keeps_them_apart_passes_and_is_left_as_it_was(
     samples = Batch.of(torch.randn(8, 3, 8, 8), torch.arange(8) % 3)
     require_exact(network, samples, estimator, pass_sizes(CPU))
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+class Checkpointed(nn.Module):
+    """Computes a part of itself anew when its gradients are taken."""
+
+    def __init__(self, *, reentrant: bool) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+        self.reentrant = reentrant
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first = inputs.clone().requires_grad_() if self.reentrant else inputs
+        output: Tensor = checkpoint(
+            lambda x: self.head(torch.tanh(self.embed(x))), first, use_reentrant=self.reentrant
+        )
+        return output
+
+
+class OneByOne(nn.Module):
+    """Was written for single images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output: Tensor = self.head(inputs.reshape(1, 4))
+        return output
+
+
+@pytest.mark.parametrize(
+    "network", [Checkpointed(reentrant=False), OneByOne()], ids=["checkpoint", "one by one"]
+)
+def test_a_network_of_which_pytorch_finds_no_gradients_is_refused_with_the_reason(
+    network: nn.Module,
+) -> None:
+    samples = Batch.of(torch.randn(3, 4), torch.arange(3))
+    with pytest.raises(NotEvaluable, match=r"\(.+\)\. Build the network for evaluation: without"):
+        require_exact(network.eval(), samples, empirical(), [3])
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_what_a_reentrant_checkpoint_uses_is_named() -> None:
+    # The gradients that PyTorch returns of it are zeros.
+    samples = Batch.of(torch.randn(3, 4), torch.arange(3))
+    with pytest.raises(NotEvaluable, match=r"found of embed\.bias, embed\.weight, head\..+: the"):
+        require_exact(Checkpointed(reentrant=True).eval(), samples, empirical(), [3])
+
+
+def test_running_out_of_memory_is_not_put_down_to_the_network() -> None:
+    class Cramped(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError
+
+    samples = Batch.of(torch.randn(3, 4), torch.arange(3))
+    with pytest.raises(torch.OutOfMemoryError):
+        require_exact(Cramped(4, 3).eval(), samples, empirical(), [3])
+
+
+def test_a_network_that_changes_its_input_in_place_passes_and_the_samples_are_kept() -> None:
+    class Normalising(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs.sub_(0.3).div_(1.5))
+
+    torch.manual_seed(0)
+    inputs = torch.randn(8, 4)
+    samples = Batch.of(inputs.clone(), torch.arange(8) % 3)
+    require_exact(Normalising(4, 3).eval(), samples, empirical(), pass_sizes(CPU))
+    assert torch.equal(samples.inputs, inputs)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import documents
 from tests.unit.workers.unlearning.observations import seen
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation, expect, expect_all
@@ -104,8 +105,9 @@ def test_what_was_expected_is_the_same_on_the_whole_when_it_comes_from_a_record(
     found = expect(COHORT, network(base), probe, surrogate(whole, without), min_probe=30)
     assert found is not None
     assert found.excused == set(UNSEEN[:7])
-    again = Expectation.from_json(json.loads(json.dumps(found.as_json())))
-    assert again.as_json() == found.as_json()
+    kept = json.loads(json.dumps(found.as_document().as_json()))
+    again = Expectation.from_document(documents.Expectation.model_validate(kept))
+    assert again.as_document() == found.as_document()
     for network_of in (base, whole):
         mine, theirs = (each.excess(network(network_of)) for each in (found, again))
         assert mine is not None

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from models.errors import NonFiniteGradient, NotEvaluable, SumsMismatch
 from models.specifications import ArchitectureSpec
+from tests.support.networks import shuffle_statistics
 from workers.architectures import build
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import (
     Provenance,
     Sums,
     add_sums,
-    squared_gradient_sums,
+    fisher_sums,
     zero_sums,
 )
 
@@ -52,12 +53,7 @@ def make_network(name: str = "small_resnet", **options: int | bool) -> nn.Module
     spec = ArchitectureSpec(name=name, num_classes=CLASSES, options=options)
     torch.manual_seed(0)
     network = build(spec)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
+    shuffle_statistics(network)
     network.spec = spec  # type: ignore[assignment]
     return network.eval()
 
@@ -94,7 +90,7 @@ def test_sums_equal_the_float64_loop_within_1e_5(
     network = make_network(name, **options)
     samples = make_samples(3, channels=channels, size=size)
     for reproducible in (False, True):
-        found = squared_gradient_sums(network, [samples], reproducible=reproducible)
+        found = fisher_sums(network, [samples], reproducible=reproducible)
         assert worst_relative_error(found, oracle(network, samples)) <= 1e-5
 
 
@@ -109,7 +105,7 @@ def test_sums_of_any_batching_equal_the_loop(sizes: list[int], width: int, size:
     samples = make_samples(sum(sizes), size=size)
     ends = list(itertools.accumulate(sizes, initial=0))
     batches = [samples.part(start, end) for start, end in itertools.pairwise(ends)]
-    found = squared_gradient_sums(network, batches)
+    found = fisher_sums(network, batches)
     exact = oracle(network, samples)
     # A network of one channel may lose more in float32, however it is computed.
     plain = worst_relative_error(oracle(network, samples, torch.float32), exact)
@@ -119,7 +115,7 @@ def test_sums_of_any_batching_equal_the_loop(sizes: list[int], width: int, size:
 def test_no_samples_give_zeros_for_every_parameter() -> None:
     network = make_network(in_channels=1, width=4)
     for batches in ([], [make_samples(0)]):
-        sums = squared_gradient_sums(network, batches)
+        sums = fisher_sums(network, batches)
         assert sums.keys() == dict(network.named_parameters()).keys()
         assert all(not total.any() and total.dtype is torch.float64 for total in sums.values())
 
@@ -127,12 +123,12 @@ def test_no_samples_give_zeros_for_every_parameter() -> None:
 def test_reproducible_sums_agree_to_1e_13_in_any_order_and_batching() -> None:
     network = make_network(in_channels=1, width=8)
     samples = make_samples(30)
-    whole = squared_gradient_sums(network, [samples], reproducible=True)
+    whole = fisher_sums(network, [samples], reproducible=True)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     sharded = zero_sums(network)
     for shard in order.split(7):
         some = Batch(samples.inputs[shard], samples.labels[shard], samples.positions[shard])
-        add_sums(sharded, squared_gradient_sums(network, [some], reproducible=True))
+        add_sums(sharded, fisher_sums(network, [some], reproducible=True))
     for name, total in whole.items():
         torch.testing.assert_close(sharded[name], total, rtol=1e-13, atol=0)
 
@@ -141,27 +137,27 @@ def test_reproducible_sums_agree_to_1e_13_in_any_order_and_batching() -> None:
 def test_sums_do_not_depend_on_the_batch_size_but_for_rounding(batch_size: int) -> None:
     network = make_network(in_channels=1, width=8)
     samples = make_samples(30)
-    reference = squared_gradient_sums(network, [samples])
-    found = squared_gradient_sums(network, [samples], batch_size=batch_size)
+    reference = fisher_sums(network, [samples])
+    found = fisher_sums(network, [samples], batch_size=batch_size)
     assert worst_relative_error(found, reference) <= 1e-6
 
 
 def test_sums_add_up_over_shards() -> None:
     network = make_network(in_channels=1, width=8)
     samples = make_samples(30)
-    shards = [squared_gradient_sums(network, [samples.part(s, s + 11)]) for s in (0, 11, 22)]
+    shards = [fisher_sums(network, [samples.part(s, s + 11)]) for s in (0, 11, 22)]
     total = zero_sums(network)
     for shard in shards:
         add_sums(total, shard)
-    assert worst_relative_error(total, squared_gradient_sums(network, [samples])) <= 1e-6
+    assert worst_relative_error(total, fisher_sums(network, [samples])) <= 1e-6
 
 
 def test_a_repeated_pass_is_identical_to_the_last_bit() -> None:
     network = make_network(in_channels=1, width=8)
     batch = make_samples(5)
-    first = squared_gradient_sums(network, [batch])
+    first = fisher_sums(network, [batch])
     for _ in range(50):
-        again = squared_gradient_sums(network, [batch])
+        again = fisher_sums(network, [batch])
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 
@@ -170,7 +166,7 @@ def test_the_tiny_gradients_of_a_sample_the_network_is_certain_of_do_not_underfl
     with torch.no_grad():
         network.weight.copy_(torch.tensor([[60.0], [0.0]]))
     sample = Batch.of(torch.ones(1, 1), torch.tensor([0]))
-    sums = squared_gradient_sums(network, [sample])
+    sums = fisher_sums(network, [sample])
     # In float32, 1 - p is 0, and so is the square of what it should be.
     assert sums["weight"].flatten().tolist() == pytest.approx([math.exp(-120)] * 2, rel=1e-6, abs=0)
 
@@ -180,7 +176,7 @@ def test_samples_of_very_different_magnitudes_share_a_batch_and_a_window() -> No
     with torch.no_grad():
         network.weight.copy_(torch.tensor([[60.0], [0.0]]))
     labels = torch.tensor([0, 1, 0])
-    sums = squared_gradient_sums(network, [Batch.of(torch.ones(3, 1), labels)], batch_size=1)
+    sums = fisher_sums(network, [Batch.of(torch.ones(3, 1), labels)], batch_size=1)
     assert sums["weight"].flatten().tolist() == pytest.approx([1.0, 1.0])
 
 
@@ -204,7 +200,7 @@ def test_a_parameter_that_is_used_twice_gets_the_square_of_its_whole_gradient() 
         torch.autograd.backward(nn.functional.cross_entropy(network(image[None]), label[None]))
         assert network.first.weight.grad is not None
         expected += network.first.weight.grad.double() ** 2
-    sums = squared_gradient_sums(network, [Batch.of(inputs, labels)])
+    sums = fisher_sums(network, [Batch.of(inputs, labels)])
     assert list(sums) == ["first.weight"]
     torch.testing.assert_close(sums["first.weight"], expected)
 
@@ -220,7 +216,7 @@ def test_a_parameter_that_is_not_used_gets_zeros() -> None:
             return self.used(inputs)  # type: ignore[no-any-return]
 
     samples = Batch.of(torch.randn(3, 2), torch.tensor([0, 1, 1]))
-    sums = squared_gradient_sums(Idle().eval(), [samples])
+    sums = fisher_sums(Idle().eval(), [samples])
     assert sums["used.weight"].all()
     assert not sums["idle.weight"].any()
 
@@ -229,7 +225,7 @@ def test_train_mode_is_refused_by_name() -> None:
     network = make_network(in_channels=1, width=4)
     network.get_submodule("stages" if hasattr(network, "stages") else "").train()
     with pytest.raises(NotEvaluable, match="train mode"):
-        squared_gradient_sums(network, [make_samples(1)])
+        fisher_sums(network, [make_samples(1)])
 
 
 def test_a_sample_with_nan_is_named_with_its_parameter() -> None:
@@ -237,7 +233,7 @@ def test_a_sample_with_nan_is_named_with_its_parameter() -> None:
     samples = make_samples(5)
     samples.inputs[3] = torch.nan
     with pytest.raises(NonFiniteGradient, match=r"parameter '.+' .*position 3") as caught:
-        squared_gradient_sums(network, [samples.part(0, 2), samples.part(2, 5)])
+        fisher_sums(network, [samples.part(0, 2), samples.part(2, 5)])
     assert caught.value.position == 3
 
 
@@ -246,7 +242,7 @@ def test_the_network_is_left_as_it_was() -> None:
     frozen = next(iter(network.parameters()))
     frozen.requires_grad_(False)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    squared_gradient_sums(network, [make_samples(2)])
+    fisher_sums(network, [make_samples(2)])
     assert not frozen.requires_grad
     assert all(p.requires_grad for p in itertools.islice(network.parameters(), 1, None))
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())

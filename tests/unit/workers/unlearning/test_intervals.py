@@ -150,14 +150,19 @@ def test_a_mean_has_the_normal_interval(values: list[float]) -> None:
 def test_a_single_value_says_nothing_of_the_spread() -> None:
     found = mean(np.array([2.5]))
     assert found == Estimate(2.5, 1, -math.inf, math.inf)
-    assert found.as_json() == {"value": 2.5, "count": 1, "low": None, "high": None}
+    assert found.as_document().as_json() == {"value": 2.5, "count": 1, "low": None, "high": None}
 
 
 @pytest.mark.parametrize("values", [[math.inf], [math.inf, 1.0], [math.inf] * 2, [math.nan, 1.0]])
 def test_what_is_not_finite_has_a_mean_that_reports_can_show(values: list[float]) -> None:
     found = mean(np.array(values))
     assert found is not None
-    assert found.as_json() == {"value": None, "count": len(values), "low": None, "high": None}
+    assert found.as_document().as_json() == {
+        "value": None,
+        "count": len(values),
+        "low": None,
+        "high": None,
+    }
 
 
 # Areas -----------------------------------------------------------------------------------------

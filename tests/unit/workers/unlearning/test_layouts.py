@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.unit.workers.unlearning.oracles import labelled, oracle, worst_relative_error
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 CLASSES = 3
 
@@ -15,7 +15,7 @@ def test_parameters_that_lie_transposed_in_memory_are_exact() -> None:
     layer.weight = nn.Parameter(torch.randn(16, 8).t())
     network = nn.Sequential(layer, nn.Flatten(), nn.Linear(32, CLASSES)).eval()
     samples = labelled(torch.randn(3, 4, 16))
-    found = squared_gradient_sums(network, [samples])
+    found = fisher_sums(network, [samples])
     assert worst_relative_error(found, oracle(network, samples)) <= 1e-5
 
 
@@ -23,7 +23,7 @@ def test_a_parameter_without_entries_has_sums_without_entries() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(4, CLASSES))
     network.register_parameter("nothing", nn.Parameter(torch.empty(0, 3)))
     samples = labelled(torch.randn(3, 4))
-    assert squared_gradient_sums(network.eval(), [samples])["nothing"].shape == (0, 3)
+    assert fisher_sums(network.eval(), [samples])["nothing"].shape == (0, 3)
 
 
 @pytest.mark.parametrize("reproducible", [False, True])
@@ -42,5 +42,5 @@ def test_a_kernel_is_exact_when_one_of_its_uses_is_not_tiled(reproducible: bool)
 
     network = Mixed().eval()
     samples = labelled(torch.randn(5, 2, 6, 6))
-    found = squared_gradient_sums(network, [samples], reproducible=reproducible)
+    found = fisher_sums(network, [samples], reproducible=reproducible)
     assert worst_relative_error(found, oracle(network, samples)) <= 1e-5

@@ -100,7 +100,10 @@ def test_losses_that_are_no_numbers_are_the_highest_and_alike() -> None:
         assert found is not None
         assert found.true_positives is not None
         assert found.area.value == value
-        json.dumps([found.area.as_json(), found.true_positives.as_json()], allow_nan=False)
+        json.dumps(
+            [found.area.as_document().as_json(), found.true_positives.as_document().as_json()],
+            allow_nan=False,
+        )
 
 
 # At 1 % of false positives ---------------------------------------------------------------------

@@ -15,8 +15,9 @@ from models.specifications import (
 from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Settings
-from workers.unlearning.search import Trial, best_passing
-from workers.unlearning.tuning import Setting, setting_at
+from workers.unlearning.preference import best_passing
+from workers.unlearning.trials import Trial
+from workers.unlearning.tuning import Setting, seed_selection, setting_at, step_of
 
 
 def carried_out(method: Method, *, in_pairs: bool = False) -> list[Trial]:
@@ -43,7 +44,7 @@ def test_fixed_tries_what_the_policy_says() -> None:
 )
 def test_adaptive_tries_the_percentile_and_a_strength_of_one(method: Method) -> None:
     (trial,) = carried_out(method)
-    assert trial.settings == {COHORT: Setting(bench().seed(COHORT), 1.0)}
+    assert trial.settings == {COHORT: Setting(seed_selection(bench().seed(COHORT)), 1.0)}
 
 
 def test_auto_is_done_at_the_seed_if_that_forgets_and_costs_nothing() -> None:
@@ -81,3 +82,10 @@ def test_auto_tries_no_more_candidates_than_the_policy_allows(most: int) -> None
 
 def test_auto_tries_one_candidate_however_short_the_time() -> None:
     assert len(carried_out(AutoMethod(max_seconds=1e-9), in_pairs=True)) == 1
+
+
+def test_adaptive_begins_where_the_scale_does_if_no_weight_has_a_finite_ratio() -> None:
+    assert bench().seed(COHORT) == 0
+    (trial,) = carried_out(AdaptiveMethod(method="adaptive"))
+    assert trial.settings == {COHORT: Setting(1.0, 1.0)}
+    assert step_of(trial.settings[COHORT], bench().seed(COHORT)) == 0

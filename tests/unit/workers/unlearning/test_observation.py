@@ -93,7 +93,7 @@ def test_a_collapsed_network_has_figures_that_reports_can_show(row: list[float])
     assert loss is not None
     assert accuracy is not None
     assert loss.value is not None
-    json.dumps([loss.as_json(), accuracy.as_json()], allow_nan=False)
+    json.dumps([loss.as_document().as_json(), accuracy.as_document().as_json()], allow_nan=False)
     assert all(map(math.isfinite, observed.entropy))
 
 
@@ -131,3 +131,13 @@ def test_a_device_without_memory_gets_smaller_passes_and_the_same_figures() -> N
     assert narrow.passes == [2, 1, 2]
     assert seen.loss.tolist() == expected.loss.tolist()
     assert seen.positions.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_network_that_changes_its_input_in_place_sees_kept_batches_as_before() -> None:
+    class Normalising(torch.nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs.sub_(0.3).div_(0.5)
+
+    batch = Batch.of(torch.randn(5, 3), torch.arange(5) % 3)
+    first, again = observe(Normalising(), [batch]), observe(Normalising(), [batch])
+    assert first.loss.tolist() == again.loss.tolist()

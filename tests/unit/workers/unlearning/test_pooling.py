@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.documents import Closeness, Rule
 from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.observations import hits, seen, together
 from workers.unlearning import reasons
@@ -17,7 +18,7 @@ from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pool
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import Closeness, Rule, Thresholds, standing_of
+from workers.unlearning.verification import Thresholds, standing_of
 
 PER_COHORT, UNSEEN = 20, 40
 # Of each label the forgotten ones come first, then the unseen ones.

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.workers.unlearning.worlds import COHORTS, PLENTY, SEEDS, World, rungs_of, tried
+from models.documents import Closeness
+from tests.unit.workers.unlearning.worlds import COHORTS, PLENTY, SEEDS, World, steps_of, tried
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.preference import best_passing
 from workers.unlearning.relenting import STEPS, relent
-from workers.unlearning.search import Limits, Trial, best_passing
-from workers.unlearning.tuning import RUNG, setting_at
-from workers.unlearning.verification import Closeness
+from workers.unlearning.trials import Limits, Trial
+from workers.unlearning.tuning import STEP_FACTOR, setting_at
 
 INFLUENCED, PRECAUTION = COHORTS[:2]
 AT_BASE = {INFLUENCED: Closeness.FAMILIAR, PRECAUTION: Closeness.ALIKE}
-# The first has to be dampened by almost four rungs, which leaves no room for the second's seed.
-CROWDED = World((3.94, -12.0), costs=(0.5, 1.0), bearable=0.5 * RUNG**3.9 + 1.0)
+# The first has to be dampened by almost four steps, which leaves no room for the second's seed.
+CROWDED = World((3.94, -12.0), costs=(0.5, 1.0), bearable=0.5 * STEP_FACTOR**3.9 + 1.0)
 
 
 def relented(
@@ -31,19 +32,19 @@ def test_a_precaution_gives_way_to_a_candidate_that_forgets() -> None:
     assert best_passing(CROWDED.search(PLENTY, AT_BASE)) is None
     found = best_passing(relented(CROWDED))
     assert found is not None
-    assert rungs_of(found.settings) == (4.0, -1.0)
+    assert steps_of(found.settings) == (4.0, -1.0)
 
 
 def test_it_gives_way_by_more_and_more_and_not_for_ever() -> None:
-    world = replace(CROWDED, bearable=0.5 * RUNG**3.9 + 0.1)
+    world = replace(CROWDED, bearable=0.5 * STEP_FACTOR**3.9 + 0.1)
     trials = world.search(PLENTY, AT_BASE)
     more = tried(relent(trials, [PRECAUTION], world.attempt, PLENTY))[len(trials) :]
     first = min(
         (trial for trial in trials if trial.judgement.damage and not trial.judgement.shortfalls),
         key=lambda trial: trial.change,
     )
-    rungs = rungs_of(first.settings)
-    assert more == [(rungs[0], pytest.approx(rungs[1] - step)) for step in STEPS[: len(more)]]
+    steps = steps_of(first.settings)
+    assert more == [(steps[0], pytest.approx(steps[1] - less)) for less in STEPS[: len(more)]]
     assert len(more) <= len(STEPS)
 
 
@@ -81,10 +82,10 @@ def test_where_it_must_not_be_dampened_less_it_ends_at_once() -> None:
 
 
 @given(st.integers(0, 800).map(lambda n: n / 100), st.integers(1, 100).map(lambda n: n / 100))
-def test_wherever_a_rung_of_the_search_would_pass_without_the_precaution_one_is_found(
+def test_wherever_a_step_of_the_search_would_pass_without_the_precaution_one_is_found(
     needs: float, share: float
 ) -> None:
-    # What the influenced cohort costs at the rung that is enough for it is just bearable.
-    alone = 0.5 * RUNG ** (math.floor(needs) + 1)
-    world = World((needs, -12.0), costs=(0.5, share), bearable=alone + share * RUNG**-8)
+    # What the influenced cohort costs at the step that is enough for it is just bearable.
+    alone = 0.5 * STEP_FACTOR ** (math.floor(needs) + 1)
+    world = World((needs, -12.0), costs=(0.5, share), bearable=alone + share * STEP_FACTOR**-8)
     assert best_passing(relented(world)) is not None

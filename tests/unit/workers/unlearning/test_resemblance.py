@@ -90,4 +90,4 @@ def test_zrf_of_no_samples_is_none_and_of_no_numbers_no_number() -> None:
     assert zero_retrain_forgetting(Echo(), Echo(), [batch([[0.0, 0.0]]).part(0, 0)]) is None
     found = zero_retrain_forgetting(Echo(), Echo(), [batch([[math.nan, 0.0]])])
     assert found is not None
-    assert found.as_json()["value"] is None
+    assert found.as_document().as_json()["value"] is None

@@ -11,7 +11,7 @@ from tests.unit.workers.unlearning.oracles import oracle
 from workers.architectures import build
 from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Population, dampening_factors, retain_sums
-from workers.unlearning.importances import Sums, squared_gradient_sums
+from workers.unlearning.importances import Sums, fisher_sums
 
 COUNT = 300
 FORGOTTEN_LABEL = 3
@@ -53,8 +53,8 @@ def by_passes(
     """The same from batched passes, in float32."""
     network, samples = trained
     forgotten = _of(samples, samples.labels == FORGOTTEN_LABEL)
-    full = squared_gradient_sums(network, [samples], reproducible=request.param)
-    return full, squared_gradient_sums(network, [forgotten], reproducible=request.param)
+    full = fisher_sums(network, [samples], reproducible=request.param)
+    return full, fisher_sums(network, [forgotten], reproducible=request.param)
 
 
 @pytest.mark.parametrize("alpha", [1, 5, 10])

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall, Falls
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.pooling import Pooled
-from workers.unlearning.search import RESOLUTION, Limits, Trial, best_passing, nearest
-from workers.unlearning.strengthening import STEP, STEPS, strengthen
-from workers.unlearning.tuning import RUNG, Setting
-from workers.unlearning.verification import Closeness, Rule, Standing
+from workers.unlearning.preference import best_passing, nearest
+from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.strengthening import LAMBDA_DIVISOR, MOST_DIVISIONS, strengthen
+from workers.unlearning.trials import Limits, Trial
+from workers.unlearning.tuning import STEP_FACTOR, Setting
+from workers.unlearning.verification import Standing
 
 FIRST, SECOND = (Cohort((label,), 10, scattered=False) for label in range(2))
 PLENTY = Limits(candidates=64, seconds=math.inf)
@@ -25,7 +28,7 @@ BEFORE = Setting(4.0, 1.0)
 class World:
     """Labels that are gone. Of each, λ times α's share in what is selected at 4 is `left`.
 
-    Of the samples that stay a share of `cost` is lost at α = 4, `more` for each step of λ, and
+    Of the samples that stay a share of `cost` is lost at α = 4, `more` each time λ is divided, and
     much less the greater α is. More than `bearable` is damage.
     """
 
@@ -54,8 +57,8 @@ class World:
         return Trial(dict(settings), judgement, change=1 / settings[FIRST].strength)
 
     def fall(self, setting: Setting) -> float:
-        steps = math.log(1 / setting.strength, STEP)
-        return (self.cost + self.more * steps) * (BEFORE.selection / setting.selection) ** 4
+        divisions = math.log(1 / setting.strength, LAMBDA_DIVISOR)
+        return (self.cost + self.more * divisions) * (BEFORE.selection / setting.selection) ** 4
 
     def standing(self, setting: Setting) -> Standing:
         left = self.left * setting.strength * setting.selection / BEFORE.selection
@@ -92,13 +95,17 @@ def test_what_is_left_at_a_setting_is_dampened_more_at_the_same_selection() -> N
     world = World(left=0.09)
     trials = world.strengthened()
     assert best_passing(trials) is trials[-1]
-    assert world.settings() == [(4.0, 1.0), (4.0, 1 / STEP), (4.0, pytest.approx(1 / STEP**2))]
+    assert world.settings() == [
+        (4.0, 1.0),
+        (4.0, 1 / LAMBDA_DIVISOR),
+        (4.0, pytest.approx(1 / LAMBDA_DIVISOR**2)),
+    ]
 
 
 def test_it_ends_as_soon_as_nothing_is_left() -> None:
     world = World(left=0.012)
     trials = world.strengthened()
-    assert world.settings() == [(4.0, 1.0), (4.0, 1 / STEP)]
+    assert world.settings() == [(4.0, 1.0), (4.0, 1 / LAMBDA_DIVISOR)]
     assert trials[-1].judgement.is_ideal
 
 
@@ -112,18 +119,22 @@ def test_where_it_costs_more_than_it_forgets_what_there_was_is_taken() -> None:
 def test_where_dampening_more_was_enough_but_too_dear_fewer_weights_are_selected() -> None:
     world = World(left=0.012, more=0.014)
     trials = world.strengthened()
-    gentler = pytest.approx(4.0 * RUNG**RESOLUTION)
-    assert world.settings() == [(4.0, 1.0), (4.0, 1 / STEP), (gentler, 1 / STEP)]
+    gentler = pytest.approx(4.0 * STEP_FACTOR**RESOLUTION)
+    assert world.settings() == [
+        (4.0, 1.0),
+        (4.0, 1 / LAMBDA_DIVISOR),
+        (gentler, 1 / LAMBDA_DIVISOR),
+    ]
     assert trials[1].judgement.cost > trials[0].judgement.cost
     assert best_passing(trials) is trials[-1]
 
 
 def test_where_that_is_too_little_half_of_it_is_tried_and_no_more() -> None:
-    # Damage where the same weights are dampened more; half a rung from there too much is left.
+    # Damage where the same weights are dampened more; half a step from there too much is left.
     world = World(left=0.0148, more=0.12, accepted=0.0058)
     trials = world.strengthened()
     selections = [selection for selection, _ in world.settings()]
-    assert selections == pytest.approx([4.0, 4.0, 4.0 * RUNG**0.5, 4.0 * RUNG**0.25])
+    assert selections == pytest.approx([4.0, 4.0, 4.0 * STEP_FACTOR**0.5, 4.0 * STEP_FACTOR**0.25])
     assert trials[1].judgement.damage
     assert [trial.judgement.passes for trial in trials] == [False, False, False, True]
 
@@ -137,7 +148,7 @@ def test_what_has_not_passed_may_pass_with_a_smaller_lambda() -> None:
 def test_what_forgets_but_costs_selects_fewer_weights_and_dampens_each_more() -> None:
     world = World(cost=0.03)
     trials = world.strengthened()
-    assert world.settings()[1] == (pytest.approx(4.0 * RUNG**RESOLUTION), 1 / STEP)
+    assert world.settings()[1] == (pytest.approx(4.0 * STEP_FACTOR**RESOLUTION), 1 / LAMBDA_DIVISOR)
     assert best_passing(trials) is trials[-1]
     assert trials[-1].judgement.cost < trials[0].judgement.cost
 
@@ -153,7 +164,7 @@ def test_where_nothing_passes_the_nearest_without_damage_is_dampened_more() -> N
     harmless = world.attempt({FIRST: BEFORE})
     trials = strengthen([harmful, harmless], [FIRST], world.attempt, PLENTY)
     assert harmful.judgement.damage
-    assert world.settings()[2] == (4.0, 1 / STEP)
+    assert world.settings()[2] == (4.0, 1 / LAMBDA_DIVISOR)
     taken = best_passing(trials) or nearest(trials)
     assert taken is trials[-1]
 
@@ -165,7 +176,10 @@ def test_of_several_cohorts_those_that_are_short_come_first_and_alone() -> None:
     assert first.judgement.standings[FIRST].leaves_some
     assert not first.judgement.standings[SECOND].leaves_some
     trials = strengthen([first], [FIRST, SECOND], world.attempt, PLENTY)
-    assert trials[1].settings == {FIRST: Setting(4.0, 1 / STEP), SECOND: Setting(0.2, 1.0)}
+    assert trials[1].settings == {
+        FIRST: Setting(4.0, 1 / LAMBDA_DIVISOR),
+        SECOND: Setting(0.2, 1.0),
+    }
 
 
 def test_cohorts_that_show_something_only_together_are_all_dampened_more() -> None:
@@ -184,7 +198,7 @@ def test_cohorts_that_show_something_only_together_are_all_dampened_more() -> No
 
     first = attempt({FIRST: BEFORE, SECOND: BEFORE})
     trials = strengthen([first], [FIRST, SECOND], attempt, PLENTY)
-    assert trials[1].settings == dict.fromkeys([FIRST, SECOND], Setting(4.0, 1 / STEP))
+    assert trials[1].settings == dict.fromkeys([FIRST, SECOND], Setting(4.0, 1 / LAMBDA_DIVISOR))
 
 
 def test_of_equally_near_candidates_the_strongest_is_gone_on_from() -> None:
@@ -196,15 +210,15 @@ def test_of_equally_near_candidates_the_strongest_is_gone_on_from() -> None:
         for each, change in zip(found, (1.0, 2.0), strict=True)
     ]
     strengthen(trials, [FIRST], world.attempt, PLENTY)
-    assert world.settings()[2] == (3.0, 1 / STEP)
+    assert world.settings()[2] == (3.0, 1 / LAMBDA_DIVISOR)
 
 
 def test_where_every_candidate_damages_nothing_more_is_tried() -> None:
     assert len(World(left=0.09, cost=0.2).strengthened()) == 1
 
 
-def test_it_takes_a_few_steps_at_most() -> None:
-    assert len(World(left=40.0).strengthened()) == 1 + STEPS
+def test_lambda_is_divided_a_few_times_at_most() -> None:
+    assert len(World(left=40.0).strengthened()) == 1 + MOST_DIVISIONS
 
 
 def test_other_cohorts_stay_where_they_are() -> None:

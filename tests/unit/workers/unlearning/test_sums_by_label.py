@@ -12,7 +12,7 @@ from tests.unit.workers.unlearning.oracles import worst_relative_error
 from workers.architectures import build
 from workers.unlearning import summation
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import squared_gradient_sums, sums_by_label
+from workers.unlearning.importances import fisher_sums, sums_by_label
 
 
 def make_network() -> nn.Module:
@@ -41,7 +41,7 @@ def test_sums_by_label_are_those_of_each_label_alone(
     for label, sums in found.items():
         rows = labels == label
         alone = Batch(samples.inputs[rows], samples.labels[rows], samples.positions[rows])
-        expected = squared_gradient_sums(network, [alone], reproducible=True)
+        expected = fisher_sums(network, [alone], reproducible=True)
         assert worst_relative_error(sums, expected) <= 1e-13
 
 

@@ -171,7 +171,7 @@ def test_one_that_is_no_match_for_the_network_says_so(every: int, is_match: bool
     surrogate = replace(shoes, base=replace(shoes.base, right=right)).surrogate()
     assert surrogate is not None
     assert surrogate.accuracy == 1.0
-    assert surrogate.network == pytest.approx(1 - 1 / every, abs=0.01)
+    assert surrogate.network_accuracy == pytest.approx(1 - 1 / every, abs=0.01)
     assert surrogate.is_match is is_match
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.documents import Closeness, Rule
 from tests.unit.workers.unlearning.observations import hits, seen, together
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
@@ -14,13 +15,7 @@ from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.reasons import undecided
-from workers.unlearning.verification import (
-    Closeness,
-    Rule,
-    Standing,
-    Thresholds,
-    standing_of,
-)
+from workers.unlearning.verification import Standing, Thresholds, standing_of
 
 COHORT = Cohort((0,), 100, scattered=False)
 # Where unseen samples begin; forgotten ones are at 0, 1, 2, …
@@ -177,6 +172,19 @@ def test_a_label_that_is_gone_may_be_recognised_a_fifth_as_often_as_chance_would
         assert standing.closeness is closeness
         assert standing.bound == pytest.approx(0.2 / num_classes)
         assert standing.distance == pytest.approx((right - allowed) / count)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "accepted"), [(2, 100), (3, 100), (10, 100), (20, 50), (100, 10)]
+)
+def test_of_a_label_that_is_gone_no_more_than_a_tenth_and_than_chance_is_accepted(
+    num_classes: int, accepted: int
+) -> None:
+    for right in (accepted, accepted + 1):
+        standing = stands(
+            seen([0] * 100, 9.0), hits(0, right, 1000, UNSEEN), gone=True, num_classes=num_classes
+        )
+        assert standing.accepted == (right == accepted)
 
 
 def test_where_there_are_too_few_unseen_samples_the_forgotten_ones_tell() -> None:

@@ -2,9 +2,9 @@
 
 import torch
 
+from models.documents import Closeness
 from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Closeness
 
 GENTLE, STRONG = ({COHORT: Setting(selection, 1.0)} for selection in (10.0, 1.0))
 

@@ -4,24 +4,30 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from hypothesis import strategies as st
+
+from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.pooling import Pooled
-from workers.unlearning.search import Limits, Trial, search
-from workers.unlearning.tuning import RUNG, Setting
-from workers.unlearning.verification import Closeness, Rule, Standing
+from workers.unlearning.search import search
+from workers.unlearning.trials import Limits, Trial
+from workers.unlearning.tuning import STEP_FACTOR, Setting
+from workers.unlearning.verification import Standing
 
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(4)]
 SEEDS = {cohort: 2.0 + 5 * i for i, cohort in enumerate(COHORTS)}
 PLENTY = Limits(candidates=64, seconds=math.inf)
 NO_FALLS = Falls(None, {}, None)
-Rungs = tuple[float, ...]
+Steps = tuple[float, ...]
+# Steps of a hundredth: what is known only to rounding is not what is tested here.
+needed = st.integers(-1100, 1900).map(lambda n: n / 100)
 
 
 @dataclass(frozen=True)
 class World:
-    """What a network does at which rungs, in steps stronger than the seeds.
+    """What a network does at which settings, told in steps stronger than the seeds.
 
     A cohort is familiar below `needs`, conspicuous from `strange` on; damage is the sum of `costs`,
     which grow as the strength of settings does, beyond `bearable`. Below that those that stay lose
@@ -29,40 +35,40 @@ class World:
     conspicuous may be `accepted`.
     """
 
-    needs: Rungs
-    strange: Rungs = (math.inf,) * 4
-    costs: Rungs = (0.0,) * 4
+    needs: Steps
+    strange: Steps = (math.inf,) * 4
+    costs: Steps = (0.0,) * 4
     bearable: float = math.inf
     spared: bool = False
     accepted: bool = False
-    # All cohorts together are familiar below the sum of their rungs, where there is one.
+    # All cohorts together are familiar below the sum of their steps, where there is one.
     together: float | None = None
-    # By how much the needs of each cohort are greater at these rungs.
-    influence: Callable[[Rungs], Rungs] = field(default=lambda rungs: (0.0,) * len(rungs))
+    # By how much the needs of each cohort are greater at these steps.
+    influence: Callable[[Steps], Steps] = field(default=lambda steps: (0.0,) * len(steps))
 
     @property
     def seeds(self) -> dict[Cohort, float]:
         return {cohort: SEEDS[cohort] for cohort in COHORTS[: len(self.needs)]}
 
-    def damages(self, rungs: Rungs) -> bool:
-        cost = math.fsum(c * RUNG**r for c, r in zip(self.costs, rungs, strict=False))
+    def damages(self, steps: Steps) -> bool:
+        cost = math.fsum(c * STEP_FACTOR**s for c, s in zip(self.costs, steps, strict=False))
         return cost > self.bearable
 
     def accepts(self, distance: float) -> bool:
         return distance == 0 or (distance < 0 and self.accepted)
 
-    def beyond(self, rungs: Rungs) -> list[float]:
+    def beyond(self, steps: Steps) -> list[float]:
         """How far each cohort is from being like unseen data; negative if it is conspicuous."""
-        needs = [a + b for a, b in zip(self.needs, self.influence(rungs), strict=True)]
+        needs = [a + b for a, b in zip(self.needs, self.influence(steps), strict=True)]
         return [
-            max(0.0, need - rung) or min(0.0, limit - rung - 0.01)
-            for need, limit, rung in zip(needs, self.strange, rungs, strict=False)
+            max(0.0, need - step) or min(0.0, limit - step - 0.01)
+            for need, limit, step in zip(needs, self.strange, steps, strict=False)
         ]
 
     def attempt(self, settings: Mapping[Cohort, Setting]) -> Trial:
-        rungs = rungs_of(settings)
-        distances = self.beyond(rungs)
-        pooled = self.pooled(settings, sum(rungs))
+        steps = steps_of(settings)
+        distances = self.beyond(steps)
+        pooled = self.pooled(settings, sum(steps))
         return Trial(
             settings=dict(settings),
             judgement=Judgement(
@@ -73,7 +79,7 @@ class World:
                 pooled=pooled,
                 falls=NO_FALLS,
                 spares=self.spared,
-                damage=["too much"] if self.damages(rungs) else [],
+                damage=["too much"] if self.damages(steps) else [],
                 shortfalls=[
                     "not enough"
                     for each in [*distances, pooled.standing.distance if pooled else 0.0]
@@ -82,13 +88,13 @@ class World:
                 unmeasured=[],
                 undecided=[],
             ),
-            change=sum(RUNG**rung for rung in rungs),
+            change=sum(STEP_FACTOR**step for step in steps),
         )
 
-    def pooled(self, cohorts: Iterable[Cohort], rungs: float) -> Pooled | None:
+    def pooled(self, cohorts: Iterable[Cohort], steps: float) -> Pooled | None:
         if self.together is None:
             return None
-        distance = max(0.0, self.together - rungs)
+        distance = max(0.0, self.together - steps)
         together = standing(distance, accepted=distance == 0)
         return Pooled(frozenset(cohorts), together, to_forget=True, excused=False)
 
@@ -113,12 +119,12 @@ def standing(distance: float | None, *, accepted: bool = False) -> Standing:
     )
 
 
-def rungs_of(settings: Mapping[Cohort, Setting]) -> Rungs:
+def steps_of(settings: Mapping[Cohort, Setting]) -> Steps:
     return tuple(
-        round(math.log(SEEDS[cohort] / setting.selection, RUNG), 6)
+        round(math.log(SEEDS[cohort] / setting.selection, STEP_FACTOR), 6)
         for cohort, setting in settings.items()
     )
 
 
-def tried(trials: list[Trial]) -> list[Rungs]:
-    return [rungs_of(trial.settings) for trial in trials]
+def tried(trials: list[Trial]) -> list[Steps]:
+    return [steps_of(trial.settings) for trial in trials]

@@ -17,7 +17,7 @@ from tests.unit.workers.unlearning.oracles import (
     randomised,
     worst_relative_error,
 )
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 from workers.unlearning.per_sample import convolution, window
 
 MODULES = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -121,7 +121,7 @@ def test_a_convolution_in_float32_is_exact_but_for_rounding(shape: Shape) -> Non
     network = behind_a_scale(shape).float().eval()
     samples = labelled(images_of(shape).float())
     for reproducible in (False, True):
-        found = squared_gradient_sums(network, [samples], reproducible=reproducible)
+        found = fisher_sums(network, [samples], reproducible=reproducible)
         # What is zero may be rounding instead.
         assert worst_relative_error(found, loop(network, samples), floor=1e-5) <= 1e-4
 

@@ -1,11 +1,21 @@
 """Embeddings against the loop: repeated rows, padding, folded look-ups."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.unit.workers.unlearning.oracles import Formula, assert_equals_the_loop, randn
+from models.errors import NotEvaluable
+from tests.unit.workers.unlearning.oracles import (
+    Formula,
+    assert_equals_the_loop,
+    labelled,
+    randn,
+)
+from workers.unlearning.estimators import empirical
+from workers.unlearning.exactness import require_exact
+from workers.unlearning.importances import fisher_sums
 
 
 def _tokens(rows: int, *sizes: int) -> torch.Tensor:
@@ -68,3 +78,32 @@ def test_an_embedding_that_is_also_the_output_layer_squares_its_whole_gradient()
 def test_rows_taken_by_an_index_fall_back() -> None:
     network = Formula(lambda m, x: m.table[x], table=randn(4, 3))
     assert_equals_the_loop(network, _tokens(4, 3, 5), fallback=["table"])
+
+
+def test_a_table_of_no_width_is_exact() -> None:
+    network = Formula(
+        lambda m, x: torch.cat([m.layer(x), nn.functional.embedding(x, m.empty)], dim=2),
+        layer=nn.Embedding(4, 3),
+        empty=randn(4, 0),
+    )
+    assert_equals_the_loop(network, _tokens(4, 3, 5))
+
+
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_table_that_is_renormalised_when_it_is_used_is_refused_and_left_as_it_was(
+    kind: type[nn.Embedding | nn.EmbeddingBag], constant: bool
+) -> None:
+    layer = kind(4, 3, max_norm=0.1)
+    before = layer.weight.detach().clone()
+    # Of constant rows too: these do not meet the samples.
+    rows = torch.arange(4)[None] if constant else None
+    network = Formula(
+        lambda m, x: m.layer(x if rows is None else rows) + x.sum(), layer=layer
+    ).eval()
+    samples = labelled(_tokens(4, 3, 5))
+    with pytest.raises(NotEvaluable, match="without max_norm"):
+        fisher_sums(network, [samples])
+    with pytest.raises(NotEvaluable, match="without max_norm"):
+        require_exact(network, samples, empirical(), [3])
+    assert torch.equal(layer.weight, before)

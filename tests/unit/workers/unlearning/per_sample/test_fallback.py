@@ -20,7 +20,7 @@ from tests.unit.workers.unlearning.oracles import (
     worst_relative_error,
 )
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.importances import add_sums, squared_gradient_sums, zero_sums
+from workers.unlearning.importances import add_sums, fisher_sums, zero_sums
 
 USES: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "einsum": lambda m, x: torch.einsum("bi,ij->bj", x, m.own),
@@ -73,12 +73,12 @@ def test_parameters_that_vmap_gives_one_gradient_get_the_right_sums_each(power: 
     )
     samples = labelled(randn(12, 4, seed=1).float())
     estimator = estimator_of(ESTIMATORS[power])
-    sums = squared_gradient_sums(network, [samples], estimator=estimator)
+    sums = fisher_sums(network, [samples], estimator=estimator)
     assert torch.equal(sums["own"], sums["other"])
     loop = zero_sums(network)
     for row in range(len(samples)):
         one = [samples.part(row, row + 1)]
-        add_sums(loop, squared_gradient_sums(network, one, estimator=estimator))
+        add_sums(loop, fisher_sums(network, one, estimator=estimator))
     assert torch.allclose(sums["own"], loop["own"], rtol=1e-5)
 
 
@@ -93,7 +93,7 @@ def test_a_recurrent_layer_gets_the_right_sums() -> None:
         .float()
     )
     samples = labelled(randn(12, 6, 3, seed=1).float())
-    found = squared_gradient_sums(network, [samples])
+    found = fisher_sums(network, [samples])
     assert worst_relative_error(found, loop(network, samples)) <= 1e-4
 
 
@@ -107,11 +107,11 @@ def test_reproducible_sums_do_not_show_how_samples_came(step: int) -> None:
         .float()
     )
     samples = labelled(randn(24, 30, seed=1).float())
-    whole = squared_gradient_sums(network, [samples], reproducible=True)
+    whole = fisher_sums(network, [samples], reproducible=True)
     parts = zero_sums(network)
     for start in range(0, len(samples), step):
         some = [samples.part(start, start + step)]
-        add_sums(parts, squared_gradient_sums(network, some, reproducible=True))
+        add_sums(parts, fisher_sums(network, some, reproducible=True))
     for name, total in whole.items():
         assert torch.allclose(total, parts[name], rtol=1e-13, atol=0)
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_vectorised_is_refused_naming_the_parameters(
 ) -> None:
     network = Formula(formula, own=randn(4, 4), other=randn(4)).eval()
     with pytest.raises(NotEvaluable, match=r"gradients can be found of own: ") as caught:
-        squared_gradient_sums(network, [labelled(randn(3, 4))])
+        fisher_sums(network, [labelled(randn(3, 4))])
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
@@ -197,7 +197,7 @@ def test_a_recurrent_layer_is_refused_naming_its_parameters() -> None:
         f"layer.{name}" for name, _ in network.get_submodule("layer").named_parameters()
     }
     with pytest.raises(NotEvaluable, match=r"layer\.weight_hh_l0, layer\.weight_ih_l0"):
-        squared_gradient_sums(network, [labelled(inputs)])
+        fisher_sums(network, [labelled(inputs)])
 
 
 def test_a_gradient_that_is_not_finite_is_named_with_its_sample() -> None:
@@ -206,4 +206,4 @@ def test_a_gradient_that_is_not_finite_is_named_with_its_sample() -> None:
     inputs = randn(6, 2)
     inputs[4] = 1.0
     with pytest.raises(NonFiniteGradient, match=r"parameter 'own' .*position 4"):
-        squared_gradient_sums(network.eval(), [labelled(inputs)])
+        fisher_sums(network.eval(), [labelled(inputs)])

@@ -106,3 +106,26 @@ def test_only_a_part_of_the_network_depends_on_a_layer_that_reaches_no_output() 
 
     network = Formula(formula, layer=nn.Linear(4, 3), idle=nn.Linear(4, 3))
     assert_equals_the_loop(network, randn(5, 4))
+
+
+def test_a_weight_of_a_single_row_without_a_dimension_for_it_falls_back() -> None:
+    network = Formula(lambda m, x: nn.functional.linear(x, m.weight)[:, None], weight=randn(4))
+    assert_equals_the_loop(network, randn(5, 4), fallback=["weight"])
+
+
+def test_a_bias_that_all_rows_share_falls_back() -> None:
+    network = Formula(
+        lambda m, x: nn.functional.linear(x, m.weight, m.bias), weight=randn(3, 4), bias=randn(1)
+    )
+    assert_equals_the_loop(network, randn(5, 4), fallback=["weight", "bias"])
+
+
+@pytest.mark.parametrize("positions", [[], [2], [2, 3]])
+def test_a_layer_of_no_columns_is_exact(positions: list[int]) -> None:
+    network = Formula(
+        lambda m, x: nn.functional.linear(x[..., :0], m.weight, m.bias) + m.layer(x),
+        weight=randn(3, 0),
+        bias=randn(3),
+        layer=nn.Linear(4, 3),
+    )
+    assert_equals_the_loop(network, randn(5, *positions, 4))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from models.errors import NotEvaluable
 from tests.unit.workers.unlearning.oracles import (
@@ -14,7 +14,7 @@ from tests.unit.workers.unlearning.oracles import (
     randn,
     randomised,
 )
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -108,7 +108,7 @@ def test_batch_statistics_are_refused() -> None:
     network = _behind_a_scale(nn.BatchNorm2d(4, track_running_stats=False), 4, 1, 1).double()
     samples = labelled(randn(3, 4, 2, 3))
     with pytest.raises(NotEvaluable, match="statistics of its batch"):
-        squared_gradient_sums(network.eval(), [samples])
+        fisher_sums(network.eval(), [samples])
 
 
 def test_batch_statistics_asked_for_by_the_function_are_refused() -> None:
@@ -119,11 +119,50 @@ def test_batch_statistics_asked_for_by_the_function_are_refused() -> None:
         scale=randn(4),
     )
     with pytest.raises(NotEvaluable, match="statistics of its batch"):
-        squared_gradient_sums(network.eval(), [labelled(randn(3, 4, 2, 3))])
+        fisher_sums(network.eval(), [labelled(randn(3, 4, 2, 3))])
 
 
 def test_a_batch_norm_in_train_mode_is_refused_by_its_name() -> None:
     network = _behind_a_scale(nn.BatchNorm2d(4), 4, 1, 1).double().eval()
     network.get_submodule("layer").train()
     with pytest.raises(NotEvaluable, match="'layer' is in train mode"):
-        squared_gradient_sums(network, [labelled(randn(3, 4, 2, 3))])
+        fisher_sums(network, [labelled(randn(3, 4, 2, 3))])
+
+
+def _standardised(weight: Tensor, gain: Tensor | None) -> Tensor:
+    """Each row of the weight normalised, as layers with weight standardisation do it."""
+    rows = weight.reshape(1, len(weight), -1)
+    return nn.functional.batch_norm(
+        rows, None, None, weight=gain, training=True, momentum=0.0
+    ).reshape_as(weight)
+
+
+@pytest.mark.parametrize("gained", [False, True])
+def test_weights_that_are_standardised_by_a_batch_norm_are_exact(gained: bool) -> None:
+    members = {"weight": randn(4, 2, 3, 3), "shift": randn(4, seed=1)}
+    if gained:
+        members["gain"] = randn(4, seed=2)
+    network = Formula(
+        lambda m, x: nn.functional.conv2d(
+            x, _standardised(m.weight, m.gain * 0.3 if gained else None), m.shift
+        ),
+        **members,
+    )
+    assert_equals_the_loop(network, randn(5, 2, 5, 5), fallback=members)
+
+
+def test_samples_that_are_standardised_with_parameters_stay_refused() -> None:
+    network = Formula(
+        lambda m, x: nn.functional.batch_norm(x, None, None, m.gain, training=True),
+        gain=randn(4),
+    )
+    with pytest.raises(NotEvaluable, match="couples the samples"):
+        fisher_sums(network.double().eval(), [labelled(randn(5, 4))])
+
+
+def test_weights_that_are_dropped_at_random_stay_refused() -> None:
+    network = Formula(
+        lambda m, x: nn.functional.linear(x, nn.functional.dropout(m.weight)), weight=randn(3, 4)
+    )
+    with pytest.raises(NotEvaluable, match="at random"):
+        fisher_sums(network.double().eval(), [labelled(randn(5, 4))])

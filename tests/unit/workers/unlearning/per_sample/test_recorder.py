@@ -14,13 +14,15 @@ from tests.unit.workers.unlearning.oracles import (
     Formula,
     assert_equals_the_loop,
     labelled,
+    loop,
     randn,
     randomised,
     uncovered,
+    worst_relative_error,
 )
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Power
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 from workers.unlearning.per_sample import Window
 from workers.unlearning.per_sample.recorder import record
 
@@ -68,9 +70,9 @@ def test_a_network_of_all_kinds_of_layers_is_exact_and_may_be_done_again() -> No
 def test_inputs_that_require_gradients_are_only_samples() -> None:
     network = Formula(lambda m, x: m.layer(x + m.shift), layer=nn.Linear(4, 3), shift=randn(4))
     inputs = randn(3, 4)
-    plain = squared_gradient_sums(network.double().eval(), [labelled(inputs)])
+    plain = fisher_sums(network.double().eval(), [labelled(inputs)])
     inputs.requires_grad_()
-    found = squared_gradient_sums(network, [labelled(inputs)])
+    found = fisher_sums(network, [labelled(inputs)])
     assert all(torch.equal(plain[name], found[name]) for name in plain)
 
 
@@ -99,18 +101,18 @@ def test_positions_behind_a_view_are_still_their_samples() -> None:
 
 def test_several_samples_of_one_kind_make_as_many_gradients() -> None:
     network = Formula(lambda m, x: m.layer(x), layer=nn.Linear(4, 3)).double().eval()
-    one = squared_gradient_sums(network, [labelled(randn(1, 4))])
+    one = fisher_sums(network, [labelled(randn(1, 4))])
     inputs = randn(1, 4).expand(5, 4)
     samples = labelled(inputs)
     samples.labels[:] = 0
-    five = squared_gradient_sums(network, [samples])
+    five = fisher_sums(network, [samples])
     torch.testing.assert_close(five["layer.weight"], 5 * one["layer.weight"])
 
 
 def test_a_parameter_that_is_not_used_is_covered_with_zeros() -> None:
     network = Formula(lambda m, x: x * m.own, own=randn(4), idle=randn(2))
     assert_equals_the_loop(network, randn(3, 4))
-    sums = squared_gradient_sums(network, [labelled(randn(3, 4))])
+    sums = fisher_sums(network, [labelled(randn(3, 4))])
     assert not sums["idle"].any()
     assert sums["own"].all()
 
@@ -125,13 +127,13 @@ def test_a_functional_dropout_that_drops_is_refused(name: str) -> None:
     ):
         network = Formula(lambda m, x, drop=drop: m.layer(drop(x)), layer=layer).double().eval()
         with pytest.raises(NotEvaluable, match="activations at random"):
-            squared_gradient_sums(network, [labelled(randn(*sizes))])
+            fisher_sums(network, [labelled(randn(*sizes))])
 
 
 def test_a_functional_dropout_that_forgets_the_mode_is_refused() -> None:
     network = Formula(lambda m, x: functional.dropout(m.layer(x)), layer=nn.Linear(3, 3))
     with pytest.raises(NotEvaluable, match="activations at random"):
-        squared_gradient_sums(network.double().eval(), [labelled(randn(2, 3))])
+        fisher_sums(network.double().eval(), [labelled(randn(2, 3))])
 
 
 @pytest.mark.parametrize("name", DROPOUTS)
@@ -159,7 +161,7 @@ DRAWS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_whatever_else_draws_is_refused(name: str) -> None:
     network = Formula(lambda m, x: DRAWS[name](m.layer(x)), layer=nn.Linear(3, 3))
     with pytest.raises(NotEvaluable, match="activations at random"):
-        squared_gradient_sums(network.double().eval(), [labelled(randn(4, 3))])
+        fisher_sums(network.double().eval(), [labelled(randn(4, 3))])
 
 
 def test_what_would_draw_in_training_only_is_not_in_the_way() -> None:
@@ -175,7 +177,7 @@ def test_a_module_in_train_mode_is_refused_by_its_name(layer: nn.Module) -> None
     network = nn.Sequential(nn.Linear(4, 4), layer).double().eval()
     layer.train()
     with pytest.raises(NotEvaluable, match="'1' is in train mode"):
-        squared_gradient_sums(network, [labelled(randn(3, 4))])
+        fisher_sums(network, [labelled(randn(3, 4))])
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -189,12 +191,12 @@ def test_a_gradient_that_is_not_finite_is_named_with_parameter_and_sample(bad: f
     inputs = randn(5, 4)
     inputs[3, 2] = bad
     with pytest.raises(NonFiniteGradient, match=r"parameter 'second\.weight' .*position 3"):
-        squared_gradient_sums(network.double().eval(), [labelled(inputs)])
+        fisher_sums(network.double().eval(), [labelled(inputs)])
 
 
 def test_no_gradient_is_left_on_the_parameters() -> None:
     network = _block().double().eval()
-    squared_gradient_sums(network, [labelled(randn(3, 2, 5, 5))])
+    fisher_sums(network, [labelled(randn(3, 2, 5, 5))])
     assert all(parameter.grad is None for parameter in network.parameters())
     assert uncovered(network, randn(3, 2, 5, 5)) == {"layers.7.weight"}
     assert all(parameter.requires_grad for parameter in network.parameters())
@@ -280,7 +282,7 @@ def test_logits_that_no_sample_has_part_in_are_refused_by_name() -> None:
 
     network = Constant().eval()
     with pytest.raises(NotEvaluable, match="bias"):
-        squared_gradient_sums(network, [Batch.of(torch.randn(2, 4), torch.tensor([0, 1]))])
+        fisher_sums(network, [Batch.of(torch.randn(2, 4), torch.tensor([0, 1]))])
 
 
 @pytest.mark.parametrize(
@@ -308,7 +310,7 @@ def test_what_couples_samples_or_is_random_is_refused_without_parameters_too(
 
     samples = Batch.of(torch.randn(4, 4), torch.tensor([0, 1, 2, 0]))
     with pytest.raises(NotEvaluable, match=r"random|statistics"):
-        squared_gradient_sums(Coupled().eval(), [samples])
+        fisher_sums(Coupled().eval(), [samples])
 
 
 class Hidden(torch.autograd.Function):
@@ -331,5 +333,57 @@ def test_a_parameter_that_is_used_where_nobody_can_look_is_named() -> None:
     ).eval()
     network.double()
     with pytest.raises(NotEvaluable, match=r"of own: .* autograd\.Function"):
-        squared_gradient_sums(network, [labelled(randn(3, 4))])
+        fisher_sums(network, [labelled(randn(3, 4))])
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+class Converting(nn.Module):
+    """Computes under autocast: its operations convert their inputs and weights themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            features = torch.relu(self.convolution(inputs)).mean(dim=(2, 3))
+            output: Tensor = self.head(features).float()
+            return output
+
+
+def test_a_network_under_autocast_falls_back() -> None:
+    torch.manual_seed(0)
+    network = Converting().eval()
+    samples = labelled(randn(20, 1, 5, 5).float())
+    found = fisher_sums(network, [samples])
+    assert uncovered(network, samples.inputs) == set(dict(network.named_parameters()))
+    assert worst_relative_error(found, loop(network, samples)) <= 0.02
+
+
+def test_a_network_that_changes_its_input_in_place_is_exact_and_the_samples_are_kept() -> None:
+    network = Formula(
+        # The slope has no rule: for it, the network is run once more on the same samples.
+        lambda m, x: functional.prelu(m.layer(x.sub_(0.3).mul_(2)), m.slope),
+        layer=nn.Linear(4, 3),
+        slope=randn(1),
+    )
+    inputs = randn(5, 4)
+    assert_equals_the_loop(Cloning(network), inputs, fallback=["network.slope"])
+    samples = labelled(inputs)
+    found = fisher_sums(network, [samples])
+    expected = fisher_sums(Cloning(network).eval(), [samples])
+    for name, total in found.items():
+        torch.testing.assert_close(total, expected[f"network.{name}"])
+    assert torch.equal(samples.inputs, randn(5, 4))
+
+
+class Cloning(nn.Module):
+    """The network on a copy of what it is given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output: Tensor = self.network(inputs.clone())
+        return output

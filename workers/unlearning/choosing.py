@@ -1,0 +1,28 @@
+"""Choosing: which candidate of a ladder is taken."""
+
+from dataclasses import dataclass
+
+from workers.unlearning.mixing import Mixture
+from workers.unlearning.preference import best_passing, nearest
+from workers.unlearning.workbench import Tried, Workbench
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All candidates in order, the place of the one that is taken, and its weights."""
+
+    ladder: list[Tried]
+    rung: int
+    mixture: Mixture
+
+    @property
+    def chosen(self) -> Tried:
+        """The candidate that is taken."""
+        return self.ladder[self.rung]
+
+
+def choose(bench: Workbench) -> Choice:
+    """Take the best candidate that passes; if none does, the nearest without too much damage."""
+    trials = [tried.trial for tried in bench.ladder]
+    taken = best_passing(trials) or nearest(trials)
+    return Choice(bench.ladder, trials.index(taken), bench.mixer.mix(taken.settings))
