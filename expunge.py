@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from models.errors import ExpungeError
 from models.settings import Scope, Settings, load_settings
 from models.specifications import DEFAULT_ESTIMATOR, ESTIMATORS
+from models.specifications.sentences import sentences
 
 if TYPE_CHECKING:
     from models.database import Database
@@ -294,7 +295,7 @@ def report(settings: Settings, run: uuid.UUID, html: IO[str] | None, as_json: bo
     if html:
         html.write(render(found))
     else:
-        click.echo(json.dumps(found, indent=2) if as_json else summarise(found))
+        click.echo(json.dumps(found.as_json(), indent=2) if as_json else summarise(found))
 
 
 @main.command()
@@ -330,13 +331,6 @@ def open_database(settings: Settings) -> Iterator["Database"]:
         yield database
     finally:
         database.close()
-
-
-def sentences(error: ValidationError) -> str:
-    """What is wrong, field by field, without what was given: it may be a secret."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}" for item in error.errors()
-    )
 
 
 def stop_on_signals() -> threading.Event:

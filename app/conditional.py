@@ -11,7 +11,9 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from app.schemas.media_types import JSON
 from app.schemas.polling import Pollable
+from models.errors import PreconditionFailed
 
 LOOK_EVERY_S = 0.25
 # All long polls together look so often, in so many threads of their own: however many wait, others
@@ -46,14 +48,35 @@ def matches(if_none_match: str | None, etag: str) -> bool:
     return "*" in candidates or etag in candidates
 
 
+def require_seen(request: Request, etag: str) -> None:
+    """Raise `PreconditionFailed` if `If-Match` says that the client has seen something else.
+
+    By the strong comparison that the header calls for: a weak tag matches nothing.
+    """
+    if_match = request.headers.get("if-match")
+    if if_match is None or {"*", etag}.intersection(tag.strip() for tag in if_match.split(",")):
+        return
+    raise PreconditionFailed(
+        "It has changed since, or is another one: its ETag is not in If-Match. Look again."
+    )
+
+
+def etag_of(body: BaseModel) -> str:
+    """The entity tag of what `represent` answers with."""
+    return quoted(hashlib.sha256(_content(body)).hexdigest()[:32])
+
+
 def represent(request: Request, body: BaseModel) -> Response:
     """The body as JSON with its ETag, or 304 if the client has it."""
-    content = body.model_dump_json(by_alias=True).encode()
-    etag = quoted(hashlib.sha256(content).hexdigest()[:32])
+    etag = etag_of(body)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
+    return Response(_content(body), media_type=JSON, headers=headers)
+
+
+def _content(body: BaseModel) -> bytes:
+    return body.model_dump_json(by_alias=True).encode()
 
 
 async def long_poll(request: Request, look: Callable[[], Pollable], wait: float) -> Response:

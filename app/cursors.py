@@ -7,6 +7,8 @@ import json
 from models.errors import InvalidCursor
 
 Position = list[str | int]
+# What PostgreSQL can hold, and so everything that such a list is sorted by.
+NUMBERS = range(-(1 << 63), 1 << 63)
 
 
 def encode(position: Position) -> str:
@@ -22,6 +24,8 @@ def decode(cursor: str, *kinds: type[str] | type[int]) -> Position:
     except (binascii.Error, ValueError) as error:
         raise invalid() from error
     if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
+        raise invalid()
+    if any(isinstance(part, int) and part not in NUMBERS for part in position):
         raise invalid()
     return position
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Scope
 
+from app.routes.posting import PATH
+from app.schemas.media_types import NDJSON
 from models.errors import BodyTimeout, BodyTooLarge, ExpungeError
 from models.settings import Settings
 
@@ -16,8 +18,6 @@ NOTHING = -1
 # The rest of a body that was answered early is taken for so long, and with no longer a pause.
 LINGER_S = 10.0
 LINGER_PAUSE_S = 2.0
-BULK_PATH = "/v1/deletion-requests"
-BULK_TYPE = b"application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class BodyLimits:
         headers = dict(reversed(scope["headers"]))
         length = headers.get(b"content-length", b"")
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        bulk = kind == BULK_TYPE and scope["path"] == BULK_PATH
+        bulk = kind == NDJSON.encode() and scope["path"] == PATH
         timeout = self.settings.bulk_timeout_s if bulk else self.settings.body_timeout_s
         return Body(
             receive,

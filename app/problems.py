@@ -18,6 +18,7 @@ from app.schemas.answers import Answers, described
 from app.schemas.problems import Problem
 from models.database import is_away
 from models.errors import ExpungeError
+from models.specifications.sentences import violation
 
 TABLE: Mapping[str, tuple[int, str]] = {
     "malformed-json": (400, "The body is not JSON"),
@@ -39,6 +40,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "run-not-held": (409, "The run does not wait for a review"),
     "run-not-running": (409, "The run has ended"),
     "checkpoint-withdrawn": (410, "The checkpoint carries forgotten samples"),
+    "precondition-failed": (412, "It is not what the client has seen"),
     "body-too-large": (413, "The body is too large"),
     "expands-too-much": (413, "The body expands to more than is taken"),
     "unsupported-encoding": (415, "The body is encoded in a way that is not taken"),
@@ -46,6 +48,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "range-not-satisfiable": (416, "The range lies outside the file"),
     "idempotency-key-reused": (422, "The Idempotency-Key was used before with a different body"),
     "unknown-rung": (422, "The ladder has no such rung"),
+    "rung-gives-back": (422, "The candidate gives back what has been forgotten"),
     "invalid-policy": (422, "Not a policy that this registered model can have"),
     "forgets-too-much": (422, "More than the policy allows to forget"),
     "nothing-retained": (422, "Nothing would be retained"),
@@ -223,7 +226,7 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
         return problem("malformed-json", f"The body is not JSON: {reason}.")
     # What was sent is not repeated: it may be large, and it may be personal.
     violations = [
-        {"pointer": "/" + "/".join(map(str, item["loc"])), "detail": item["msg"]}
+        {"pointer": "/" + "/".join(map(str, item["loc"])), "detail": violation(item)}
         for item in found[:20]
     ]
     first = violations[0]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import RunNotHeld, UnknownRun, UnknownRung
+from models.errors import RungGivesBack, RunNotHeld, UnknownRun, UnknownRung
 from models.records import (
     DeletionItem,
     Outcome,
@@ -19,6 +19,7 @@ from models.records import (
     RunState,
     UnlearningRun,
 )
+from models.records.deletion_item import pending_of
 from models.settling import lock_lease, settle_requests
 
 
@@ -27,13 +28,20 @@ def approve(
 ) -> tuple[UnlearningRun, RegisteredModel]:
     """Choose a candidate of the ladder.
 
-    Raises `UnknownRun`, `UnknownRung`, and `RunNotHeld` if there is nothing (any more) to decide.
+    Raises `UnknownRun`, `UnknownRung`, `RungGivesBack`, and `RunNotHeld` if there is nothing (any
+    more) to decide.
     """
     run, model = _held(session, run_id)
     assert run.verdict is not None
-    count = len(run.verdict["ladder"])
+    count = len(run.verdict.ladder)
     if rung >= count:
         raise UnknownRung(f"The ladder of this run has {count} candidates, from 0 to {count - 1}.")
+    given_back = run.verdict.ladder[rung].given_back
+    if given_back:
+        raise RungGivesBack(
+            f"Candidate {rung} knows samples again that version {model.head_version} has "
+            f"forgotten: {', '.join(given_back)}. Choose another one, or reject the run."
+        )
     run.state = RunState.APPROVED
     run.review = {"by": actor, "rung": rung}
     _record(session, Event.RUN_APPROVED, run, actor, {"rung": rung})
@@ -52,7 +60,7 @@ def reject(
     run.review = {"by": actor, "reason": reason}
     session.execute(
         update(DeletionItem)
-        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .where(pending_of(run_id))
         .values(
             outcome=Outcome.REJECTED,
             reason=f"Rejected in review: {reason}",
@@ -74,15 +82,16 @@ def _held(session: Session, run_id: uuid.UUID) -> tuple[UnlearningRun, Registere
     model = session.get_one(RegisteredModel, run.model_id)
     if run.state is not RunState.NEEDS_REVIEW:
         raise RunNotHeld(f"The run is {run.state.value}; it does not wait for a review.")
-    holds = session.scalar(
-        select(func.count()).where(
-            DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING
-        )
-    )
-    if not holds or run.parent_version != model.head_version:
+    holds = session.scalar(select(func.count()).where(pending_of(run_id)))
+    if not holds:
         raise RunNotHeld(
-            "Another run has taken up its items since, or the head has moved. Look at the latest "
-            "run of this registered model."
+            "Nothing waits in it any more: its items were taken up by another run, or withdrawn. "
+            "Look at the latest run of this registered model."
+        )
+    if run.parent_version != model.head_version:
+        raise RunNotHeld(
+            "The head has moved since it was judged, so its items are about to be judged again. "
+            "Look at the latest run of this registered model."
         )
     return run, model
 

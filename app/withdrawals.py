@@ -39,7 +39,7 @@ def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
     session.refresh(request, with_for_update=True)
     if request.state is not RequestState.PENDING:
         raise RequestNotPending(f"The request is {request.state.value}; it cannot be withdrawn.")
-    runs = _holding_runs(session, request.id)
+    runs = _holding_runs(session, request)
     if runs:
         request.cancel_requested_at = session.scalar(select(func.now()))
         request.cancel_requested_by = actor
@@ -65,17 +65,19 @@ def stop_run(
     return run, session.get_one(RegisteredModel, run.model_id)
 
 
-def _holding_runs(session: Session, request_id: uuid.UUID) -> list[UnlearningRun]:
+def _holding_runs(session: Session, request: DeletionRequest) -> list[UnlearningRun]:
     """The runs that work on it now; raise if some of its samples are forgotten already."""
     # There may be millions of items. They are not locked: whoever holds the lease settles them.
+    # What was weakened when it was asked for is no work of this request's.
     done = exists().where(
-        DeletionItem.request_id == request_id,
+        DeletionItem.request_id == request.id,
         DeletionItem.outcome.in_((Outcome.FORGOTTEN, Outcome.WEAKENED)),
+        DeletionItem.settled_at > request.created_at,
     )
     if session.scalar(select(done)):
         raise RequestNotPending("Some of its samples are forgotten already.")
     holding = exists().where(
-        DeletionItem.request_id == request_id, DeletionItem.run_id == UnlearningRun.id
+        DeletionItem.request_id == request.id, DeletionItem.run_id == UnlearningRun.id
     )
     return list(
         session.scalars(

@@ -6,20 +6,21 @@ from rich.console import Console
 from rich.table import Table
 
 from app.reports.summary import summarise
+from models.documents import Report
 from models.records import Phase
 
 
-def print_run(console: Console, request: Any, report: Any) -> None:
+def print_run(console: Console, request: Any, report: Report) -> None:
     """What became of a request, and what the run that carried it out reports."""
     console.print(
         f"Request {request['id']}: {request['status']}, "
         + ", ".join(f"{count} {outcome}" for outcome, count in request["counts"].items())
     )
     console.print(summarise(report), markup=False)
-    weights, timings = report["verdict"]["weights"], report["run"]["timings"]
+    weights, timings = report.verdict.weights, report.run.timings
     console.print(
-        f"\nWeights dampened: {weights['dampened']:,} of {weights['total']:,} "
-        f"({100 * weights['share']:.2f} %)"
+        f"\nWeights dampened: {weights.dampened:,} of {weights.total:,} "
+        f"({100 * weights.share:.2f} %)"
     )
     seconds = ", ".join(f"{phase} {timings[phase]:.2f}" for phase in Phase if phase in timings)
     console.print(f"Seconds: {seconds}")

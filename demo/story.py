@@ -24,6 +24,7 @@ from demo.report import print_audit, print_fresh, print_run
 from embedded.addresses import key_file
 from embedded.folder import clear_folder
 from embedded.up import address, banner, running
+from models.documents import Report
 from models.errors import ExpungeError
 from models.records import Split
 from models.settings import Settings
@@ -42,6 +43,7 @@ FORGOTTEN_CLASS = 3
 RANDOM_SAMPLES = 20
 SEED = 0
 EPOCHS = 6
+THREADS = 2
 
 
 class DemoFailed(ExpungeError):
@@ -77,14 +79,15 @@ def _tell(settings: Settings, console: Console) -> None:
     enrolment = _enrolment(settings.data_dir / "base.safetensors")
     console.rule("Training torchvision's ResNet18 on scikit-learn's handwritten digits")
     started = time.monotonic()
-    network = training.train(
-        enrolment.architecture,
-        enrolment.dataset,
-        enrolment.preprocessing,
-        holdout=enrolment.holdout,
-        epochs=EPOCHS,
-        seed=SEED,
-    )
+    with training.threads(THREADS):
+        network = training.train(
+            enrolment.architecture,
+            enrolment.dataset,
+            enrolment.preprocessing,
+            holdout=enrolment.holdout,
+            epochs=EPOCHS,
+            seed=SEED,
+        )
     training.save(network, Path(enrolment.weights))
     console.print(f"Trained in {time.monotonic() - started:.0f} s.")
     with _client(settings, "admin") as admin, _client(settings, "pipeline") as pipeline:
@@ -100,14 +103,16 @@ def _tell(settings: Settings, console: Console) -> None:
             (
                 f"Deletion request: {RANDOM_SAMPLES} random samples",
                 scattered,
-                # A network that never memorised them has nothing to forget of them.
-                ("published", "no_detectable_influence"),
+                # A network that never memorised them has nothing to forget of them. On another
+                # machine it comes out otherwise, and twenty samples may stand out by chance.
+                ("published", "no_detectable_influence", "needs_review"),
             ),
         ):
             console.rule(title)
             request = _delete(pipeline, sample_ids)
             run = _get(admin, request["run"]["href"])
-            print_run(console, request, _get(admin, f"{request['run']['href']}/report"))
+            report = Report.model_validate(_get(admin, f"{request['run']['href']}/report"))
+            print_run(console, request, report)
             if run["state"] not in expected:
                 raise DemoFailed(f"The run ended as {run['state']}.")
         console.rule("Downloading the new checkpoint, and looking at it in a fresh process")

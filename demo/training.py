@@ -1,6 +1,7 @@
 """Training the network that the demo then makes forget: torchvision's ResNet18 on real digits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -72,6 +73,20 @@ def fit(
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads, whatever the machine has: sums over a batch are split by them, and rounded.
+
+    What comes out is not the same on every machine all the same.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def save(network: nn.Module, path: Path) -> None:

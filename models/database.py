@@ -57,7 +57,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        """The same at one moment: all it is asked is answered as of its first question.
+        """A session that can only read, of one moment: its answers are as of its first question.
 
         For what is put together from several questions. Not for what is compared with something
         outside of the database, which may be newer than the snapshot.
@@ -81,7 +81,7 @@ def is_away(error: DBAPIError) -> bool:
 
 
 def with_driver(url: str) -> str:
-    """The same address for psycopg 3, however the operator wrote the scheme."""
+    """The database's address as it names psycopg 3, however the operator wrote the scheme."""
     parsed = make_url(url)
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")

@@ -1,24 +1,25 @@
-"""Everything that can go wrong and that somebody can act on.
+"""What can go wrong, and that somebody can act on.
 
 An error is named for what happened. Its message is one or two sentences for the person who reads
 it: what is wrong, and what to do. HTTP status codes are not known here; `app/problems.py` has them.
-Messages may name parameters, files and counts, and never carry a secret.
+Messages may name parameters, files and counts, and never carry a secret. An error that only one
+module knows of is defined in it.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExpungeError(Exception):
     """Base of all domain errors; `kind` is their stable name outside Python."""
 
+    # The class name in kebab-case, e.g. `unknown-model`.
+    kind: str = "expunge-error"
     # Whether the same work would fail in the same way again.
     lasting: ClassVar[bool] = False
 
-    @property
-    def kind(self) -> str:
-        """The class name in kebab-case, e.g. `unknown-model`."""
-        name = type(self).__name__
-        return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        cls.kind = "".join(f"-{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("-")
 
 
 # Configuration ---------------------------------------------------------------------------------
@@ -153,12 +154,12 @@ class UnknownRung(ExpungeError):
     """The run's ladder has no candidate of that number."""
 
 
+class RungGivesBack(ExpungeError):
+    """The candidate knows samples again that the published version has forgotten."""
+
+
 class ReviewOutdated(ExpungeError):
     """What was approved is no longer what would be published."""
-
-
-class InvalidPolicy(ExpungeError):
-    """The policy, with the changes asked for, is none that this registered model can have."""
 
 
 class RunEnded(ExpungeError):
@@ -181,6 +182,33 @@ class LeaseLost(ExpungeError):
     """Another worker has taken over; whatever this one holds must not be published."""
 
 
+class NothingToRecompute(ExpungeError):
+    """The head is the base itself, which is not computed from anything."""
+
+
+# Policies, and what may be forgotten -----------------------------------------------------------
+
+
+class PreconditionFailed(ExpungeError):
+    """What is to be changed or fetched is not what the client has seen."""
+
+
+class InvalidPolicy(ExpungeError):
+    """The policy, with the changes asked for, is none that this registered model can have."""
+
+
+class NothingRetained(ExpungeError):
+    """Forgetting everything leaves no retained data to protect."""
+
+    lasting = True
+
+
+class ForgetsTooMuch(ExpungeError):
+    """More would be forgotten than the policy allows."""
+
+    lasting = True
+
+
 # Enrolment -------------------------------------------------------------------------------------
 
 
@@ -190,10 +218,6 @@ class EnrolmentRefused(ExpungeError):
 
 class UnknownArchitecture(EnrolmentRefused):
     """No architecture of that name, or it does not take these options."""
-
-
-class UnknownDataset(EnrolmentRefused):
-    """No dataset kind of that name, or its specification is incomplete."""
 
 
 class SourceOutsideRoot(EnrolmentRefused):
@@ -230,6 +254,22 @@ class InvalidSampleId(EnrolmentRefused):
 
 class LabelOutOfRange(EnrolmentRefused):
     """A label that the network has no output for."""
+
+
+class RanksFailed(ExpungeError):
+    """A process of an enrolment has died."""
+
+
+class ShardsMissing(ExpungeError):
+    """The processes of an enrolment have ended, and not all shards are in its log."""
+
+
+class RankRefused(ExpungeError):
+    """A process of an enrolment has found something wrong; `kind` is that error's."""
+
+    def __init__(self, found: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = found
 
 
 # Artifacts -------------------------------------------------------------------------------------
@@ -277,48 +317,9 @@ class NonFiniteGradient(ExpungeError):
         self.position = position
 
 
-class RanksFailed(ExpungeError):
-    """A process of an enrolment has died."""
-
-
-class ShardsMissing(ExpungeError):
-    """The processes of an enrolment have ended, and not all shards are in its log."""
-
-
-class RankRefused(ExpungeError):
-    """A process of an enrolment has found something wrong; `kind` is that error's."""
-
-    found: str | None = None
-
-    def __init__(self, found: str, message: str) -> None:
-        super().__init__(message)
-        self.found = found
-
-    @property
-    def kind(self) -> str:
-        """The kind of what was found."""
-        return self.found or super().kind
-
-
 class NotEvaluable(ExpungeError):
     """The network is in a state in which no per-sample gradient exists."""
 
 
 class SumsMismatch(ExpungeError):
     """Fisher sums that were taken in different ways cannot be compared."""
-
-
-class NothingRetained(ExpungeError):
-    """Forgetting everything leaves no retained data to protect."""
-
-    lasting = True
-
-
-class ForgetsTooMuch(ExpungeError):
-    """More would be forgotten than the policy allows."""
-
-    lasting = True
-
-
-class NothingToRecompute(ExpungeError):
-    """The head is the base itself, which is not computed from anything."""

@@ -13,6 +13,7 @@ from models.records import RegisteredModel
 from models.records.base import Json
 from models.registry import find_model
 from models.specifications import Enrolment, Gate, Policy, require_fitting
+from models.specifications.sentences import sentences
 
 # Its fields belong to one kind of it, so a patch of another kind cannot be merged into it.
 WHOLE = ("method",)
@@ -23,11 +24,7 @@ def change_policy(session: Session, name: str, patch: Json, actor: str) -> Regis
 
     Raises `UnknownModel`, and `InvalidPolicy` if the outcome is no policy that this model can have.
     """
-    model = find_model(session, name)
-    session.execute(
-        select(RegisteredModel.id).where(RegisteredModel.id == model.id).with_for_update()
-    )
-    session.refresh(model)
+    model = lock_policy(session, name)
     policy = _checked(model, merged(model.policy, patch))
     after = policy.model_dump(mode="json", by_alias=True)
     if after == model.policy:
@@ -45,22 +42,36 @@ def change_policy(session: Session, name: str, patch: Json, actor: str) -> Regis
     return model
 
 
+def lock_policy(session: Session, name: str) -> RegisteredModel:
+    """The registered model, whose policy nobody else changes until the transaction has ended.
+
+    Raises `UnknownModel`.
+    """
+    model = find_model(session, name)
+    session.execute(
+        select(RegisteredModel.id).where(RegisteredModel.id == model.id).with_for_update()
+    )
+    session.refresh(model)
+    return model
+
+
 def require_allowed(count: int, total: int, gate: Gate) -> None:
     """Raise if `count` of `total` training samples must not be forgotten.
 
     `NothingRetained` if none would be left, `ForgetsTooMuch` if the policy's gate forbids it.
     """
+    if gate.allows(count, total):
+        return
     if count >= total:
         raise NothingRetained(
             f"All {total} training samples would be forgotten, and nothing would be left to "
             "protect. Retire the network instead."
         )
-    if count > gate.max_forgotten_share * total:
-        raise ForgetsTooMuch(
-            f"{count} of {total} training samples would be forgotten, which is more than the "
-            f"{100 * gate.max_forgotten_share:g} % that the policy allows. Retrain the network "
-            "without them, or change the policy."
-        )
+    raise ForgetsTooMuch(
+        f"{count} of {total} training samples would be forgotten, which is more than the "
+        f"{100 * gate.max_forgotten_share:g} % that the policy allows. Retrain the network "
+        "without them, or change the policy."
+    )
 
 
 def merged(document: Any, patch: Any) -> Any:
@@ -81,11 +92,7 @@ def _checked(model: RegisteredModel, document: Any) -> Policy:
         policy = Policy.model_validate(document)
         require_fitting(policy, Enrolment.model_validate(model.specification).estimator)
     except ValidationError as error:
-        # What was sent is not repeated.
-        said = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5]
-        )
-        raise InvalidPolicy(f"{said}.") from error
+        raise InvalidPolicy(f"{sentences(error)}.") from error
     except ValueError as error:
         raise InvalidPolicy(f"{error}.".capitalize()) from error
     return policy

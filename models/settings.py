@@ -9,10 +9,14 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import NotConfigured
+
+# Who asks once more for the deletions that a restored database has lost (`models/journal`). Nobody
+# may withdraw these, so no client may go by the name.
+RESTORE = "restore"
 
 
 class Scope(StrEnum):
@@ -29,6 +33,16 @@ class ApiKey(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     scopes: frozenset[Scope]
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_taken(cls, name: str) -> str:
+        if name == RESTORE:
+            raise ValueError(
+                f"a key cannot be called {RESTORE!r}: that is who asks again for deletions that a "
+                "restored database has lost; choose another name"
+            )
+        return name
 
 
 class Settings(BaseSettings):

@@ -7,7 +7,15 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.records import DeletionItem, DeletionRequest, Lease, Outcome, RequestState
+from models.records import (
+    DeletionItem,
+    DeletionRequest,
+    Lease,
+    Outcome,
+    RequestState,
+    RunState,
+    UnlearningRun,
+)
 
 
 def lock_lease(session: Session, model_id: uuid.UUID) -> None:
@@ -39,8 +47,10 @@ def cancel_request(
 ) -> None:
     """Withdraw a request, which is locked, and what is pending of it; `run_id` had to stop for it.
 
-    The caller has made sure that nothing of it is being carried out.
+    The caller has made sure that nothing of it is being carried out. What was held for a review
+    with it is tried anew: without it, it may pass.
     """
+    _free_what_was_held_with(session, request)
     session.execute(
         update(DeletionItem)
         .where(DeletionItem.request_id == request.id, DeletionItem.outcome == Outcome.PENDING)
@@ -57,3 +67,16 @@ def cancel_request(
         run_id=run_id,
     )
     session.flush()
+
+
+def _free_what_was_held_with(session: Session, request: DeletionRequest) -> None:
+    pending = DeletionItem.outcome == Outcome.PENDING
+    its_own = exists().where(
+        pending, DeletionItem.request_id == request.id, DeletionItem.run_id == UnlearningRun.id
+    )
+    held = select(UnlearningRun.id).where(UnlearningRun.state == RunState.NEEDS_REVIEW, its_own)
+    session.execute(
+        update(DeletionItem)
+        .where(pending, DeletionItem.request_id != request.id, DeletionItem.run_id.in_(held))
+        .values(run_id=None)
+    )

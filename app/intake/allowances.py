@@ -53,8 +53,7 @@ class Bound:
 
     def fits(self, more: int) -> bool:
         """Whether so many more are certainly allowed."""
-        count = self.counted + self.used + more
-        return count < self.total and count <= self.gate.max_forgotten_share * self.total
+        return self.gate.allows(self.counted + self.used + more, self.total)
 
     def due(self, now: float) -> bool:
         """Whether it is time to count anew."""
@@ -132,9 +131,7 @@ class Allowances:
 
     def learn(self, model: RegisteredModel, count: int, ended_before: int) -> None:
         """`count` was found; raise `ForgetsTooMuch` or `NothingRetained` if that is too many."""
-        assert model.label_counts is not None
-        gate = Policy.model_validate(model.policy).gate
-        total = sum(model.label_counts["train"].values())
+        gate, total = Policy.model_validate(model.policy).gate, model.training_samples
         with self._lock:
             before = self._bounds.get(model.id)
             self._bounds[model.id] = Bound(

@@ -9,11 +9,9 @@ from starlette.types import Message
 
 from app.intake.inflation import inflated
 from app.intake.ndjson import read_lines
+from app.schemas.media_types import JSON
 from models.errors import UnsupportedEncoding
 from models.settings import Settings
-
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
 
 
 def media_type(request: Request) -> str:

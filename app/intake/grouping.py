@@ -63,7 +63,7 @@ class Grouping:
         return (await future).answer
 
     async def accept_with(self, accept: Callable[[], Acceptance]) -> AcceptedRequest:
-        """The same for a request that takes its time, in a thread that is there for such."""
+        """Take responsibility for a request that takes its time, in a thread for such."""
         acceptance = await to_thread.run_sync(accept, limiter=self._bulk)
         await self.ring([acceptance.ring])
         return acceptance.answer

@@ -1,9 +1,10 @@
-"""Figures of the document: picked out, and put in words with their intervals and counts."""
+"""Figures of documents: picked out, and put in words with their intervals and counts."""
 
 from dataclasses import dataclass
 
 from app.reports import words
-from models.records.base import Json
+from models import documents
+from models.documents import Rule
 
 
 @dataclass(frozen=True)
@@ -15,23 +16,23 @@ class Estimate:
     count: int
 
 
-def read_estimate(found: Json | None, show: words.Show = words.percent) -> Estimate | None:
-    """An estimate of the document; None where nothing was measured."""
+def in_words(found: documents.Estimate | None, show: words.Show = words.percent) -> Estimate | None:
+    """An estimate of a document; None where nothing was measured."""
     if found is None:
         return None
-    interval = words.interval(found["low"], found["high"], show)
-    return Estimate(show(found["value"]), interval, found["count"])
+    return Estimate(show(found.value), words.interval(found.low, found.high, show), found.count)
 
 
-def value_of(found: Json | None) -> float | None:
+def value_of(found: documents.Estimate | None) -> float | None:
     """The figure alone."""
-    return None if found is None else found["value"]
+    return None if found is None else found.value
 
 
-def deciding(rule: str, standing: Json) -> Json | None:
-    """The estimate of the document that a rule goes by."""
-    attack: Json | None = standing["attack"]
-    recognised: Json | None = standing["recognised"]
-    if rule == "like_unseen":
-        return attack and attack["area"]
-    return recognised
+def deciding(rule: Rule, standing: documents.Standing) -> documents.Estimate | None:
+    """The estimate that a rule goes by."""
+    return area_of(standing.attack) if rule is Rule.LIKE_UNSEEN else standing.recognised
+
+
+def area_of(attack: documents.LossAttack | None) -> documents.Estimate | None:
+    """What an attack finds; None where there was nobody to compare with."""
+    return None if attack is None else attack.area

@@ -1,7 +1,7 @@
 """What a report says, piece by piece, as its readers want it: cohorts, costs, rungs.
 
 Nothing is judged here, that has been done; the figures that decided are picked out of the document
-(document.py) and put side by side, base and candidate.
+(`models/documents`) and put side by side, base and candidate.
 """
 
 from collections.abc import Callable
@@ -9,39 +9,40 @@ from dataclasses import dataclass
 from itertools import chain
 
 from app.reports import words
-from app.reports.estimates import Estimate, deciding, read_estimate, value_of
-from models.records.base import Json
+from app.reports.estimates import Estimate, deciding, in_words, value_of
+from models import documents
+from models.documents import Closeness, Rule, Verdict
 
 # What each rule asks of a cohort, and the figure that it goes by.
 _RULES = {
-    "like_unseen": ("must look like unseen samples of its labels", "attack area, target 0.5"),
-    "expected": (
+    Rule.LIKE_UNSEEN: ("must look like unseen samples of its labels", "attack area, target 0.5"),
+    Rule.EXPECTED: (
         "must be recognised as by a network that was never taught them, about {expected}",
         "{on} samples of the kind recognised",
     ),
-    "chance": (
+    Rule.CHANCE: (
         "nothing or next to nothing of the label stays: must not be recognised",
         "{on} samples recognised",
     ),
 }
 # How a cohort stands to its target: a sign, and words for one who does not see it.
 _STANDINGS = {
-    ("like_unseen", "alike"): ("✓", "like unseen samples"),
-    ("like_unseen", "familiar"): ("✗", "more familiar than unseen samples"),
-    ("like_unseen", "conspicuous"): ("✗", "stranger than unseen samples"),
-    ("like_unseen", "undecidable"): ("?", "too few unseen samples to tell"),
-    ("expected", "alike"): ("✓", "recognised about as often as expected"),
-    ("expected", "familiar"): ("✗", "recognised more often than expected"),
-    ("expected", "conspicuous"): ("✗", "recognised less often than expected"),
-    ("expected", "undecidable"): ("?", "too few samples to tell"),
-    ("chance", "alike"): ("✓", "not recognised"),
-    ("chance", "familiar"): ("✗", "still recognised"),
-    ("chance", "undecidable"): ("?", "too few unseen samples to tell"),
+    (Rule.LIKE_UNSEEN, Closeness.ALIKE): ("✓", "not told apart from unseen samples"),
+    (Rule.LIKE_UNSEEN, Closeness.FAMILIAR): ("✗", "more familiar than unseen samples"),
+    (Rule.LIKE_UNSEEN, Closeness.CONSPICUOUS): ("✗", "stranger than unseen samples"),
+    (Rule.LIKE_UNSEEN, Closeness.UNDECIDABLE): ("?", "too few unseen samples to tell"),
+    (Rule.EXPECTED, Closeness.ALIKE): ("✓", "recognised about as often as expected"),
+    (Rule.EXPECTED, Closeness.FAMILIAR): ("✗", "recognised more often than expected"),
+    (Rule.EXPECTED, Closeness.CONSPICUOUS): ("✗", "recognised less often than expected"),
+    (Rule.EXPECTED, Closeness.UNDECIDABLE): ("?", "too few samples to tell"),
+    (Rule.CHANCE, Closeness.ALIKE): ("✓", "not recognised"),
+    (Rule.CHANCE, Closeness.FAMILIAR): ("✗", "still recognised"),
+    (Rule.CHANCE, Closeness.UNDECIDABLE): ("?", "too few unseen samples to tell"),
 }
 # The same where it is accepted although it is beside its target.
 _ACCEPTED = {
-    ("expected", "conspicuous"): ("✓", "recognised somewhat less often than expected"),
-    ("chance", "familiar"): ("✓", "recognised no more than by chance"),
+    (Rule.EXPECTED, Closeness.CONSPICUOUS): ("✓", "recognised somewhat less often than expected"),
+    (Rule.CHANCE, Closeness.FAMILIAR): ("✓", "hardly recognised: no more than by chance"),
 }
 
 
@@ -71,8 +72,7 @@ class CohortFinding:
     figure: str
     base: Standing
     candidate: Standing
-    # Of a label that is gone: what is recognised with the base's last layer put back. Earlier
-    # documents do not have it.
+    # Of a label that is gone: what is recognised with the base's last layer put back.
     last_layer_restored: Estimate | None
 
 
@@ -109,70 +109,70 @@ class LabelFinding:
     holdout: tuple[Estimate | None, Estimate | None]
 
 
-def cohorts(verdict: Json) -> list[CohortFinding]:
+def cohorts(verdict: Verdict) -> list[CohortFinding]:
     """Every cohort, as the candidate that was taken treats it."""
-    return [_cohort(cohort) for cohort in verdict["cohorts"]]
+    return [_cohort(cohort) for cohort in verdict.cohorts]
 
 
-def _cohort(cohort: Json) -> CohortFinding:
-    asked, figure = _RULES[cohort["rule"]]
-    candidate = cohort["candidate"]
+def _cohort(cohort: documents.CohortVerdict) -> CohortFinding:
+    asked, figure = _RULES[cohort.rule]
+    candidate = cohort.candidate
     return CohortFinding(
-        title=words.title(cohort["name"]),
-        samples=cohort["samples"],
-        labels=cohort["labels"],
-        alpha=cohort["alpha"],
-        strength=cohort["lambda"],
-        dampened=cohort["dampened"],
-        rule=asked.format(expected=words.percent(candidate["expected"] or 0.0)),
-        figure=figure.format(on=candidate["recognised_on"]),
-        base=_standing(cohort["rule"], cohort["base"]),
-        candidate=_standing(cohort["rule"], candidate),
-        last_layer_restored=read_estimate(cohort.get("last_layer_restored")),
+        title=words.title(cohort.name),
+        samples=cohort.samples,
+        labels=cohort.labels,
+        alpha=cohort.selection,
+        strength=cohort.strength,
+        dampened=cohort.dampened,
+        rule=asked.format(expected=words.percent(candidate.expected or 0.0)),
+        figure=figure.format(on=candidate.recognised_on),
+        base=_standing(cohort.rule, cohort.base),
+        candidate=_standing(cohort.rule, candidate),
+        last_layer_restored=in_words(cohort.last_layer_restored),
     )
 
 
-def pool(verdict: Json) -> PoolFinding | None:
-    """The cohorts that are judged together too, if any are. Earlier documents do not say."""
-    found = verdict.get("pool")
-    if not found:
+def pool(verdict: Verdict) -> PoolFinding | None:
+    """The cohorts that are judged together too, if any are."""
+    found = verdict.pool
+    if found is None:
         return None
-    labels = (c["labels"] for c in verdict["cohorts"] if c["name"] in found["cohorts"])
+    labels = (c.labels for c in verdict.cohorts if c.name in found.cohorts)
     return PoolFinding(
-        title=f"{len(found['cohorts'])} cohorts together",
+        title=f"{len(found.cohorts)} cohorts together",
         labels=sorted(chain.from_iterable(labels)),
-        figure=_RULES["like_unseen"][1],
-        base=_standing("like_unseen", found["base"]),
-        candidate=_standing("like_unseen", found["candidate"]),
+        figure=_RULES[Rule.LIKE_UNSEEN][1],
+        base=_standing(Rule.LIKE_UNSEEN, found.base),
+        candidate=_standing(Rule.LIKE_UNSEEN, found.candidate),
     )
 
 
-def _standing(rule: str, standing: Json) -> Standing:
+def _standing(rule: Rule, standing: documents.Standing) -> Standing:
     """By the figure of the cohort's rule, and in the words of the one that decided."""
-    place = standing["rule"], standing["closeness"]
-    accepted = _ACCEPTED.get(place) if standing["accepted"] else None
+    place = standing.rule, standing.closeness
+    accepted = _ACCEPTED.get(place) if standing.accepted else None
     sign, said = accepted or _STANDINGS[place]
-    attack, by_attack = standing["attack"], rule == "like_unseen"
+    attack, by_attack = standing.attack, rule is Rule.LIKE_UNSEEN
     return Standing(
-        figure=read_estimate(deciding(rule, standing), words.area if by_attack else words.percent),
-        unseen=attack["unseen"] if attack and by_attack else None,
-        accuracy=read_estimate(standing["accuracy"]),
+        figure=in_words(deciding(rule, standing), words.area if by_attack else words.percent),
+        unseen=attack.unseen if attack and by_attack else None,
+        accuracy=in_words(standing.accuracy),
         sign=sign,
         words=said,
     )
 
 
-def costs(verdict: Json) -> list[Cost]:
+def costs(verdict: Verdict) -> list[Cost]:
     """What forgetting has cost those who stay."""
-    gate = verdict["policy"]["gate"]
-    worst = verdict["ladder"][verdict["rung"]]["worst_label"]
+    gate = verdict.policy.gate
+    worst = verdict.taken.worst_label
     found = [
         _cost(
             verdict,
             "Retained samples",
             "training samples that nobody asked to forget",
-            lambda figures: figures["retained"]["accuracy"],
-            gate["max_retained_fall"],
+            lambda figures: figures.retained.accuracy,
+            gate.max_retained_fall,
         ),
         _cost(
             verdict,
@@ -180,73 +180,72 @@ def costs(verdict: Json) -> list[Cost]:
             of_retained_labels(
                 verdict, "holdout samples, never trained on, of the labels that are still retained"
             ),
-            lambda figures: figures["holdout_of_retained_labels"]["accuracy"],
-            gate["max_holdout_fall"],
+            lambda figures: figures.holdout_of_retained_labels.accuracy,
+            gate.max_holdout_fall,
         ),
     ]
     if worst:
         found.append(
             _cost(
                 verdict,
-                f"Worst label: {worst['label']}",
+                f"Worst label: {worst.label}",
                 "retained samples of the label whose accuracy fell furthest",
-                lambda figures: figures["by_label"][str(worst["label"])]["retained"]["accuracy"],
-                gate["max_class_fall"],
+                lambda figures: figures.by_label[worst.label].retained.accuracy,
+                gate.max_class_fall,
             )
         )
     return found
 
 
-def uncounted(verdict: Json) -> str:
+def uncounted(verdict: Verdict) -> str:
     """Of which unseen samples no fall is counted; nothing if there are none.
 
-    A network without the forgotten ones would lose them too. Earlier documents do not say.
+    A network without the forgotten ones would lose them too.
     """
-    excused = verdict.get("holdout_excused") or {}
+    excused = verdict.holdout_excused
     if not excused:
         return ""
-    each = (f"{excused[label]:,} of label {label}" for label in sorted(excused, key=int))
+    each = (f"{excused[label]:,} of label {label}" for label in sorted(excused))
     total = words.samples(sum(excused.values()))
     return f"not counted: {total} like the forgotten ones ({', '.join(each)})"
 
 
-def of_retained_labels(verdict: Json, meaning: str) -> str:
+def of_retained_labels(verdict: Verdict, meaning: str) -> str:
     """What a figure on unseen samples of retained labels means, and what it leaves out."""
     return "; ".join(filter(None, (meaning, uncounted(verdict))))
 
 
 def _cost(
-    verdict: Json,
+    verdict: Verdict,
     what: str,
     meaning: str,
-    pick: Callable[[Json], Json | None],
+    pick: Callable[[documents.Figures], documents.Estimate | None],
     allowed: float,
 ) -> Cost:
-    base, candidate = (pick(verdict["figures"][network]) for network in ("base", "candidate"))
+    base, candidate = pick(verdict.figures.base), pick(verdict.figures.candidate)
     return Cost(
         what=what,
         meaning=meaning,
-        base=read_estimate(base),
-        candidate=read_estimate(candidate),
+        base=in_words(base),
+        candidate=in_words(candidate),
         change=words.change(value_of(base), value_of(candidate)),
         allowed=words.change(allowed, 0.0),
     )
 
 
-def labels(verdict: Json) -> list[LabelFinding]:
+def labels(verdict: Verdict) -> list[LabelFinding]:
     """Every label of which there are samples in a probe, in order."""
-    before, after = (verdict["figures"][network]["by_label"] for network in ("base", "candidate"))
-    forgotten = {label for cohort in verdict["cohorts"] for label in cohort["labels"]}
-
-    def pair(label: str, group: str) -> tuple[Estimate | None, Estimate | None]:
-        return (
-            read_estimate(before[label][group]["accuracy"]),
-            read_estimate(after[label][group]["accuracy"]),
-        )
-
+    before, after = verdict.figures.base.by_label, verdict.figures.candidate.by_label
+    forgotten = {label for cohort in verdict.cohorts for label in cohort.labels}
     return [
         LabelFinding(
-            int(label), int(label) in forgotten, pair(label, "retained"), pair(label, "holdout")
+            label,
+            label in forgotten,
+            (
+                in_words(before[label].retained.accuracy),
+                in_words(after[label].retained.accuracy),
+            ),
+            (in_words(before[label].holdout.accuracy), in_words(after[label].holdout.accuracy)),
         )
-        for label in sorted(before, key=int)
+        for label in sorted(before)
     ]

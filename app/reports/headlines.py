@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from app.reports import words
-from models.records.base import Json
+from models.documents import Decision, Report, ReportedRun, Verdict
 
 RETRAIN = "retraining without the forgotten samples is advised"
 
@@ -29,7 +29,7 @@ class _Outcome:
 
 
 _OUTCOMES = {
-    "published": _Outcome(
+    Decision.PUBLISHED: _Outcome(
         "✓",
         "good",
         "Forgotten, and published as version {version}",
@@ -38,7 +38,7 @@ _OUTCOMES = {
         "probe can tell, and it costs no more than the policy allows. This concerns its answers; "
         "what is left in lower layers is not judged.",
     ),
-    "no_detectable_influence": _Outcome(
+    Decision.NO_DETECTABLE_INFLUENCE: _Outcome(
         "✓",
         "good",
         "No influence was found; published as version {version} as a precaution",
@@ -47,7 +47,7 @@ _OUTCOMES = {
         "can tell, so it cannot be shown that anything was there, or that it is gone. Of few "
         "samples that is nearly always so.",
     ),
-    "published_short": _Outcome(
+    Decision.PUBLISHED_SHORT: _Outcome(
         "!",
         "caution",
         "Published as version {version}, but not fully forgotten",
@@ -55,7 +55,7 @@ _OUTCOMES = {
         "The candidate still shows that it was trained on some of the samples, or it cannot be "
         "told whether it does. Such samples are marked as weakened, not as forgotten.",
     ),
-    "needs_review": _Outcome(
+    Decision.NEEDS_REVIEW: _Outcome(
         "!",
         "stop",
         "Nothing is published: a person must decide",
@@ -63,7 +63,7 @@ _OUTCOMES = {
         "No candidate that was tried both forgets enough and costs no more than the policy "
         "allows. The figures are those of the one that came nearest.",
     ),
-    "undecidable": _Outcome(
+    Decision.UNDECIDABLE: _Outcome(
         "?",
         "stop",
         "Nothing is published: there is too little to judge by",
@@ -74,38 +74,39 @@ _OUTCOMES = {
 }
 
 
-def headline(report: Json) -> Headline:
+def headline(report: Report) -> Headline:
     """What the page begins with: what a person has decided, else what the gate has."""
-    run, verdict = report["run"], report["verdict"]
-    if run["state"] in ("approved", "rejected"):
+    run, verdict = report.run, report.verdict
+    if run.state in ("approved", "rejected"):
         return _reviewed(run)
-    outcome = _OUTCOMES[verdict["outcome"]]
-    if run["mode"] == "dry_run":
+    outcome = _OUTCOMES[verdict.outcome]
+    if run.mode == "dry_run":
         title = f"Dry run: {outcome.would[0].lower()}{outcome.would[1:]}"
     else:
-        title = outcome.title.format(version=run["version"])
-    if run["carries_out"]:
+        title = outcome.title.format(version=run.version)
+    if run.carries_out:
         return _approved(Headline(outcome.sign, outcome.tone, title, ""), run, verdict)
     return Headline(outcome.sign, outcome.tone, title, outcome.explanation)
 
 
-def _approved(found: Headline, run: Json, verdict: Json) -> Headline:
+def _approved(found: Headline, run: ReportedRun, verdict: Verdict) -> Headline:
     """Of a run that carries out what a person approved, which the gate may be against."""
-    approved = f"A person approved these settings in a review of run {run['carries_out']}."
-    if not verdict["reasons"]:
+    approved = f"A person approved these settings in a review of run {run.carries_out}."
+    if not verdict.reasons:
         return replace(found, explanation=f"{approved} Nothing speaks against them.")
     return Headline(
         "!",
         "caution",
-        f"Published as version {run['version']} by a person's decision, against the gate",
+        f"Published as version {run.version} by a person's decision, against the gate",
         f"{approved} What speaks against them is listed here. Samples that the network still gives "
         "away, or of which it cannot be told, are marked as weakened, not as forgotten.",
     )
 
 
-def _reviewed(run: Json) -> Headline:
-    review = run["review"]
-    if run["state"] == "rejected":
+def _reviewed(run: ReportedRun) -> Headline:
+    review = run.review
+    assert review is not None
+    if run.state == "rejected":
         return Headline(
             "✗",
             "stop",
@@ -120,33 +121,30 @@ def _reviewed(run: Json) -> Headline:
     )
 
 
-def request(report: Json) -> str:
+def request(report: Report) -> str:
     """What was asked, in a sentence or two."""
-    run, cohorts = report["run"], report["verdict"]["cohorts"]
-    items, total = words.samples(run["items"]), sum(cohort["samples"] for cohort in cohorts)
-    if run["mode"] == "dry_run":
-        asked = f"It was asked what it would cost “{run['model']}” to forget {items}."
+    run, asked, cohorts = report.run, report.verdict.asked, report.verdict.cohorts
+    items, total = words.samples(run.items), sum(cohort.samples for cohort in cohorts)
+    kinds = [
+        (asked.training, "that it was trained on"),
+        (asked.holdout, "that it was never trained on, and that have nothing to forget"),
+        (asked.unreadable, "whose images cannot be read"),
+    ]
+    named = [f"{count:,} {what}" for count, what in kinds if count]
+    if run.mode == "dry_run":
+        said = f"It was asked what it would cost “{run.model}” to forget {items}."
     else:
-        asked = f"It was asked to make “{run['model']}” forget {items}."
+        said = f"It was asked to make “{run.model}” forget {items}."
+    if len(named) > 1:
+        said = f"{said} Among them are {', and '.join(named)}."
     return (
-        f"{asked} With all earlier deletions that makes {words.counted(total, 'training sample')}, "
+        f"{said} With all earlier deletions that makes {words.counted(total, 'training sample')}, "
         f"in {words.counted(len(cohorts), 'cohort')}: groups that are dampened together."
     )
 
 
-def budget(verdict: Json) -> str:
+def budget(verdict: Verdict) -> str:
     """How much of the damage that deletions may do in all is done."""
-    allowed, spent = verdict["damage_budget"]["allowed"], verdict["damage_budget"]["spent"]
+    allowed, spent = verdict.damage_budget.allowed, verdict.damage_budget.spent
     said = f"{words.points(spent)} of {words.points(allowed)} points are spent"
-    return f"{said}; {RETRAIN}" if is_retraining_advised(verdict) else said
-
-
-def is_retraining_advised(verdict: Json) -> bool:
-    """Whether nothing is left of it, or no rung was harmless.
-
-    Earlier documents do not say so, but how much is spent they do.
-    """
-    found = verdict["damage_budget"]
-    allowed, spent = found["allowed"], found["spent"]
-    advised: bool = found.get("retraining_advised", spent is not None and spent >= allowed > 0)
-    return advised
+    return f"{said}; {RETRAIN}" if verdict.damage_budget.retraining_advised else said

@@ -7,21 +7,20 @@ that lies outside of it.
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.reports import findings, headlines, ladder, pictures, tables, words
-from models.records.base import Json
+from models.documents import Report
 
 
-def render(report: Json) -> str:
-    """The page of a report (document.py)."""
-    verdict = report["verdict"]
+def render(report: Report) -> str:
+    """The page of a report (`models/documents`)."""
+    verdict = report.verdict
     return _PAGES.get_template("page.html").render(
-        run=report["run"],
+        run=report.run,
         verdict=verdict,
         headline=headlines.headline(report),
         request=headlines.request(report),
         glances=tables.glances(verdict),
         budget=headlines.budget(verdict),
         uncounted=findings.uncounted(verdict),
-        retraining_advised=headlines.is_retraining_advised(verdict),
         retrain=headlines.RETRAIN,
         cohorts=findings.cohorts(verdict),
         pool=findings.pool(verdict),
@@ -34,7 +33,7 @@ def render(report: Json) -> str:
         most_layers=pictures.MOST_LAYERS,
         layers=pictures.layers(verdict),
         others=tables.others(report),
-        policy=tables.policy(verdict["policy"]),
+        policy=tables.policy(verdict.policy),
         facts=tables.facts(report),
     )
 

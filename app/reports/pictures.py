@@ -1,7 +1,7 @@
 """Which plots a report has, and of what: from the document to the plain numbers that are drawn."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -11,7 +11,8 @@ from app.reports.ladder import varied
 from app.reports.plots.curve import Curve, Point, draw_curve
 from app.reports.plots.layers import Layer, draw_layers
 from app.reports.plots.losses import draw_losses
-from models.records.base import Json
+from models import documents
+from models.documents import Report, Rule, Verdict
 
 # More cohorts than that share one curve.
 MOST_CURVES = 6
@@ -26,20 +27,18 @@ class Captioned:
     drawn: Markup
 
 
-def curves(verdict: Json) -> list[Captioned]:
+def curves(verdict: Verdict) -> list[Captioned]:
     """A curve for each cohort whose setting was varied, one for all if they are many.
 
     None if a single candidate was tried: that makes no curve.
     """
-    if len(verdict["ladder"]) < 2:
+    if len(verdict.ladder) < 2:
         return []
     names = varied(verdict)
     if len(names) > MOST_CURVES:
         found = [_of_all(verdict)]
     else:
-        found = [
-            _of_cohort(verdict, cohort) for cohort in verdict["cohorts"] if cohort["name"] in names
-        ]
+        found = [_of_cohort(verdict, cohort) for cohort in verdict.cohorts if cohort.name in names]
     return [
         Captioned(curve.title, draw_curve(curve, f"curve-{index}"))
         for index, curve in enumerate(found)
@@ -47,50 +46,53 @@ def curves(verdict: Json) -> list[Captioned]:
     ]
 
 
-def losses(report: Json) -> Markup:
+def losses(report: Report) -> Markup:
     """The loss histograms."""
-    histograms = report["loss_histograms"]
-    networks = {network: histograms[network] for network in ("base", "candidate")}
-    return draw_losses(histograms["log10_edges"], networks, "losses")
+    histograms = report.loss_histograms
+    networks = {
+        "base": histograms.base.model_dump(),
+        "candidate": histograms.candidate.model_dump(),
+    }
+    return draw_losses(histograms.log10_edges, networks)
 
 
-def layers(verdict: Json) -> list[Layer]:
+def layers(verdict: Verdict) -> list[Layer]:
     """All layers by name, numbers in names taken for numbers."""
     return [
-        Layer(name, each["total"], each["dampened"], each["share"], each["change_norm"])
-        for name, each in sorted(verdict["weights"]["layers"].items(), key=_natural)
+        Layer(name, each.total, each.dampened, each.share, each.change_norm)
+        for name, each in sorted(verdict.weights.layers.items(), key=_natural)
     ]
 
 
-def layer_bars(verdict: Json) -> Markup | None:
+def layer_bars(verdict: Verdict) -> Markup | None:
     """The layers that changed most; None if none did."""
     everything = layers(verdict)
     changed = sorted((each for each in everything if each.dampened), key=lambda each: -each.norm)
     shown = set(changed[:MOST_LAYERS])
-    return draw_layers([each for each in everything if each in shown], "layers") if shown else None
+    return draw_layers([each for each in everything if each in shown]) if shown else None
 
 
-def _natural(item: tuple[str, Json]) -> list[tuple[int, str]]:
+def _natural(item: tuple[str, documents.LayerChange]) -> list[tuple[int, str]]:
     return [
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", item[0])
     ]
 
 
-def _of_cohort(verdict: Json, cohort: Json) -> Curve:
-    name, by_attack = cohort["name"], cohort["rule"] == "like_unseen"
-    base = deciding(cohort["rule"], cohort["base"])
+def _of_cohort(verdict: Verdict, cohort: documents.CohortVerdict) -> Curve:
+    name, by_attack = cohort.name, cohort.rule is Rule.LIKE_UNSEEN
+    base = deciding(cohort.rule, cohort.base)
     points = []
-    for number, rung in enumerate(verdict["ladder"]):
-        estimate = deciding(cohort["rule"], rung["cohorts"][name]) or {}
+    for number, rung in enumerate(verdict.ladder):
+        estimate = deciding(cohort.rule, rung.cohorts[name])
         strength = _smaller_strength(verdict, number, name)
-        points.append(_point(verdict, number, rung["settings"][name]["alpha"], estimate, strength))
+        points.append(_point(verdict, number, rung.settings[name].selection, estimate, strength))
     return Curve(
         title=words.title(name),
         axis="selection α (smaller selects more weights)",
         logarithmic=True,
         figure="Attack area"
         if by_attack
-        else f"Share of {cohort['candidate']['recognised_on']} samples recognised",
+        else f"Share of {cohort.candidate.recognised_on} samples recognised",
         write=words.area if by_attack else words.percent,
         base=value_of(base),
         target=_target(cohort),
@@ -99,16 +101,16 @@ def _of_cohort(verdict: Json, cohort: Json) -> Curve:
     )
 
 
-def _target(cohort: Json) -> float:
-    if cohort["rule"] == "like_unseen":
+def _target(cohort: documents.CohortVerdict) -> float:
+    if cohort.rule is Rule.LIKE_UNSEEN:
         return 0.5
-    candidate = cohort["candidate"]
+    candidate = cohort.candidate
     # There is no bound where nothing could be told.
-    target: float | None = candidate["expected" if cohort["rule"] == "expected" else "bound"]
+    target = candidate.expected if cohort.rule is Rule.EXPECTED else candidate.bound
     return target or 0.0
 
 
-def _of_all(verdict: Json) -> Curve:
+def _of_all(verdict: Verdict) -> Curve:
     return Curve(
         title="All cohorts",
         axis="L2 norm of the change of weights",
@@ -118,44 +120,52 @@ def _of_all(verdict: Json) -> Curve:
         base=None,
         target=0.0,
         points=[
-            _point(
-                verdict,
-                number,
-                rung["change_norm"],
-                {"value": rung["distance"]},
-                _smallest_strength(verdict, number),
+            replace(
+                _point(
+                    verdict, number, rung.change_norm, None, _smallest_strength(verdict, number)
+                ),
+                figure=rung.distance,
             )
-            for number, rung in enumerate(verdict["ladder"])
+            for number, rung in enumerate(verdict.ladder)
         ],
     )
 
 
-def _smallest_strength(verdict: Json, number: int) -> float | None:
-    found = (_smaller_strength(verdict, number, cohort["name"]) for cohort in verdict["cohorts"])
+def _smallest_strength(verdict: Verdict, number: int) -> float | None:
+    found = (_smaller_strength(verdict, number, cohort.name) for cohort in verdict.cohorts)
     return min((strength for strength in found if strength is not None), default=None)
 
 
-def _smaller_strength(verdict: Json, number: int, name: str) -> float | None:
+def _smaller_strength(verdict: Verdict, number: int, name: str) -> float | None:
     """A rung's λ of a cohort where it is smaller than elsewhere on the ladder, but for α below."""
-    setting = verdict["ladder"][number]["settings"][name]
-    greatest = max(rung["settings"][name]["lambda"] for rung in verdict["ladder"])
-    strength: float = setting["lambda"]
-    return strength if strength < min(greatest, setting["alpha"]) else None
+    setting = verdict.ladder[number].settings[name]
+    greatest = max(rung.settings[name].strength for rung in verdict.ladder)
+    smaller = setting.strength < min(greatest, setting.selection)
+    return setting.strength if smaller else None
 
 
-def _point(verdict: Json, number: int, x: float, estimate: Json, strength: float | None) -> Point:
-    rung = verdict["ladder"][number]
-    retained, unseen = rung["retained"], rung["holdout_of_retained_labels"]
+def _point(
+    verdict: Verdict,
+    number: int,
+    x: float,
+    figure: documents.Estimate | None,
+    strength: float | None,
+) -> Point:
+    rung = verdict.ladder[number]
     return Point(
         rung=number,
         x=x,
         strength=strength,
-        figure=estimate.get("value"),
-        low=estimate.get("low"),
-        high=estimate.get("high"),
-        retained=retained and retained["candidate"],
-        unseen=unseen and unseen["candidate"],
-        passes=rung["passes"],
-        damages=bool(rung["damage"]),
-        chosen=number == verdict["rung"],
+        figure=figure.value if figure else None,
+        low=figure.low if figure else None,
+        high=figure.high if figure else None,
+        retained=_after(rung.retained),
+        unseen=_after(rung.holdout_of_retained_labels),
+        passes=rung.passes,
+        damages=bool(rung.damage),
+        chosen=number == verdict.rung,
     )
+
+
+def _after(fall: documents.Fall | None) -> float | None:
+    return None if fall is None else fall.candidate

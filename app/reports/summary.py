@@ -6,24 +6,24 @@ from app.reports import findings, words
 from app.reports.estimates import Estimate
 from app.reports.findings import CohortFinding, Cost, PoolFinding
 from app.reports.headlines import budget, headline, request
-from models.records.base import Json
+from models.documents import Report, Verdict
 
 
-def summarise(report: Json) -> str:
-    """Outcome, reasons, cohorts and cost of a report (document.py)."""
+def summarise(report: Report) -> str:
+    """Outcome, reasons, cohorts and cost of a report (`models/documents`)."""
     return "\n".join(_lines(report))
 
 
-def _lines(report: Json) -> Iterator[str]:
-    run, verdict, said = report["run"], report["verdict"], headline(report)
+def _lines(report: Report) -> Iterator[str]:
+    run, verdict, said = report.run, report.verdict, headline(report)
     yield f"{said.sign} {said.title}"
-    yield f"Run {run['id']} of {run['model']}: {run['state']}"
+    yield f"Run {run.id} of {run.model}: {run.state}"
     yield ""
     yield said.explanation
     yield request(report)
-    yield from _listed("Reasons", verdict["reasons"])
-    yield from _listed("Remarks", verdict["remarks"])
-    taken = f"Rung {verdict['rung']} of {words.counted(len(verdict['ladder']), 'candidate')}"
+    yield from _listed("Reasons", verdict.reasons)
+    yield from _listed("Remarks", verdict.remarks)
+    taken = f"Rung {verdict.rung} of {words.counted(len(verdict.ladder), 'candidate')}"
     yield from _listed(f"{taken}, base → candidate", _findings(verdict))
     yield from _listed("Accuracy, base → candidate", map(_cost, findings.costs(verdict)))
     spent = filter(None, (budget(verdict), findings.uncounted(verdict)))
@@ -36,7 +36,7 @@ def _listed(heading: str, sentences: Iterable[str]) -> Iterator[str]:
         yield from ("", f"{heading}:", *listed)
 
 
-def _findings(verdict: Json) -> Iterator[str]:
+def _findings(verdict: Verdict) -> Iterator[str]:
     for cohort in findings.cohorts(verdict):
         yield (
             f"{cohort.title}, {words.samples(cohort.samples)}, α {words.number(cohort.alpha)}, "

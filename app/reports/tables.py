@@ -1,11 +1,14 @@
 """The small tables of a report: figures at a glance, figures beside the point, policy, run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from app.reports import findings, words
-from app.reports.estimates import Estimate, read_estimate
+from app.reports.estimates import Estimate, area_of, in_words
+from models import documents
+from models.documents import Report, Verdict
 from models.records import Phase
-from models.records.base import Json
 from models.specifications import Gate, Policy
 
 
@@ -19,107 +22,99 @@ class Glance:
     candidate: Estimate | None
 
 
-def glances(verdict: Json) -> list[Glance]:
+def glances(verdict: Verdict) -> list[Glance]:
     """What comes before everything else."""
-    base, candidate = _networks(verdict)
-    accuracies = [
-        Glance(
-            what,
-            meaning,
-            read_estimate(base[group]["accuracy"]),
-            read_estimate(candidate[group]["accuracy"]),
-        )
-        for group, what, meaning in (
-            (
-                "forgotten",
-                "Accuracy on forgotten samples",
-                "share of them classified right; it need not be 0, many unseen samples are as well",
-            ),
-            (
-                "retained",
-                "Accuracy on retained samples",
-                "training samples that nobody asked to forget",
-            ),
-            (
-                "holdout_of_retained_labels",
-                "Accuracy on unseen samples",
-                findings.of_retained_labels(
-                    verdict, "samples never trained on, of labels that are still retained"
-                ),
-            ),
-        )
-    ]
-    areas = (_loss_attack(network, "area", words.area) for network in (base, candidate))
+    glance = _Glances(verdict)
     return [
-        *accuracies,
-        Glance(
+        glance(
+            "Accuracy on forgotten samples",
+            "share of them classified right; it need not be 0, many unseen samples are as well",
+            lambda figures: figures.forgotten.accuracy,
+        ),
+        glance(
+            "Accuracy on retained samples",
+            "training samples that nobody asked to forget",
+            lambda figures: figures.retained.accuracy,
+        ),
+        glance(
+            "Accuracy on unseen samples",
+            findings.of_retained_labels(
+                verdict, "samples never trained on, of labels that are still retained"
+            ),
+            lambda figures: figures.holdout_of_retained_labels.accuracy,
+        ),
+        glance(
             "Attack area",
             "how often a forgotten sample has a lower loss than an unseen one of its label; "
             "0.5 if nobody can tell them apart",
-            *areas,
+            lambda figures: area_of(figures.attacks.loss),
+            words.area,
         ),
     ]
 
 
-def others(report: Json) -> list[Glance]:
+def others(report: Report) -> list[Glance]:
     """Figures that decide nothing."""
-    base, candidate = _networks(report["verdict"])
+    glance = _Glances(report.verdict)
+    losses: list[tuple[str, _Pick]] = [
+        ("forgotten samples", lambda figures: figures.forgotten.loss),
+        ("retained samples", lambda figures: figures.retained.loss),
+        ("unseen samples of all labels", lambda figures: figures.holdout.loss),
+    ]
+    wrong = "mean cross-entropy: how wrong the network is about a sample"
+    resemblance = report.zero_retrain_forgetting
     return [
-        *(
-            Glance(
-                f"Loss on {said}",
-                "mean cross-entropy: how wrong the network is about a sample",
-                read_estimate(base[group]["loss"], words.area),
-                read_estimate(candidate[group]["loss"], words.area),
-            )
-            for group, said in (
-                ("forgotten", "forgotten samples"),
-                ("retained", "retained samples"),
-                ("holdout", "unseen samples of all labels"),
-            )
-        ),
-        Glance(
+        *(glance(f"Loss on {on}", wrong, pick, words.area) for on, pick in losses),
+        glance(
             "Accuracy on unseen samples of all labels",
-            "those of labels that are forgotten, in part or whole, included",
-            read_estimate(base["holdout"]["accuracy"]),
-            read_estimate(candidate["holdout"]["accuracy"]),
+            "those of labels that are forgotten included, but for those that were asked for",
+            lambda figures: figures.holdout.accuracy,
         ),
-        Glance(
+        glance(
             "Found at 1 % false alarms",
             "forgotten samples that an attacker by losses finds who mistakes 1 % of unseen ones",
-            *(
-                _loss_attack(network, "true_positives_at_1_percent", words.percent)
-                for network in (base, candidate)
-            ),
+            _true_positives,
         ),
-        Glance(
+        glance(
             "Entropy attack",
             "forgotten samples that the attack of SSD's authors takes for training samples",
-            *(read_estimate(network["attacks"]["entropy"]) for network in (base, candidate)),
+            lambda figures: figures.attacks.entropy,
         ),
         Glance(
             "Zero retrain forgetting",
             "how much predictions on forgotten samples resemble those of an untrained network; 1 "
             "if they are the same",
-            *(
-                read_estimate(report["zero_retrain_forgetting"][network], words.area)
-                for network in ("base", "candidate")
-            ),
+            in_words(resemblance.base, words.area),
+            in_words(resemblance.candidate, words.area),
         ),
     ]
 
 
-def _networks(verdict: Json) -> tuple[Json, Json]:
-    return verdict["figures"]["base"], verdict["figures"]["candidate"]
+def _true_positives(figures: documents.Figures) -> documents.Estimate | None:
+    attack = figures.attacks.loss
+    return None if attack is None else attack.true_positives_at_1_percent
 
 
-def _loss_attack(network: Json, figure: str, show: words.Show) -> Estimate | None:
-    attack = network["attacks"]["loss"]
-    return read_estimate(attack[figure], show) if attack else None
+_Pick = Callable[[documents.Figures], documents.Estimate | None]
 
 
-def policy(found: Json) -> list[tuple[str, str, str]]:
+@dataclass(frozen=True)
+class _Glances:
+    """Picks a figure of base and candidate."""
+
+    verdict: Verdict
+
+    def __call__(
+        self, what: str, meaning: str, pick: _Pick, show: words.Show = words.percent
+    ) -> Glance:
+        figures = self.verdict.figures
+        base, candidate = pick(figures.base), pick(figures.candidate)
+        return Glance(what, meaning, in_words(base, show), in_words(candidate, show))
+
+
+def policy(policy: Policy) -> list[tuple[str, str, str]]:
     """Name, value and meaning of everything that a policy says."""
+    found = policy.model_dump(mode="json", by_alias=True)
     method = found["method"]
     return [
         ("method", method["method"], "How α and λ are found."),
@@ -133,34 +128,40 @@ def _meaning(of: type[Gate | Policy], name: str) -> str:
     return of.model_fields[name].description or ""
 
 
-def facts(report: Json) -> list[tuple[str, str]]:
+def facts(report: Report) -> list[tuple[str, str]]:
     """Which run this was, how long it took, and by what it can be checked."""
-    run, network = report["run"], report["network"]
-    version = words.MISSING if run["version"] is None else str(run["version"])
-    seconds = (f"{phase} {run['timings'][phase]:.1f}" for phase in Phase if phase in run["timings"])
+    run, network = report.run, report.network
+    version = words.MISSING if run.version is None else str(run.version)
+    seconds = (f"{phase} {run.timings[phase]:.1f}" for phase in Phase if phase in run.timings)
     return [
-        ("ID", run["id"]),
-        ("Registered model", run["model"]),
-        ("Mode", run["mode"]),
-        ("State", run["state"]),
-        ("Items", f"{run['items']:,}"),
-        ("Head before", f"version {run['parent_version']}"),
+        ("ID", str(run.id)),
+        ("Registered model", run.model),
+        ("Mode", run.mode),
+        ("State", run.state),
+        ("Items", f"{run.items:,}"),
+        ("Deletion requests", _requests(report)),
+        ("Head before", f"version {run.parent_version}"),
         ("Published version", version),
-        ("Carries out", run["carries_out"] or words.MISSING),
-        ("Worker", run["worker"]),
-        ("Begun", words.moment(run["created_at"])),
-        ("Ended", words.moment(run["finished_at"])),
+        ("Carries out", str(run.carries_out or words.MISSING)),
+        ("Worker", run.worker),
+        ("Begun", words.moment(run.created_at)),
+        ("Ended", words.moment(run.finished_at)),
         ("Seconds by phase", ", ".join(seconds) or words.MISSING),
-        ("SHA-256 of the base's weights", network["base_sha256"]),
-        ("SHA-256 of the published weights", network["published_sha256"] or words.MISSING),
-        ("Training samples", f"{network['training_samples']:,}"),
-        ("Fisher sums", _sums(network["sums"])),
-        ("Manifest digest", network["manifest_digest"]),
-        ("This report is by", report["program"]),
+        ("SHA-256 of the base's weights", network.base_sha256),
+        ("SHA-256 of the published weights", network.published_sha256 or words.MISSING),
+        ("Training samples", f"{network.training_samples:,}"),
+        ("Fisher sums", _sums(network.sums)),
+        ("Manifest digest", network.manifest_digest),
+        ("This report is by", report.program),
     ]
 
 
-def _sums(provenance: Json) -> str:
+def _requests(report: Report) -> str:
+    """By the client's reference where there is one, else by ID."""
+    return ", ".join(each.reference or str(each.id) for each in report.requests) or words.MISSING
+
+
+def _sums(provenance: dict[str, Any]) -> str:
     """By which estimator they were made, and on what."""
     parameters = provenance["estimator_parameters"].items()
     said = (f"version {provenance['estimator_version']}", *(f"{n} {v}" for n, v in parameters))

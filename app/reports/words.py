@@ -4,9 +4,11 @@ What was not measured, or has no finite value, is a dash: never a zero, never an
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeGuard
+
+from models.documents import Estimate
 
 MISSING = "–"
 Show = Callable[[float | None], str]
@@ -31,9 +33,9 @@ def change(before: float | None, after: float | None) -> str:
     return f"{sign}{abs(rounded):.1f}"
 
 
-def change_of(fall: Mapping[str, float | None]) -> str:
+def change_of(fall: Estimate) -> str:
     """The interval of a fall as that of a change, in percentage points."""
-    low, high = (None if edge is None else -edge for edge in (fall["high"], fall["low"]))
+    low, high = (None if edge is None else -edge for edge in (fall.high, fall.low))
     return interval(low, high, lambda edge: change(0.0, edge))
 
 
@@ -64,11 +66,9 @@ def samples(count: int) -> str:
     return counted(count, "sample")
 
 
-def moment(written: str | None) -> str:
-    """A time as the document writes it, to the minute."""
-    if written is None:
-        return MISSING
-    return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def moment(time: datetime | None) -> str:
+    """A time, to the minute."""
+    return MISSING if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def title(cohort: str) -> str:

@@ -7,7 +7,8 @@ from app import cursors
 from app.dependencies import Admin, Cursor, DatabaseDependency, Limit
 from app.schemas.audit import AuditPage, AuditView
 from models.audit.events import Event
-from models.audit.following import complete_to
+from models.audit.following import complete_to, last_given
+from models.errors import InvalidCursor
 from models.records import AuditRecord, RegisteredModel
 from models.registry import find_model
 
@@ -28,7 +29,8 @@ def list_audit_records(
     To follow the log, ask again with `next` of the page before, whether that was empty or not:
     every record comes once. A page ends before a record that is being written, such as a
     publication's, so others may come later by as much as that takes; what else the database is
-    doing holds nothing back.
+    doing holds nothing back. A cursor from beyond the log's end is refused: the database was set
+    back since it was given.
     """
     after = _after(cursor)
     query = (
@@ -41,6 +43,12 @@ def list_audit_records(
     if event is not None:
         query = query.where(AuditRecord.event == event)
     with database.reading() as session:
+        if after > last_given(session):
+            # It would have to wait until the log has come so far again, and miss all until then.
+            raise InvalidCursor(
+                "The cursor lies beyond the end of this log: the database has been set back to "
+                "before it was given. Start again without it, to find what is new."
+            )
         if model is not None:
             query = query.where(AuditRecord.model_id == find_model(session, model).id)
         # Asked first: a record that is committed in between must not lie before the end.

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from app.conditional import matches, quoted, represent
+from app.conditional import matches, quoted, represent, require_seen
 from app.dependencies import (
     DatabaseDependency,
     Downloader,
@@ -57,7 +57,12 @@ FILE_ANSWERS: Answers = {
     304: NOT_MODIFIED | {"headers": _FILE_HEADERS},
     416: refusals("range-not-satisfiable")[416] | {"headers": described("Content-Range")},
     **refusals(
-        "checkpoint-withdrawn", "artifact-damaged", "artifact-missing", "model-behind", "too-busy"
+        "checkpoint-withdrawn",
+        "precondition-failed",
+        "artifact-damaged",
+        "artifact-missing",
+        "model-behind",
+        "too-busy",
     ),
 }
 
@@ -140,6 +145,7 @@ async def get_checkpoint_file(
     """
     row = await run_in_threadpool(_servable, model, version, database)
     headers = _file_headers(row)
+    require_seen(request, headers["ETag"])
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     path, found = await files.path(Artifact(row.sha256, row.size))
@@ -210,7 +216,8 @@ def _view(row: Checkpoint, model: str) -> CheckpointView:
         parent_version=row.parent_version,
         sha256=row.sha256,
         size=row.size,
-        forgotten=row.forgotten_count,
+        forgotten=row.forgotten_count - row.weakened_count,
+        weakened=row.weakened_count,
         run=row.run_id,
         created_at=row.created_at,
         withdrawn_at=row.withdrawn_at,

@@ -17,6 +17,7 @@ from app.dependencies import (
     Wait,
 )
 from app.problems import RETRY_AFTER_S, refusals
+from app.routes.posting import PATH
 from app.schemas.answers import CONDITIONAL, described
 from app.schemas.deletion_requests import (
     CheckpointSummary,
@@ -41,7 +42,7 @@ from models.records import (
     UnlearningRun,
 )
 
-router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
+router = APIRouter(prefix=PATH, tags=["deletion requests"])
 
 
 @router.get("/{request_id}", response_model=DeletionRequestView, responses=CONDITIONAL)
@@ -169,13 +170,15 @@ def _status(row: DeletionRequest, run: UnlearningRun | None) -> RequestStatus:
 
 
 def _latest_run(session: Session, request_id: uuid.UUID) -> UnlearningRun | None:
+    """The newest run of what is pending of it, if there is one; else of any of its items."""
     holding = select(DeletionItem.run_id).where(
         DeletionItem.request_id == request_id, DeletionItem.run_id.is_not(None)
     )
+    pending = holding.where(DeletionItem.outcome == Outcome.PENDING)
     return session.scalar(
         select(UnlearningRun)
         .where(UnlearningRun.id.in_(holding))
-        .order_by(UnlearningRun.created_at.desc())
+        .order_by(UnlearningRun.id.in_(pending).desc(), UnlearningRun.created_at.desc())
         .limit(1)
     )
 

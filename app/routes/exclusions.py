@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select
 
 from app.dependencies import Admin, DatabaseDependency
+from app.schemas.media_types import NDJSON
 from app.schemas.registered_models import Exclusion
 from models.audit.append import append
 from models.audit.events import Event
@@ -26,7 +27,6 @@ from models.registry import find_model
 
 router = APIRouter(prefix="/v1/models/{model}/exclusions", tags=["registered models"])
 
-MEDIA_TYPE = "application/x-ndjson"
 # Rows fetched at a time.
 CHUNK = 1000
 # A longer list is written to disk, and sent in pieces.
@@ -42,7 +42,7 @@ ASKED_FOR = (Outcome.PENDING, Outcome.REJECTED, Outcome.QUARANTINED, Outcome.FAI
     responses={
         200: {
             "content": {
-                MEDIA_TYPE: {
+                NDJSON: {
                     "schema": {"type": "string"},
                     "example": '{"sample_id":"digit-12","state":"forgotten"}\n{"excluded": 1}\n',
                 }
@@ -68,7 +68,7 @@ def list_exclusions(
     file = _written(database, identity)
     # With its length on it, a client that looks at nothing else sees a cut, too.
     length = {"Content-Length": str(file.tell())}
-    return StreamingResponse(_pieces(file), media_type=MEDIA_TYPE, headers=length)
+    return StreamingResponse(_pieces(file), media_type=NDJSON, headers=length)
 
 
 def _written(database: Database, model_id: uuid.UUID) -> SpooledTemporaryFile[bytes]:

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Header, Request, Response
 
-from app.conditional import represent
+from app.conditional import etag_of, represent, require_seen
 from app.dependencies import Admin, DatabaseDependency, Requester
 from app.problems import refusals
-from app.schemas.answers import CONDITIONAL
+from app.schemas.answers import CONDITIONAL, described
 from app.schemas.registered_models import PolicyView
-from models.policies import change_policy
+from models.policies import change_policy, lock_policy
 from models.records import RegisteredModel
 from models.registry import find_model
 from models.specifications import Policy
@@ -26,7 +26,13 @@ def get_policy(
         return represent(request, _view(find_model(session, model)))
 
 
-@router.patch("", response_model=PolicyView, responses=refusals("invalid-policy"))
+@router.patch(
+    "",
+    responses={
+        200: {"headers": described("ETag")},
+        **refusals("invalid-policy", "precondition-failed"),
+    },
+)
 def change_model_policy(
     model: str,
     patch: Annotated[
@@ -37,12 +43,22 @@ def change_model_policy(
             examples=[{"gate": {"max_holdout_fall": 0.005}}],
         ),
     ],
+    request: Request,
+    response: Response,
     principal: Admin,
     database: DatabaseDependency,
+    if_match: Annotated[
+        str | None,
+        Header(description="The ETag of the policy that is to be changed; 412 if it is another."),
+    ] = None,
 ) -> PolicyView:
     """Change the policy from the next run on. Every change is a new version, and audited."""
+    del if_match  # It is here to be documented; `require_seen` reads it.
     with database.transaction() as session:
-        return _view(change_policy(session, model, patch, principal.name))
+        require_seen(request, etag_of(_view(lock_policy(session, model))))
+        after = _view(change_policy(session, model, patch, principal.name))
+    response.headers["ETag"] = etag_of(after)
+    return after
 
 
 def _view(model: RegisteredModel) -> PolicyView:

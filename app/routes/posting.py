@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
 from app.dependencies import Requester
-from app.intake.bodies import JSON, NDJSON, media_type, streamed
+from app.intake.bodies import media_type, streamed
 from app.intake.bulk import Header as BulkHeader
 from app.intake.bulk import accept_bulk
 from app.intake.grouping import Grouping
@@ -16,13 +16,15 @@ from app.intake.posted import read_posted
 from app.problems import RETRY_AFTER_S, refusals
 from app.schemas.answers import Answers, described
 from app.schemas.deletion_requests import AcceptedRequest, Deadline, NewDeletionRequest
+from app.schemas.media_types import JSON, NDJSON
 from models.errors import UnsupportedEncoding, UnsupportedMediaType
 from models.records import RequestMode
 from models.records.sample import SAMPLE_ID
 from models.settings import Settings
 from models.specifications import MODEL_NAME
 
-router = APIRouter(prefix="/v1/deletion-requests", tags=["deletion requests"])
+PATH = "/v1/deletion-requests"
+router = APIRouter(prefix=PATH, tags=["deletion requests"])
 
 # Parsing more than this takes so long that the event loop must not do it.
 LARGE_BODY = 1 << 16
@@ -87,12 +89,12 @@ class BulkQuery:
         """Raise if anything is given: it would be ignored, and `mode` must not be."""
         for name, value in vars(self).items():
             if value is not None:
-                raise _invalid("query", name, "belongs into the body, since that is JSON")
+                raise _invalid(name, "belongs into the body, since that is JSON")
 
     def header(self, principal: str, idempotency_key: str | None) -> BulkHeader:
         """All of it; raises if there is no model."""
         if self.model is None:
-            raise _invalid("query", "model", "is needed with an NDJSON body")
+            raise _invalid("model", "is needed with an NDJSON body")
         return BulkHeader(
             model=self.model,
             mode=self.mode or RequestMode.DELETE,
@@ -157,11 +159,13 @@ def _answer(accepted: AcceptedRequest) -> Response:
         status_code=202,
         media_type=JSON,
         headers={
-            "Location": f"/v1/deletion-requests/{accepted.id}",
+            "Location": f"{PATH}/{accepted.id}",
             "Retry-After": RETRY_AFTER_S,
         },
     )
 
 
-def _invalid(where: str, name: str, what: str) -> RequestValidationError:
-    return RequestValidationError([{"type": "value_error", "loc": (where, name), "msg": what}])
+def _invalid(parameter: str, what: str) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "value_error", "loc": ("query", parameter), "msg": what}]
+    )

@@ -117,7 +117,6 @@ def _state(row: Sample) -> Literal["retained", "forgotten", "weakened"]:
 
 def _view(model: RegisteredModel) -> ModelView:
     enrolment = Enrolment.model_validate(model.specification)
-    counts = model.label_counts or {"train": {}, "holdout": {}}
     return ModelView(
         id=model.id,
         name=model.name,
@@ -129,8 +128,8 @@ def _view(model: RegisteredModel) -> ModelView:
         policy_version=model.policy_version,
         retraining_advised=model.retraining_advised,
         head_version=model.head_version,
-        training_samples=sum(counts["train"].values()),
-        holdout_samples=sum(counts["holdout"].values()),
+        training_samples=model.training_samples,
+        holdout_samples=model.holdout_samples,
         manifest_digest=model.manifest_digest,
         base_accuracy=model.base_accuracy and BaseAccuracyView.model_validate(model.base_accuracy),
         progress=model.progress and ProgressView(**model.progress),

@@ -2,7 +2,7 @@
 
 import uuid
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -11,6 +11,7 @@ from app.dependencies import Admin, DatabaseDependency
 from app.problems import refusals
 from app.reports.document import find_report
 from app.reports.page import render
+from models.documents import Report
 
 router = APIRouter(prefix="/v1/runs/{run_id}/report", tags=["runs"])
 
@@ -24,7 +25,7 @@ class Format(StrEnum):
 
 @router.get(
     "",
-    response_class=JSONResponse,
+    response_model=Report,
     responses={
         200: {"content": {"text/html": {"schema": {"type": "string"}}}},
         **refusals("unknown-report"),
@@ -41,11 +42,11 @@ def get_report(
 ) -> Response:
     """The figures behind a verdict, as JSON, or as one self-contained page with plots."""
     with database.reading() as session:
-        report: dict[str, Any] = find_report(session, run_id)
+        report = find_report(session, run_id)
     wanted = as_ or (Format.HTML if _prefers_html(request) else Format.JSON)
     if wanted is Format.HTML:
         return HTMLResponse(render(report))
-    return JSONResponse(report)
+    return JSONResponse(report.as_json())
 
 
 def _prefers_html(request: Request) -> bool:

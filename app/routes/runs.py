@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import BigInteger, Select, Text, cast, column, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import Session, defer
 
 from app import cursors
 from app.conditional import long_poll, represent
@@ -35,9 +35,11 @@ from app.schemas.runs import (
     VerdictSummary,
 )
 from app.withdrawals import stop_run
+from models.documents import Decision
 from models.doorbell import Job
 from models.errors import UnknownRun
 from models.records import RegisteredModel, RunState, UnlearningRun
+from models.records.deletion_item import pending_of
 from models.registry import find_model
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -108,7 +110,9 @@ async def get_run(
 
 
 @router.post(
-    "/{run_id}/approve", status_code=202, responses=refusals("run-not-held", "unknown-rung")
+    "/{run_id}/approve",
+    status_code=202,
+    responses=refusals("run-not-held", "unknown-rung", "rung-gives-back"),
 )
 def approve_run(
     run_id: uuid.UUID,
@@ -119,13 +123,12 @@ def approve_run(
 ) -> RunView:
     """Publish a candidate that the gate held back, on your responsibility.
 
-    Another run carries it out: its `carries_out` names this one. Samples that the network still
-    gives away are marked `weakened`.
+    It must not give back what the published version has forgotten. Another run carries it out: its
+    `carries_out` names this one. Samples that the network still gives away are marked `weakened`.
     """
     with database.transaction() as session:
-        run, model = approve(session, run_id, approval.rung, principal.name)
-        session.flush()
-        view = _view(run, model.name)
+        run, _ = approve(session, run_id, approval.rung, principal.name)
+        view = _present(session, run_id)
     doorbell.ring(Job.UNLEARN, run.model_id)
     return view
 
@@ -139,9 +142,8 @@ def reject_run(
     The samples stay in the network, and on the list of what to retrain it without.
     """
     with database.transaction() as session:
-        run, model = reject(session, run_id, rejection.reason, principal.name)
-        session.flush()
-        return _view(run, model.name)
+        reject(session, run_id, rejection.reason, principal.name)
+        return _present(session, run_id)
 
 
 @router.post("/{run_id}/cancel", status_code=202, responses=refusals("run-not-running"))
@@ -152,9 +154,8 @@ def cancel_run(run_id: uuid.UUID, principal: Admin, database: DatabaseDependency
     requests.
     """
     with database.transaction() as session:
-        run, model = stop_run(session, run_id, principal.name)
-        session.flush()
-        return _view(run, model.name)
+        stop_run(session, run_id, principal.name)
+        return _present(session, run_id)
 
 
 def _before(cursor: str) -> tuple[datetime, uuid.UUID]:
@@ -165,13 +166,14 @@ def _before(cursor: str) -> tuple[datetime, uuid.UUID]:
         raise cursors.invalid() from error
 
 
-def _runs() -> Select[UnlearningRun, str]:
-    return select(UnlearningRun, RegisteredModel.name).join(
+def _runs() -> Select[UnlearningRun, str, int]:
+    waiting = select(func.count()).where(pending_of(UnlearningRun.id)).scalar_subquery()
+    return select(UnlearningRun, RegisteredModel.name, waiting).join(
         RegisteredModel, RegisteredModel.id == UnlearningRun.model_id
     )
 
 
-def _in_short(chosen: Select[uuid.UUID]) -> Select[UnlearningRun, str, str, list[str], int]:
+def _in_short(chosen: Select[uuid.UUID]) -> Select[UnlearningRun, str, int, str, list[str], int]:
     """The runs chosen, without their verdicts but for what a list shows.
 
     Chosen beforehand: of others no verdict is looked at.
@@ -188,17 +190,30 @@ def _in_short(chosen: Select[uuid.UUID]) -> Select[UnlearningRun, str, str, list
 
 
 def _entry(
-    run: UnlearningRun, model: str, outcome: str | None, reasons: list[str], rung: int | None
+    run: UnlearningRun,
+    model: str,
+    waiting: int,
+    outcome: str | None,
+    reasons: list[str],
+    rung: int | None,
 ) -> RunEntry:
-    verdict = VerdictSummary(outcome=outcome, reasons=reasons, rung=rung) if outcome else None
-    return RunEntry(**_fields(run, model), verdict=verdict)
+    verdict = None
+    if outcome is not None:
+        verdict = VerdictSummary(outcome=Decision(outcome), reasons=reasons, rung=rung)
+    return RunEntry(**_fields(run, model, waiting), verdict=verdict)
 
 
-def _view(run: UnlearningRun, model: str) -> RunView:
-    return RunView(**_fields(run, model), verdict=run.verdict)
+def _view(run: UnlearningRun, model: str, waiting: int) -> RunView:
+    return RunView(**_fields(run, model, waiting), verdict=run.verdict)
 
 
-def _fields(run: UnlearningRun, model: str) -> dict[str, Any]:
+def _present(session: Session, run_id: uuid.UUID) -> RunView:
+    """A run that is there, as the transaction sees it."""
+    session.flush()
+    return _view(*session.execute(_runs().where(UnlearningRun.id == run_id)).one())
+
+
+def _fields(run: UnlearningRun, model: str, waiting: int) -> dict[str, Any]:
     return {
         "id": run.id,
         "model": model,
@@ -207,6 +222,7 @@ def _fields(run: UnlearningRun, model: str) -> dict[str, Any]:
         "phase": run.phase,
         "attempt": run.attempt,
         "items": run.item_count,
+        "waiting": waiting,
         "worker": run.worker,
         "parent_version": run.parent_version,
         "version": run.version,

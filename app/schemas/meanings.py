@@ -8,7 +8,8 @@ from models.records import Outcome, RunState
 OUTCOMES: Mapping[Outcome, str] = {
     Outcome.PENDING: "waits for a run, or for a person to review one",
     Outcome.FORGOTTEN: "dampened for, and the test used finds no sign of it; the run's state says "
-    "how much that means",
+    "how much that means. Of a sample that the network was never trained on: there was nothing to "
+    "forget, and no later run looks at it",
     Outcome.WEAKENED: "dampened for, but the network still shows that it has seen it, or that "
     "cannot be told",
     Outcome.ALREADY_FORGOTTEN: "an earlier request did it",

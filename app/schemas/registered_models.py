@@ -19,7 +19,13 @@ class CheckpointView(BaseModel):
     parent_version: int | None = Field(description="The version before it; null for the base.")
     sha256: str = Field(description="Of the file, in hexadecimal; its ETag is the same.")
     size: int = Field(description="Bytes.")
-    forgotten: int = Field(description="Training samples forgotten up to and including it.")
+    forgotten: int = Field(
+        description="Training samples that it is dampened for, and that it does not give away by "
+        "the test used."
+    )
+    weakened: int = Field(
+        description="Training samples that it is dampened for, and may give away."
+    )
     run: uuid.UUID | None = Field(description="The run that published it; null for the base.")
     created_at: datetime
     withdrawn_at: datetime | None = Field(

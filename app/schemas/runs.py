@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.schemas.meanings import RUN_STATES, explained
 from app.schemas.polling import Pollable
+from models.documents import Decision, Verdict
 from models.records import Phase, RequestMode, RunState
 from models.records.sample import SAMPLE_ID
 
@@ -34,7 +35,7 @@ class FailureView(BaseModel):
 class VerdictSummary(BaseModel):
     """What a verdict says in short."""
 
-    outcome: str
+    outcome: Decision
     reasons: list[str] = Field(
         description=f"Why no more has come of it; the first {MOST_REASONS} if there are more."
     )
@@ -51,6 +52,11 @@ class Run(Pollable):
     phase: Phase
     attempt: int = Field(description="1 for items tried for the first time.")
     items: int
+    waiting: int = Field(
+        description="Items that are still pending and belong to it. A run in `needs_review` of "
+        "which none wait has nothing to decide any more: another run has taken them up, or they "
+        "were withdrawn."
+    )
     worker: str
     parent_version: int
     version: int | None = Field(description="The checkpoint that was published, if one was.")
@@ -77,11 +83,7 @@ class Run(Pollable):
 class RunView(Run):
     """One attempt of a worker at one batch of items."""
 
-    verdict: dict[str, Any] | None = Field(
-        description="The outcome and its reasons; the ladder of candidates with their figures; "
-        "cohorts with their α and λ, and those that are judged together (`pool`); figures of base "
-        "and candidate; weights dampened per layer."
-    )
+    verdict: Verdict | None
 
 
 class RunEntry(Run):

@@ -21,6 +21,7 @@ class Event(StrEnum):
     RUN_NEEDS_REVIEW = "run.needs_review"
     RUN_APPROVED = "run.approved"
     RUN_REJECTED = "run.rejected"
+    APPROVAL_LAPSED = "run.approval_lapsed"
     RUN_PREDICTED = "run.predicted"
     POLICY_CHANGED = "policy.changed"
     EXCLUSIONS_READ = "exclusions.read"

@@ -31,7 +31,7 @@ def copy_artifact(artifact: Artifact, source: ArtifactStore, target: KeptStore) 
 
 
 def is_copied(artifact: Artifact, source: ArtifactStore, target: KeptStore) -> bool | None:
-    """The same; None instead of an error if `source` has not got it whole."""
+    """Copy an artifact unless `target` has it; None if `source` has not got it whole either."""
     try:
         return copy_artifact(artifact, source, target)
     except (ArtifactMissing, ArtifactDamaged):

@@ -30,11 +30,14 @@ from models.journal.replay import REPLAYING
 from models.records import Base, RegisteredModel
 from models.scrubbing import fault_of
 
-# More than any worker of the lost database can have counted to: none of them can write any more.
-EPOCHS = 1 << 32
-# Nor can it have numbered so many audit records since: whoever follows the log from beyond the
-# backup's last one is brought those that come now.
-RECORDS = 1 << 32
+# What is counted goes on from the time, as so many for each second since 1970. Nothing counts as
+# fast, so that is beyond whatever the lost database has come to; and beyond another one that was
+# restored from the same backup, for which a constant would have led to the same numbers.
+A_SECOND = 1 << 16
+# The numbers of audit records have 48 bits in their announcement (migration 0005), some of which
+# are left to count with if the clock is far wrong.
+FARTHEST = (1 << 48) - (1 << 40)
+NOW = "extract(epoch FROM clock_timestamp())"
 
 
 @dataclass(frozen=True)
@@ -150,16 +153,18 @@ def _begin_anew(connection: Connection, manifest: Manifest) -> None:
 
     In SQL, since the schema may be an older one than this program's.
     """
+    beyond = {"beyond": _beyond_what_was_lost(connection)}
     connection.execute(
         text(
-            "UPDATE lease SET epoch = epoch + :epochs, holder = NULL, expires_at = to_timestamp(0)"
+            "UPDATE lease SET epoch = greatest(epoch + 1, :beyond), holder = NULL, "
+            "expires_at = to_timestamp(0)"
         ),
-        {"epochs": EPOCHS},
+        beyond,
     )
+    # Whoever has followed the lost log to its end is brought what comes now.
     sequence = "pg_get_serial_sequence('audit_record', 'sequence')"
     connection.execute(
-        text(f"SELECT setval({sequence}, nextval({sequence}) + :records)"),
-        {"records": RECORDS},
+        text(f"SELECT setval({sequence}, greatest(nextval({sequence}), :beyond))"), beyond
     )
     details = {"made_at": manifest.made_at.isoformat(), "revision": manifest.revision}
     connection.execute(
@@ -173,3 +178,10 @@ def _begin_anew(connection: Connection, manifest: Manifest) -> None:
             "details": json.dumps(details),
         },
     )
+
+
+def _beyond_what_was_lost(connection: Connection) -> int:
+    """A number that nothing in the lost database can have counted to."""
+    now = connection.scalar(text(f"SELECT {NOW}"))
+    assert now is not None
+    return min(int(now * A_SECOND), FARTHEST)

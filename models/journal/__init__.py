@@ -11,6 +11,8 @@ the samples of those publications have been forgotten again.
     <model>/earlier/…                    publications with one after them that still lies above
     <model>/replayed/…                   the database had lost them, and has made up for it
 
+Of a prepared one it is found out by what the database knows of its run (`preparing`).
+
 Every change is the making or renaming of one file: nothing here needs a lock, or can be torn.
 Whether a model is behind shows in the files that lie above: a publication leaves there only for
 `earlier`, when the database has it and a later one, which stays; or for `replayed`.

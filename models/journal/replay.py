@@ -8,15 +8,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import (
-    ARRAY,
-    CollectionAggregate,
-    Text,
-    any_,
-    cast,
-    exists,
-    select,
-)
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from models.audit.append import append
@@ -30,10 +22,12 @@ from models.records import (
     RequestMode,
     Sample,
 )
+from models.records.sample import any_of
 from models.requests import NewRequest, insert_requests
+from models.settings import RESTORE
 
-# Who asks for these requests.
-REPLAYING = "restore"
+# Who asks for these requests: no API key can have that name.
+REPLAYING = RESTORE
 
 
 def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str]) -> bool:
@@ -85,16 +79,12 @@ def is_made_up_for(session: Session, name: str, entry: Entry, samples: Sequence[
         .join(RegisteredModel, RegisteredModel.id == Sample.model_id)
         .where(
             RegisteredModel.name == name,
-            Sample.sample_id == _any_of(samples),
+            Sample.sample_id == any_of(samples),
             Sample.forgotten_version.is_(None),
             ~rejected,
         )
     )
     return not session.scalar(select(left.exists()))
-
-
-def _any_of(values: Sequence[str]) -> CollectionAggregate[bool]:
-    return any_(cast(values, ARRAY(Text)))
 
 
 def _key(entry: Entry) -> str:

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from models.database import Database
 from models.errors import ArtifactDamaged
 from models.journal.files import EARLIER, REPLAYED, Entry, Journal
+from models.journal.preparing import find_preparing
 from models.journal.replay import ask_again, is_made_up_for
 from models.journal.standing import missing
-from models.records import Checkpoint, ModelState, RegisteredModel, RunState, Sample, UnlearningRun
+from models.records import Checkpoint, ModelState, RegisteredModel, Sample
 
 log = logging.getLogger(__name__)
 
@@ -70,19 +71,13 @@ def _settle_prepared(database: Database, journal: Journal, name: str) -> None:
     if not prepared:
         return
     with database.reading() as session:
-        # One statement, so that a commit is seen whole or not at all.
-        rows = session.execute(
-            select(UnlearningRun.id, UnlearningRun.state, Checkpoint.id)
-            .outerjoin(Checkpoint, Checkpoint.run_id == UnlearningRun.id)
-            .where(UnlearningRun.id.in_([entry.by for entry in prepared]))
-        )
-        found = {run_id: (state, checkpoint) for run_id, state, checkpoint in rows}
+        found = find_preparing(session, [entry.by for entry in prepared])
     for entry in prepared:
         # A database that does not know the run is older; it may well have been committed.
-        state, checkpoint = found.get(entry.by, (None, None))
-        if state is None or checkpoint is not None:
+        run = found.get(entry.by)
+        if run is None or run.may_have_published:
             journal.confirm(name, entry)
-        elif state is not RunState.RUNNING:
+        elif not run.is_running:
             journal.discard(name, entry)
 
 

@@ -5,11 +5,34 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Enum, MetaData, Uuid
+from sqlalchemy import BigInteger, DateTime, Dialect, Enum, MetaData, TypeDecorator, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
+from models.documents import Details, Document, Verdict
+
 Json = dict[str, Any]
+
+
+class _AsJson(TypeDecorator[Document]):
+    """A column of documents, which queries see as JSON."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def __init__(self, kind: type[Document]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Document | None, dialect: Dialect) -> Json | None:  # noqa: ARG002
+        return None if value is None else value.as_json()
+
+    def process_result_value(self, value: Json | None, dialect: Dialect) -> Document | None:  # noqa: ARG002
+        return None if value is None else self.kind.model_validate(value)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        # What a key or an index is compared with is no document.
+        return self.impl_instance.coerce_compared_value(op, value)
 
 
 class Base(DeclarativeBase):
@@ -29,6 +52,8 @@ class Base(DeclarativeBase):
         int: BigInteger,
         uuid.UUID: Uuid(as_uuid=True),
         Json: JSONB(none_as_null=True),
+        Verdict: _AsJson(Verdict),
+        Details: _AsJson(Details),
     }
 
 

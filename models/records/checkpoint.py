@@ -33,7 +33,8 @@ class Checkpoint(Base):
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("unlearning_run.id"))
     sha256: Mapped[str] = mapped_column(String(64))
     size: Mapped[int]
-    # Samples forgotten up to and including this version.
+    # Samples that it is dampened for, and how many of them it may still give away.
     forgotten_count: Mapped[int]
+    weakened_count: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     withdrawn_at: Mapped[datetime | None]

@@ -3,12 +3,15 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, func, or_, text
-from sqlalchemy.orm import Mapped, mapped_column, validates
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, and_, func, or_, text
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column, validates
 
 from models.records.base import Base, enum_column
 from models.records.sample import MAX_SAMPLE_ID
 from models.records.states import Outcome, check_transition
+
+# Longer reasons are cut.
+MAX_REASON = 500
 
 
 class DeletionItem(Base):
@@ -35,7 +38,7 @@ class DeletionItem(Base):
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registered_model.id"))
     sample_id: Mapped[str] = mapped_column(String(MAX_SAMPLE_ID))
     outcome: Mapped[Outcome] = mapped_column(enum_column(Outcome))
-    reason: Mapped[str | None] = mapped_column(String(500))
+    reason: Mapped[str | None] = mapped_column(String(MAX_REASON))
     # Runs that took it and failed; how many of these failures it may have caused itself; how many
     # were lost with their worker.
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
@@ -52,6 +55,11 @@ class DeletionItem(Base):
     @validates("outcome")
     def _legal(self, _key: str, after: Outcome) -> Outcome:
         return check_transition(self.outcome, after)
+
+
+def pending_of(run_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> ColumnElement[bool]:
+    """For queries: items of that run which have no outcome yet."""
+    return and_(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
 
 
 def rested() -> ColumnElement[bool]:

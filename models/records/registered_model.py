@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, String, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.records.base import Base, Json, enum_column
-from models.records.states import ModelState, check_transition
+from models.records.states import ModelState, Split, check_transition
 
 
 class RegisteredModel(Base):
@@ -21,7 +21,7 @@ class RegisteredModel(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[ModelState] = mapped_column(enum_column(ModelState), default=ModelState.ENROLLING)
-    # What was asked for: an `Enrolment` (models/specifications.py), as JSON.
+    # What was asked for: an `Enrolment` (models/specifications), as JSON.
     specification: Mapped[Json]
     policy: Mapped[Json]
     # Counts the policies; the audit log has the earlier ones.
@@ -46,6 +46,22 @@ class RegisteredModel(Base):
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.clock_timestamp()
     )
+
+    def counts(self, split: Split) -> dict[int, int]:
+        """Samples per label, before anything was forgotten; none until it is enrolled."""
+        of_split = (self.label_counts or {}).get(split.value, {})
+        # The keys of a JSON object are strings.
+        return {int(label): count for label, count in of_split.items()}
+
+    @property
+    def training_samples(self) -> int:
+        """All of them, before anything was forgotten."""
+        return sum(self.counts(Split.TRAIN).values())
+
+    @property
+    def holdout_samples(self) -> int:
+        """All of them, before anything was forgotten."""
+        return sum(self.counts(Split.HOLDOUT).values())
 
     @validates("state")
     def _legal(self, _key: str, after: ModelState) -> ModelState:

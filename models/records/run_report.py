@@ -5,7 +5,8 @@ import uuid
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.records.base import Base, Json
+from models.documents import Details
+from models.records.base import Base
 
 
 class RunReport(Base):
@@ -14,4 +15,4 @@ class RunReport(Base):
     __tablename__ = "run_report"
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("unlearning_run.id"), primary_key=True)
-    details: Mapped[Json]
+    details: Mapped[Details]

@@ -1,9 +1,21 @@
 """One training or holdout example of a registered model: retained, or forgotten."""
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, false, text
+from sqlalchemy import (
+    ARRAY,
+    CollectionAggregate,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    any_,
+    cast,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.records.base import Base, enum_column
@@ -48,3 +60,11 @@ class Sample(Base):
     forgotten_at: Mapped[datetime | None]
     # Dampened for from `forgotten_version` on, and still noticeable.
     weakened: Mapped[bool] = mapped_column(server_default=false())
+
+
+def any_of(sample_ids: Collection[str]) -> CollectionAggregate[bool]:
+    """For queries: to compare a column of sample IDs with all of these at once.
+
+    One array instead of a parameter each, of which PostgreSQL takes 65 535 at most.
+    """
+    return any_(cast(list(sample_ids), ARRAY(Text)))

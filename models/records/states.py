@@ -86,7 +86,7 @@ class RunState(StrEnum):
 
 
 class Phase(StrEnum):
-    """The steps of a run, in order; the functions of `workers/pipeline.py` have these names."""
+    """The steps of a run, in the order in which `workers/pipeline.py` takes them."""
 
     CLAIM = "claim"
     LOAD = "load"

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
+from models.documents import Verdict
 from models.records.base import Base, Json, enum_column
 from models.records.states import Phase, RequestMode, RunState, check_transition
 
@@ -42,7 +43,7 @@ class UnlearningRun(Base):
     progress: Mapped[Json | None]
     timings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     # What the gate said, the ladder of candidates and their figures (workers/judging/verdicts.py).
-    verdict: Mapped[Json | None]
+    verdict: Mapped[Verdict | None]
     # What a person decided: {"by", "rung"} or {"by", "reason"}.
     review: Mapped[Json | None]
     # The group of items that it took by itself, to find out which of them makes runs fail.

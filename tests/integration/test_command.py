@@ -16,12 +16,13 @@ from redis import Redis
 from sqlalchemy import create_engine, text
 
 from models.database import Database
+from models.documents import Details
 from models.records import RequestMode, RunReport, RunState, UnlearningRun
 from models.registry import find_model
 from models.settings import Settings
 from tests.conftest import KEYS, Digits, Servers, settings_for
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
-from tests.unit.app.reports.support import make_report
+from tests.support.reports import make_report, read
 from workers.datasets import DATASETS
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +121,9 @@ def test_a_key_with_a_name_that_cannot_be_is_refused_in_a_sentence(nowhere: Envi
     ended = expunge("key", "Not A Name", "--scope", "admin", environment=nowhere)
     assert ended.returncode != 0
     _require_a_sentence(ended, ended.returncode, "name")
+    ended = expunge("key", "restore", "--scope", "requests", environment=nowhere)
+    assert ended.returncode != 0
+    _require_a_sentence(ended, ended.returncode, "choose another name")
 
 
 def test_a_setting_that_cannot_be_is_named_in_a_sentence(nowhere: Environment) -> None:
@@ -149,7 +153,7 @@ def test_not_ready_says_what_is_missing(settings: Settings, servers: Servers) ->
 @pytest.fixture
 def judged(enrolled: Settings) -> str:
     """The ID of a run that was judged."""
-    written = make_report(outcome="needs_review")
+    written = read(make_report(outcome="needs_review"))
     database = Database(enrolled.database_url)
     with database.transaction() as session:
         model = find_model(session, "digits")
@@ -162,12 +166,15 @@ def judged(enrolled: Settings) -> str:
             attempt=1,
             item_count=95,
             parent_version=0,
-            verdict=written["verdict"],
+            verdict=written.verdict,
         )
         session.add(run)
         session.flush()
-        kept = ("zero_retrain_forgetting", "loss_histograms")
-        session.add(RunReport(run_id=run.id, details={name: written[name] for name in kept}))
+        details = Details(
+            zero_retrain_forgetting=written.zero_retrain_forgetting,
+            loss_histograms=written.loss_histograms,
+        )
+        session.add(RunReport(run_id=run.id, details=details))
         identifier = str(run.id)
     database.close()
     return identifier

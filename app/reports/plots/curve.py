@@ -122,7 +122,7 @@ def _achieved(curve: Curve, points: Sequence[Point], x: Scale) -> Iterator[Marku
 def _marker(point: Point, x: float, y: float, said: str) -> Markup:
     parts = [element("circle", cx=x, cy=y, r=4, class_="passes" if point.passes else "misses")]
     if point.damages:
-        parts.append(element("path", d=_cross(x, y, 6), class_="damage"))
+        parts.append(element("path", d=_cross(x, y), class_="damage"))
     if point.chosen:
         parts.append(element("circle", cx=x, cy=y, r=9, class_="chosen"))
     return element("g", element("title", said), *parts, class_="rung")
@@ -148,8 +148,8 @@ def _paid(points: Sequence[Point], x: Scale) -> Iterator[Markup]:
             yield element("path", d=mark(*place, 3.5), class_=f"mark {kind}")
 
 
-def _cross(x: float, y: float, r: float) -> str:
-    return f"M{x - r:.2f} {y - r:.2f}l{2 * r} {2 * r}m0 {-2 * r}l{-2 * r} {2 * r}"
+def _cross(x: float, y: float) -> str:
+    return f"M{x - 6:.2f} {y - 6:.2f}l12 12m0 -12l-12 12"
 
 
 def _square(x: float, y: float, r: float) -> str:

@@ -25,12 +25,12 @@ class Layer:
     norm: float
 
 
-def draw_layers(layers: Sequence[Layer], name: str) -> Markup:
+def draw_layers(layers: Sequence[Layer]) -> Markup:
     """Two bars for each layer, in the order given."""
     share = Scale(0.0, max((layer.share for layer in layers), default=0.0) or 1.0, *SHARES)
     norm = Scale(0.0, max((layer.norm for layer in layers), default=0.0) or 1.0, *NORMS)
     return picture(
-        name,
+        "layers",
         (WIDTH, TOP + ROW * len(layers)),
         "Share of weights dampened and norm of the change, by layer",
         "; ".join(_said(layer) for layer in layers),

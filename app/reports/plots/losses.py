@@ -19,7 +19,7 @@ EXPONENTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def draw_losses(
-    edges: Sequence[float], networks: Mapping[str, Mapping[str, Sequence[float]]], name: str
+    edges: Sequence[float], networks: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> Markup:
     """`edges` are of the logarithm to base 10; the histograms hold shares, by network and group."""
     x = Scale(edges[0], edges[-1], LEFT, RIGHT)
@@ -28,7 +28,7 @@ def draw_losses(
         default=0.0,
     )
     return picture(
-        name,
+        "losses",
         (WIDTH, HEIGHT),
         "How losses are spread among forgotten, retained and unseen samples",
         "; ".join(

@@ -17,7 +17,7 @@ from tests.conftest import (
     isolated,
     settings_for,
 )
-from tests.integration.app.support import REQUESTS, forget
+from tests.integration.app.support import REQUESTS, forget, row_counts
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +38,14 @@ def reader_without_key(unchanged: Settings) -> Iterator[TestClient]:
     """A client without a key of the gateway on `unchanged`."""
     with client_for(unchanged, None) as opened:
         yield opened
+
+
+@pytest.fixture
+def nothing_changes(unchanged: Settings) -> Iterator[None]:
+    """No test that uses this may leave a row in `unchanged`, or take one away."""
+    before = row_counts(unchanged)
+    yield
+    assert row_counts(unchanged) == before
 
 
 @pytest.fixture

@@ -2,16 +2,18 @@
 
 import json
 import random
+import re
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.orm import Session
 
 from app import cursors
@@ -19,13 +21,14 @@ from models.audit.append import append
 from models.audit.events import Event
 from models.database import Database
 from models.settings import Settings
-from tests.conftest import Digits, work
+from tests.conftest import Digits, Servers, client_for, work
 from tests.integration.app.support import assert_problem, enrolment, execute, post
 from workers import pipeline as steps
 from workers.resources import Resources
 from workers.transactions.claims import claim
 
 RECORDS = "/v1/audit/records"
+BACKUP = Path(__file__).parents[3] / "docs" / "backup.md"
 
 
 class Follower:
@@ -34,6 +37,11 @@ class Follower:
     def __init__(self, client: TestClient, **query: Any) -> None:
         self._client = client
         self._query = query
+
+    @property
+    def cursor(self) -> str:
+        """Where the next page begins."""
+        return str(self._query["cursor"])
 
     def page(self) -> list[dict[str, Any]]:
         """The records of the next page."""
@@ -231,6 +239,64 @@ def test_a_follower_misses_nothing_of_many_who_write_at_once(
     assert len(seen) > 100
 
 
+def test_a_cursor_from_beyond_the_end_of_a_log_that_was_set_back_is_refused(
+    client: TestClient, resources: Resources, servers: Servers
+) -> None:
+    name = make_url(resources.settings.database_url).database
+    assert name is not None
+    resources.database.close()
+    older = servers.database(name)
+    for number in range(1, 4):
+        post(client, [f"person-{number}"])
+    lost = Follower(client)
+    lost.news()
+    with client_for(resources.settings.model_copy(update={"database_url": older})) as again:
+        answer = again.get(RECORDS, params={"cursor": lost.cursor})
+        said = assert_problem(answer, 400, "invalid-cursor")
+        assert "set back" in said["detail"]
+        follower = Follower(again)
+        assert len(follower.news()) == 2
+        # Who is at the end goes on from there.
+        assert follower.events() == []
+        post(again, ["person-5"])
+        assert follower.events() == ["request.accepted"]
+
+
+def test_by_the_statement_for_other_ways_to_restore_a_follower_is_brought_what_comes_after(
+    client: TestClient, resources: Resources, servers: Servers
+) -> None:
+    name = make_url(resources.settings.database_url).database
+    assert name is not None
+    resources.database.close()
+    older = resources.settings.model_copy(update={"database_url": servers.database(name)})
+    post(client, ["person-1"])
+    lost = Follower(client)
+    lost.news()
+    (statement,) = re.findall(r"```sql\n(.*?)```", BACKUP.read_text(), re.DOTALL)
+    execute(older, statement)
+    with client_for(older) as again:
+        post(again, ["person-2"])
+        post(again, ["person-3"])
+        followed = again.get(RECORDS, params={"cursor": lost.cursor}).json()["records"]
+    assert [record["event"] for record in followed] == ["request.accepted"] * 2
+
+
+def test_a_number_that_was_rolled_back_is_no_place_to_go_on_from(
+    client: TestClient, resources: Resources
+) -> None:
+    follower = Follower(client)
+    follower.news()
+    before = follower.cursor
+    with resources.database.transaction() as session:
+        write(session, Event.RUN_STARTED)
+        session.rollback()
+    # After a crash PostgreSQL may give that number to another record.
+    assert follower.events() == []
+    assert follower.cursor == before
+    post(client, ["person-1"])
+    assert follower.events() == ["request.accepted"]
+
+
 def test_a_withdrawn_request_is_on_the_record(client: TestClient) -> None:
     posted = post(client, ["person-1"])
     client.delete(posted.headers["Location"])
@@ -254,6 +320,16 @@ def test_unknown_filters_are_problems(reader: TestClient) -> None:
     assert_problem(reader.get(RECORDS, params={"limit": 0}), 422, "invalid-request")
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", cursors.encode(["a"]), cursors.encode([1, 2])])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        cursors.encode(["a"]),
+        cursors.encode([1, 2]),
+        cursors.encode([2**63]),
+        cursors.encode([10**40]),
+        cursors.encode([-(2**63) - 1]),
+    ],
+)
 def test_a_cursor_that_was_not_issued_is_refused(reader: TestClient, cursor: str) -> None:
     assert_problem(reader.get(RECORDS, params={"cursor": cursor}), 400, "invalid-cursor")

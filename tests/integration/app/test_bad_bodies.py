@@ -14,17 +14,11 @@ from tests.integration.app.support import (
     assert_problem,
     assert_some_problem,
     post,
-    row_counts,
 )
 
+pytestmark = pytest.mark.usefixtures("nothing_changes")
+
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_changes(unchanged: Settings) -> Iterator[None]:
-    before = row_counts(unchanged)
-    yield
-    assert row_counts(unchanged) == before
 
 
 def test_an_empty_list_is_refused(reader: TestClient) -> None:

@@ -163,6 +163,12 @@ def test_bytes_that_the_client_has_are_not_sent_again(reader: TestClient) -> Non
     assert reader.get(BASE, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+def test_who_expects_another_file_gets_none(reader: TestClient) -> None:
+    etag = reader.get(BASE).headers["ETag"]
+    assert reader.get(BASE, headers={"If-Match": etag}).status_code == 200
+    assert_problem(reader.get(BASE, headers={"If-Match": '"other"'}), 412, "precondition-failed")
+
+
 def test_if_none_match_is_asked_before_the_range(reader: TestClient) -> None:
     etag = reader.head(BASE).headers["ETag"]
     answer = reader.get(BASE, headers={"If-None-Match": etag, "Range": "bytes=0-9"})

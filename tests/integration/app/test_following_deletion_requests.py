@@ -13,11 +13,13 @@ from tests.integration.app.support import (
     REQUESTS,
     assert_problem,
     assert_some_problem,
+    execute,
     pages,
     post,
     row_counts,
 )
 from tests.integration.workers.conftest import Story
+from tests.integration.workers.test_pipeline import training_ids
 from tests.integration.workers.transactions.test_claims import FAILURE, expire
 from workers import pipeline as steps
 from workers.resources import Resources
@@ -201,3 +203,34 @@ def test_an_id_that_nobody_was_given_is_not_there(reader: TestClient) -> None:
     for answer in (reader.get(path), reader.get(f"{path}/items"), reader.delete(path)):
         assert_problem(answer, 404, "unknown-request")
     assert_some_problem(reader.get(f"{REQUESTS}/not-an-id"))
+
+
+def test_what_was_weakened_before_it_was_asked_for_does_not_keep_a_request_from_being_withdrawn(
+    client: TestClient, enrolled: Settings
+) -> None:
+    execute(
+        enrolled,
+        "UPDATE sample SET forgotten_version = 0, forgotten_at = now(), weakened = true "
+        "WHERE sample_id = 'person-1'",
+    )
+    posted = post(client, ["person-1", "person-3"])
+    assert posted.json()["counts"] == {"weakened": 1, "pending": 1}
+    withdrawn = client.delete(posted.headers["Location"])
+    assert withdrawn.status_code == 200
+    assert withdrawn.json()["counts"] == {"weakened": 1, "cancelled": 1}
+
+
+def test_a_request_of_which_something_waits_for_a_person_says_so_whatever_ran_since(
+    resources: Resources, digits: Digits
+) -> None:
+    story = Story(resources)
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    settings = story.resources.settings.model_copy(update={"max_items_per_run": 60})
+    trained = training_ids(digits, 3)
+    unseen = [name for name in digits.of_label(5) if name not in training_ids(digits, 5)]
+    request_id = story.post([*trained, *unseen])
+    work(settings)
+    with client_for(settings) as client:
+        found = client.get(f"{REQUESTS}/{request_id}").json()
+    assert found["counts"]["pending"] == len(trained)
+    assert (found["status"], found["run"]["state"]) == ("needs_review", "needs_review")

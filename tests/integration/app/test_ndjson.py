@@ -159,14 +159,9 @@ def test_more_than_the_policy_allows_is_refused_and_changes_nothing(
     assert row_counts(enrolled) == before
 
 
+@pytest.mark.usefixtures("nothing_changes")
 class TestRefused:
     """Bad bodies: a clear problem each, and nothing changed."""
-
-    @pytest.fixture(autouse=True)
-    def _nothing_changes(self, unchanged: Settings) -> Iterator[None]:
-        before = row_counts(unchanged)
-        yield
-        assert row_counts(unchanged) == before
 
     @pytest.mark.parametrize(
         "bad",

@@ -44,6 +44,11 @@ def test_a_patch_that_changes_nothing_is_no_new_version(client: TestClient) -> N
     [
         {"gate": {"max_retained_fall": -0.1}},
         {"gate": {"max_class_fall": 1.5}},
+        # A slip for "on" must not open the gate.
+        {"gate": {"max_retained_fall": True}},
+        {"gate": {"max_holdout_fall": "0.1"}},
+        {"gate": {"min_probe": True}},
+        {"probe_size": "100"},
         {"gate": {"max_membership": 0.6}},
         {"gate": {"max_excess": 1.5}},
         {"gate": {"min_probe": 0}},
@@ -68,6 +73,20 @@ def test_what_is_no_policy_is_refused_and_changes_nothing(
     assert_problem(client.patch(PATH, json=patch), 422, "invalid-policy")
     assert client.get(PATH).json()["version"] == 1
     assert row_counts(enrolled) == before
+
+
+def test_who_has_seen_another_policy_changes_nothing(client: TestClient) -> None:
+    seen = client.get(PATH).headers["ETag"]
+    changed = client.patch(PATH, json={"probe_size": 50}, headers={"If-Match": seen})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] == client.get(PATH).headers["ETag"] != seen
+    for stale in (seen, f"W/{changed.headers['ETag']}", '"1"'):
+        refused = client.patch(PATH, json={"probe_size": 60}, headers={"If-Match": stale})
+        assert_problem(refused, 412, "precondition-failed")
+    assert client.get(PATH).json()["version"] == 2
+    for current in (changed.headers["ETag"], "*", f'"1", {changed.headers["ETag"]}'):
+        same = client.patch(PATH, json={"probe_size": 50}, headers={"If-Match": current})
+        assert same.json()["version"] == 2
 
 
 def test_a_method_that_needs_other_sums_than_there_are_is_refused(

@@ -67,3 +67,30 @@ def test_decisions_that_cannot_be_taken_are_problems(
     assert client.get(path).json()["state"] == "needs_review"
     assert client.post(f"{path}/reject", json={"reason": "no"}).status_code == 200
     assert_problem(client.post(f"{path}/approve", json={"rung": 0}), 409, "run-not-held")
+
+
+def test_what_was_forgotten_cannot_be_given_back(
+    client: TestClient, enrolled: Settings, digits: Digits, forgotten: dict[str, Any]
+) -> None:
+    assert client.patch("/v1/models/digits/policy", json=GENTLE).status_code == 200
+    post(client, digits.of_label(5))
+    work(enrolled)
+    held = client.get("/v1/runs").json()["runs"][0]
+    assert (held["state"], held["waiting"]) == ("needs_review", held["items"])
+    path = f"/v1/runs/{held['id']}"
+    assert_problem(client.post(f"{path}/approve", json={"rung": 0}), 422, "rung-gives-back")
+    ladder = client.get(path).json()["verdict"]["ladder"]
+    assert [rung["given_back"] for rung in ladder] == [["label 3"], []]
+    assert client.post(f"{path}/approve", json={"rung": 1}).status_code == 202
+
+
+def test_a_run_of_which_everything_was_withdrawn_has_nothing_to_decide(
+    client: TestClient, waiting: dict[str, Any]
+) -> None:
+    (request,) = client.get(f"/v1/runs/{waiting['id']}/report").json()["requests"]
+    assert client.delete(f"/v1/deletion-requests/{request['id']}").status_code == 200
+    run = client.get(f"/v1/runs/{waiting['id']}").json()
+    assert (run["state"], run["waiting"]) == ("needs_review", 0)
+    refused = client.post(f"/v1/runs/{waiting['id']}/reject", json={"reason": "too late"})
+    assert_problem(refused, 409, "run-not-held")
+    assert "Nothing waits in it any more" in refused.json()["detail"]

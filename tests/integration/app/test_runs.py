@@ -114,10 +114,11 @@ def test_a_list_of_large_verdicts_is_small(
     execute(
         enrolled,
         """
-        UPDATE unlearning_run SET verdict = jsonb_build_object(
+        UPDATE unlearning_run SET verdict = verdict || jsonb_build_object(
             'outcome', 'needs_review',
             'reasons', (SELECT jsonb_agg('label ' || number) FROM generate_series(1, 1000) number),
-            'ladder', (SELECT jsonb_agg(random()) FROM generate_series(1, 100000)),
+            'ladder', (SELECT jsonb_agg(rung) FROM generate_series(1, 1000),
+                       (SELECT verdict -> 'ladder' -> 0 AS rung) AS first),
             'rung', 2
         )
         """,
@@ -133,7 +134,7 @@ def test_a_list_of_large_verdicts_is_small(
     }
     run = client.get(f"/v1/runs/{listed['id']}").json()
     assert len(run["verdict"]["reasons"]) == 1000
-    assert len(run["verdict"]["ladder"]) == 100_000
+    assert len(run["verdict"]["ladder"]) == 1000
 
 
 def test_a_run_that_has_not_ended_is_listed_without_a_verdict(

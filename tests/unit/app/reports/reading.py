@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from app.reports.page import render
+from models.documents import Report
 
 VOID = {"meta", "br"}
 
@@ -42,4 +43,4 @@ class Page(HTMLParser):
 
 def page_of(report: dict[str, Any]) -> Page:
     """The page of a report."""
-    return Page(render(report))
+    return Page(render(Report.model_validate(report)))

@@ -4,8 +4,8 @@ import pytest
 
 from app.reports.headlines import headline
 from app.reports.summary import summarise
+from tests.support.reports import make_report, read
 from tests.unit.app.reports.reading import page_of
-from tests.unit.app.reports.support import make_report
 
 OUTCOMES = (
     "published",
@@ -29,7 +29,7 @@ OUTCOMES = (
 def test_it_begins_with_the_outcome_in_plain_words(outcome: str, said: str) -> None:
     report = make_report(outcome=outcome)
     assert said in page_of(report).text[:300]
-    assert said in summarise(report).splitlines()[0]
+    assert said in summarise(read(report)).splitlines()[0]
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -46,7 +46,7 @@ def test_reasons_and_remarks_stand_before_any_figure() -> None:
     text = page_of(report).text
     for sentence in ("It costs too much.", "An image is gone."):
         assert text.index(sentence) < text.index("Accuracy on forgotten samples")
-        assert sentence in summarise(report)
+        assert sentence in summarise(read(report))
 
 
 def test_only_who_is_asked_to_decide_is_told_how() -> None:
@@ -78,16 +78,16 @@ def test_what_a_person_has_published_against_the_gate_is_not_called_good(outcome
     carried_out = "448b4bcc-0000-4000-8000-000000000000"
     report = make_report(outcome=outcome, carries_out=carried_out)
     report["verdict"]["reasons"] = ["Accuracy on the retained probe fell too far."]
-    found = headline(report)
+    found = headline(read(report))
     assert (found.sign, found.tone) == ("!", "caution")
     assert found.title == "Published as version 3 by a person's decision, against the gate"
-    assert "Forgotten" not in summarise(report).splitlines()[0]
+    assert "Forgotten" not in summarise(read(report)).splitlines()[0]
     assert "What speaks against them is listed here" in page_of(report).text
 
 
 def test_what_is_said_of_forgetting_says_how_far_it_goes() -> None:
     def explained(outcome: str) -> str:
-        return headline(make_report(outcome=outcome)).explanation
+        return headline(read(make_report(outcome=outcome))).explanation
 
     assert "what is left in lower layers is not judged" in explained("published")
     assert "cannot be shown that anything was there" in explained("no_detectable_influence")
@@ -100,17 +100,26 @@ def test_what_was_asked_for_is_counted_apart_from_training_samples() -> None:
     report["verdict"]["cohorts"][0]["samples"] = 4
     asked = "forget 10 samples. With all earlier deletions that makes 4 training samples, in 1 coh"
     assert asked in page_of(report).text
-    assert asked in summarise(report)
+    assert asked in summarise(read(report))
+
+
+def test_samples_that_have_nothing_to_forget_are_told_apart_from_the_others() -> None:
+    report = make_report()
+    assert "Among them" not in page_of(report).text
+    report["verdict"]["asked"] = {"training": 90, "holdout": 4, "unreadable": 1}
+    said = summarise(read(report))
+    assert "Among them are 90 that it was trained on, and 4 that it was never trained on" in said
+    assert "1 whose images cannot be read" in said
 
 
 def test_a_spent_budget_is_told_with_what_follows() -> None:
     report = make_report()
     assert "; retraining" not in page_of(report).text
-    # As earlier documents have it, which do not say what follows.
-    report["verdict"]["damage_budget"] = {"allowed": 0.01, "spent": 0.012}
+    budget = {"allowed": 0.01, "spent": 0.012, "retraining_advised": True}
+    report["verdict"]["damage_budget"] = budget
     assert "1.2 of 1.0 points are spent; retraining" in page_of(report).text
-    assert "1.2 of 1.0 points are spent; retraining" in summarise(report)
-    report["verdict"]["damage_budget"]["retraining_advised"] = False
+    assert "1.2 of 1.0 points are spent; retraining" in summarise(read(report))
+    budget["retraining_advised"] = False
     assert "; retraining" not in page_of(report).text
-    report["verdict"]["damage_budget"] = {"allowed": 0.01, "spent": 0.0, "retraining_advised": True}
+    budget.update(spent=0.0, retraining_advised=True)
     assert "0.0 of 1.0 points are spent; retraining" in page_of(report).text

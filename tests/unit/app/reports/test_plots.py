@@ -13,7 +13,7 @@ from app.reports.plots.curve import Curve, Point, draw_curve
 from app.reports.plots.layers import Layer, draw_layers
 from app.reports.plots.losses import PANELS, draw_losses
 from app.reports.plots.svg import Scale, around, ticks
-from tests.unit.app.reports.support import make_report
+from tests.support.reports import make_report, read, verdict_of
 
 MIDDLE = sum(curve_plot.UPPER) / 2
 
@@ -154,7 +154,7 @@ def test_ticks_are_few_in_order_and_on_the_axis(
 def test_histograms_step_where_their_bins_are() -> None:
     groups = {"forgotten": [0.0, 1.0], "retained": [0.5, 0.5], "unseen": [0.0, 0.0]}
     networks = {"base": groups, "candidate": groups}
-    picture = ET.fromstring(draw_losses([-8.0, -3.0, 2.0], networks, "losses"))
+    picture = ET.fromstring(draw_losses([-8.0, -3.0, 2.0], networks))
     forgotten, _ = of_class(picture, "forgotten")
     top, bottom = PANELS["base"]
     left, middle, right = 58.0, (58.0 + 704.0) / 2, 704.0
@@ -166,14 +166,14 @@ def test_histograms_step_where_their_bins_are() -> None:
 def test_a_group_without_samples_is_not_drawn_and_said_to_be_empty() -> None:
     report = make_report()
     report["loss_histograms"]["base"]["unseen"] = [0.0] * 40
-    picture = ET.fromstring(losses(report))
+    picture = ET.fromstring(losses(read(report)))
     assert len(of_class(picture, "unseen")) == 1
     assert "base, unseen: no samples" in picture.findtext("desc", "")
 
 
 def test_bars_are_as_long_as_their_shares() -> None:
     given = [Layer("a", 10, 5, 0.5, 2.0), Layer("b", 10, 1, 0.1, 4.0)]
-    picture = ET.fromstring(draw_layers(given, "layers"))
+    picture = ET.fromstring(draw_layers(given))
     shares = [float(bar.get("width", "")) for bar in of_class(picture, "share")]
     norms = [float(bar.get("width", "")) for bar in of_class(picture, "norm")]
     assert shares[0] == pytest.approx(5 * shares[1], rel=1e-3)
@@ -182,11 +182,11 @@ def test_bars_are_as_long_as_their_shares() -> None:
 
 def test_every_picture_has_a_title_and_a_description_of_its_own() -> None:
     report = make_report(cohorts=3)
-    drawn = [each.drawn for each in curves(report["verdict"])]
-    bars = layer_bars(report["verdict"])
+    drawn = [each.drawn for each in curves(verdict_of(report))]
+    bars = layer_bars(verdict_of(report))
     assert bars is not None
     named = set()
-    for picture in map(ET.fromstring, [*drawn, losses(report), bars]):
+    for picture in map(ET.fromstring, [*drawn, losses(read(report)), bars]):
         assert picture.get("role") == "img"
         for tag, name in zip(
             ("title", "desc"), picture.get("aria-labelledby", "").split(), strict=True
@@ -201,5 +201,5 @@ def test_every_picture_has_a_title_and_a_description_of_its_own() -> None:
 
 def test_names_are_escaped() -> None:
     hostile = "</text><script>&\"'"
-    picture = ET.fromstring(draw_layers([Layer(hostile, 1, 1, 1.0, 1.0)], "layers"))
+    picture = ET.fromstring(draw_layers([Layer(hostile, 1, 1, 1.0, 1.0)]))
     assert hostile in [each.text for each in picture.iter("text")]

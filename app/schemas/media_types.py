@@ -1,0 +1,4 @@
+"""What bodies are, in requests and in answers."""
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
