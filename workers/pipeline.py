@@ -1,4 +1,4 @@
-"""One run, from a claimed batch to a published checkpoint; its steps are the functions below.
+"""One run, from a claimed batch to a published checkpoint: its steps, and how it ends.
 
     claim → load → weigh → tune → verify → store → publish
 
@@ -20,14 +20,13 @@ from models.artifacts.scratch import beside
 from models.errors import ExpungeError, LeaseLost, RunCancelled, RunTimedOut, WorkerStopping
 from models.failpoints import Failpoint, failpoint
 from models.records import Phase, RequestMode, RunState
-from models.records.base import Json
 from workers.architectures import build
 from workers.bookkeeping import Bookkeeping, keeping_books
 from workers.failures import describe, log_unexpected
 from workers.judging.candidates import Tuned, tune
 from workers.judging.examination import Examiner
 from workers.judging.reports import details
-from workers.judging.verdicts import Verdict, give_verdict
+from workers.judging.verdicts import Judged, judge
 from workers.leases import Heartbeat
 from workers.persistence import persist
 from workers.resources import Resources
@@ -38,9 +37,8 @@ from workers.tensors import write_tensors
 from workers.transactions.breakdowns import cancel, cause_of, give_up, lay_down
 from workers.transactions.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.transactions.publication import Stored, publish
-from workers.unlearning.mixing import change_of_weights
 from workers.unlearning.resemblance import zero_retrain_forgetting
-from workers.weighing import weigh
+from workers.weighing import Weighed, weigh
 
 log = logging.getLogger(__name__)
 
@@ -81,39 +79,35 @@ def _give_up(run: Run, resources: Resources, runlog: RunLog, error: Exception) -
     persist(lambda: give_up(run, resources, failure, runlog.timings(), cause))
 
 
-def _steps(run: Run, resources: Resources, runlog: RunLog) -> None:
-    with _kept_or_not(run, resources) as with_store:
-        _steps_with_store(run, with_store, runlog)
+def _steps(run: Run, given: Resources, runlog: RunLog) -> None:
+    with _kept_or_not(run, given) as resources:
+        with runlog.phase(Phase.LOAD):
+            failpoint(Failpoint.LOAD)
+            subject = load_subject(run, resources)
+        with keeping_books(subject, resources, halvings=run.starved) as books:
+            _weigh_and_judge(run, subject, books, resources, runlog)
 
 
-def _steps_with_store(run: Run, resources: Resources, runlog: RunLog) -> None:
-    with runlog.phase(Phase.LOAD):
-        failpoint(Failpoint.LOAD)
-        subject = load_subject(run, resources)
-    with keeping_books(subject, resources, halvings=run.starved) as books:
-        _steps_with_books(run, subject, books, resources, runlog)
-
-
-def _steps_with_books(
+def _weigh_and_judge(
     run: Run, subject: Subject, books: Bookkeeping, resources: Resources, runlog: RunLog
 ) -> None:
     with runlog.phase(Phase.WEIGH):
         failpoint(Failpoint.WEIGH)
-        weighed = weigh(run, subject, books, runlog.report)
+        weighed = weigh(run, subject, books, runlog.tell)
     if not weighed.trained:
         persist(lambda: settle_without_checkpoint(run, weighed, runlog.timings, resources))
         return
     with runlog.phase(Phase.TUNE):
         failpoint(Failpoint.TUNE)
-        tuned, examiner = tune(run, subject, weighed, books, resources, runlog.report)
+        tuned, examiner = tune(run, subject, weighed, books, resources, runlog.tell)
     with runlog.phase(Phase.VERIFY):
         failpoint(Failpoint.VERIFY)
-        verdict, report = verify(run, subject, tuned, examiner)
+        judged = verify(run, subject, weighed, tuned, examiner)
     if run.mode is RequestMode.DRY_RUN:
-        persist(lambda: predict(run, weighed, verdict, report, runlog.timings, resources))
+        persist(lambda: predict(run, weighed, judged, runlog.timings, resources))
         return
-    if verdict.state is RunState.NEEDS_REVIEW:
-        persist(lambda: hold_for_review(run, weighed, verdict, report, runlog.timings, resources))
+    if judged.state is RunState.NEEDS_REVIEW:
+        persist(lambda: hold_for_review(run, weighed, judged, runlog.timings, resources))
         return
     with runlog.phase(Phase.STORE):
         stored = store(run, tuned, books, resources)
@@ -124,8 +118,7 @@ def _steps_with_books(
                 weighed,
                 subject.provenance,
                 stored,
-                verdict,
-                report,
+                judged,
                 runlog.timings,
                 resources,
             )
@@ -142,10 +135,11 @@ def _kept_or_not(run: Run, resources: Resources) -> Iterator[Resources]:
         yield replace(resources, store=scratch)
 
 
-def verify(run: Run, subject: Subject, tuned: Tuned, examiner: Examiner) -> tuple[Verdict, Json]:
+def verify(
+    run: Run, subject: Subject, weighed: Weighed, tuned: Tuned, examiner: Examiner
+) -> Judged:
     """The verdict on the candidate that was taken, and what a report shows besides."""
     weights = tuned.mixture.weights
-    changes = change_of_weights(subject.base, weights, subject.full)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         reference = build(run.enrolment.architecture).to(subject.device)
@@ -153,7 +147,7 @@ def verify(run: Run, subject: Subject, tuned: Tuned, examiner: Examiner) -> tupl
         name: zero_retrain_forgetting(subject.put(of), reference, examiner.of_forgotten())
         for name, of in (("base", subject.base), ("candidate", weights))
     }
-    return give_verdict(run, tuned, changes), details(tuned, forgetting)
+    return judge(run, weighed, tuned, details(tuned, forgetting))
 
 
 def store(run: Run, tuned: Tuned, books: Bookkeeping, resources: Resources) -> Stored:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Rows are not written more often than this.
-REPORT_EVERY_S = 0.5
+TELL_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,28 +24,28 @@ class Progress:
         return {"phase": self.phase, "done": self.done, "total": self.total, "eta_s": eta}
 
 
-Report = Callable[[Progress], None]
+Tell = Callable[[Progress], None]
 
 
 class Tracker:
-    """Counts what is done of a step and calls `report`, at a bounded rate."""
+    """Counts what is done of a step and calls `tell`, at a bounded rate."""
 
-    def __init__(self, phase: str, total: int, report: Report) -> None:
+    def __init__(self, phase: str, total: int, tell: Tell) -> None:
         self._phase = phase
         self._total = total
-        self._report = report
+        self._tell = tell
         self._done = 0
-        self._start = self._reported = time.monotonic()
-        report(Progress(phase, 0, total, None))
+        self._start = self._told = time.monotonic()
+        tell(Progress(phase, 0, total, None))
 
     def advance(self, count: int) -> None:
         """`count` more are done."""
         # A pass that is done again counts no sample twice.
         self._done = min(self._done + count, self._total)
         now = time.monotonic()
-        if now - self._reported < REPORT_EVERY_S and self._done < self._total:
+        if now - self._told < TELL_EVERY_S and self._done < self._total:
             return
-        self._reported = now
+        self._told = now
         rate = self._done / max(now - self._start, 1e-9)
         eta = (self._total - self._done) / rate if self._done else None
-        self._report(Progress(self._phase, self._done, self._total, eta))
+        self._tell(Progress(self._phase, self._done, self._total, eta))

@@ -79,8 +79,6 @@ def _kept(name: str, resources: Resources) -> _Kept:
         run = session.get_one(UnlearningRun, head.run_id)
         sums = session.scalars(select(FisherSums).where(FisherSums.model_id == model.id)).all()
     assert run.verdict is not None
-    assert model.label_counts is not None
-    total = sum(model.label_counts["train"].values())
     by_label = {row.label: Artifact(row.sha256, row.size) for row in sums}
     full = next(row for row in sums if row.kind is SumsKind.FULL)
     for row in sums:
@@ -91,11 +89,11 @@ def _kept(name: str, resources: Resources) -> _Kept:
         full=Artifact(full.sha256, full.size),
         cohorts=[
             StreamedCohort(
-                sums=[by_label[label] for label in cohort["labels"]],
-                population=Population(total=total, forgotten=cohort["samples"]),
-                setting=Setting(selection=cohort["alpha"], strength=cohort["lambda"]),
+                sums=[by_label[label] for label in cohort.labels],
+                population=Population(total=model.training_samples, forgotten=cohort.samples),
+                setting=Setting(selection=cohort.selection, strength=cohort.strength),
             )
-            for cohort in run.verdict["cohorts"]
+            for cohort in run.verdict.cohorts
         ],
         metadata=Enrolment.model_validate(model.specification).checkpoint_metadata(),
     )

@@ -25,6 +25,11 @@ class Resources:
     worker: str
     device: torch.device
 
+    @property
+    def actor(self) -> str:
+        """Who it is on the audit log."""
+        return actor_of(self.worker)
+
 
 @contextmanager
 def open_resources(settings: Settings) -> Iterator[Resources]:
@@ -62,6 +67,11 @@ def require_determinism() -> None:
 def worker_name(pid: int | None = None) -> str:
     """Who holds a lease: host and process."""
     return f"{socket.gethostname()}:{pid or os.getpid()}"
+
+
+def actor_of(worker: str) -> str:
+    """Who a worker of that name is on the audit log."""
+    return f"worker:{worker}"
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 class RunLog:
     """Writes to the run's row while the run holds its lease; changes nothing afterwards.
 
-    Admins can do without a line of it: that the database is away for a moment stops no run.
+    Admins can do without a line of it: that the database is away for a moment stops no run. The
+    journal reads the phase as well (`models/journal/preparing.py`), and without that line it makes
+    sure once more.
     """
 
     def __init__(self, run: Run, resources: Resources, heartbeat: Heartbeat) -> None:
@@ -54,7 +56,7 @@ class RunLog:
         self._ended = self.timings()
         self._began = None
 
-    def report(self, progress: Progress) -> None:
+    def tell(self, progress: Progress) -> None:
         """Keep the progress of the present phase.
 
         Raises `LeaseLost` if the lease is gone, `WorkerStopping` if the worker has to stop,

@@ -3,8 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
+from models.documents import CohortSetting
 from models.records import RequestMode, Split
-from models.records.base import Json
 from models.specifications import Enrolment, Policy
 
 
@@ -28,7 +28,7 @@ class Approval:
 
     by: str
     rung: int
-    settings: Json
+    settings: dict[str, CohortSetting]
     cohorts: dict[str, tuple[list[int], int]]
 
 
@@ -47,9 +47,13 @@ class Run:
     # Training and holdout samples per label, before anything was forgotten.
     trained: dict[int, int]
     holdout: dict[int, int]
+    # What share of training samples the base recognised at least when it was enrolled, if known.
+    recognised: float | None
     # Distinct samples of the batch that are not forgotten yet.
     samples: tuple[ForgetSample, ...]
     # If it carries out what a person has decided.
     approval: Approval | None
+    # Whether none of its items has been held for a review before.
+    is_new: bool
     # How often it is to take half the memory, because runs just before it were killed.
     starved: int = 0

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from torch import Tensor, nn
 
 from models.artifacts import Artifact
+from models.documents import CohortVerdict, Verdict
 from models.errors import DatasetChanged, SampleUnreadable
 from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
-from models.records.base import Json
 from models.specifications import HoldoutSpec
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
@@ -46,7 +46,7 @@ class Subject:
     provenance: Provenance
     forgotten: dict[int, KeptSums]
     # How the head dampens its cohorts, by their names; nothing if the head is the base.
-    on_record: dict[str, Json]
+    on_record: dict[str, CohortVerdict]
     # Whether the head forgot what several cohorts show only together.
     forgotten_together: bool
     dataset: Dataset
@@ -65,9 +65,9 @@ def readable_batches(
     *,
     unreadable: dict[int, str],
 ) -> Iterator[Batch]:
-    """The same without the samples that cannot be read.
+    """The samples on the device, a batch at a time, but for those that cannot be read.
 
-    Their positions and what is wrong with them are added to `unreadable`.
+    The positions of these, and what is wrong with them, are added to `unreadable`.
     """
     for start in range(0, len(samples), BATCH):
         chunk = dict(samples[start : start + BATCH])
@@ -139,8 +139,8 @@ def load_subject(run: Run, resources: Resources) -> Subject:
             for row in sums
             if row.label is not None
         },
-        on_record={cohort["name"]: cohort for cohort in verdict.get("cohorts", ())},
-        forgotten_together=bool(verdict.get("pool") and verdict["pool"]["forgotten"]),
+        on_record={cohort.name: cohort for cohort in verdict.cohorts} if verdict else {},
+        forgotten_together=bool(verdict and verdict.pool and verdict.pool.forgotten),
         dataset=dataset,
         device=device,
     )
@@ -157,14 +157,13 @@ def _require_unchanged(dataset: Dataset, holdout: HoldoutSpec, manifest: str) ->
         )
 
 
-def _verdict_of_head(session: Session, run: Run) -> Json:
-    """Nothing if the head is the base."""
-    verdict = session.scalar(
+def _verdict_of_head(session: Session, run: Run) -> Verdict | None:
+    """None if the head is the base."""
+    return session.scalar(
         select(UnlearningRun.verdict)
         .join(Checkpoint, Checkpoint.run_id == UnlearningRun.id)
         .where(Checkpoint.model_id == run.model_id, Checkpoint.version == run.parent_version)
     )
-    return verdict or {}
 
 
 def read_on(artifact: Artifact, resources: Resources) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from models.errors import DatasetUnreadable, NonFiniteGradient, SampleUnreadable
 from models.records import Phase, Split
 from workers.bookkeeping import Bookkeeping
 from workers.datasets.source import Position
-from workers.progress import Report, Tracker
+from workers.progress import Tell, Tracker
 from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches
 from workers.unlearning.batches import Batch
@@ -31,7 +31,7 @@ class Weighed:
     unreadable: dict[str, str]
 
 
-def weigh(run: Run, subject: Subject, books: Bookkeeping, report: Report) -> Weighed:
+def weigh(run: Run, subject: Subject, books: Bookkeeping, tell: Tell) -> Weighed:
     """Sum the squared gradients of the run's samples at the base weights, and keep the sums.
 
     Holdout samples never shaped the weights and cost no gradient. A sample whose image cannot be
@@ -44,7 +44,7 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, report: Report) -> Wei
         key=lambda sample: (sample.label, sample.position),
     )
     unusable: dict[int, str] = {}
-    tracker = Tracker(Phase.WEIGH, len(samples), report)
+    tracker = Tracker(Phase.WEIGH, len(samples), tell)
     books.expect(_labels(samples, unusable))
     for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
         count = sum(s.label == label and s.position not in unusable for s in samples)

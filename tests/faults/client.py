@@ -15,7 +15,6 @@ import httpx2
 
 from models.settings import Settings
 
-GIVE_UP_S = 120.0
 PAUSE_S = 0.05
 
 

@@ -1,6 +1,5 @@
 """Sites for fault tests: on the session's servers, or with servers of their own to be killed."""
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from models.settings import Settings
 from tests.conftest import Servers
 from tests.faults.site import Site
 from tests.integration.workers.conftest import Story
+from tests.support.ports import free_port
 from workers.resources import Resources
 
 
@@ -21,14 +21,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     spared = [item for item in items if item.get_closest_marker("torture")]
     config.hook.pytest_deselected(items=spared)
     items[:] = [item for item in items if item not in spared]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @pytest.fixture

@@ -127,10 +127,6 @@ class Site:
         """Whether nobody has come to the step since."""
         return (self.failpoints / step).exists()
 
-    def disarm(self, step: str) -> None:
-        """Let whoever comes now pass."""
-        (self.failpoints / step).unlink(missing_ok=True)
-
     def logs(self) -> str:
         """The end of what each process has logged, for a test that has failed."""
         return "\n".join(

@@ -13,7 +13,7 @@ import pytest
 from models import failpoints
 from models.artifacts.filesystem import FilesystemStore
 from models.failpoints import Failpoint, FailpointReached
-from workers.failures import describe
+from workers.failures import Failure, describe
 
 CONTENT = os.urandom(1 << 20)
 LIMITED = """
@@ -26,7 +26,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
     store.put(lambda writer: writer.write(bytes(1_000_000)))
 except OSError as error:
-    print(describe(error)["kind"], describe(error)["detail"])
+    print(describe(error).kind, describe(error).detail)
 """
 
 
@@ -70,10 +70,9 @@ def test_a_full_disk_leaves_no_half_file_and_is_named(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left") as full:
         put(store)
     assert full.value.errno == errno.ENOSPC
-    assert describe(full.value) == {
-        "kind": "io-error",
-        "detail": "No space left on device. Check the worker's disks.",
-    }
+    assert describe(full.value) == Failure(
+        "io-error", "No space left on device. Check the worker's disks."
+    )
     assert files(small_disk) == [store.sized_path(kept)]
     store.read(kept)
 

@@ -6,7 +6,6 @@ head has the bytes of the head of a run of the same requests that nobody disturb
 
 import itertools
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from tests.faults.checker import check, pending
 from tests.faults.client import Client, read_journal
 from tests.faults.conftest import StartSite
 from tests.integration.workers.conftest import Story
+from tests.support.waiting import until
 from workers.pipeline import unlearn
 from workers.resources import open_resources
 from workers.transactions.claims import claim
@@ -57,10 +57,11 @@ def test_every_step_survives_every_fault(
             accepted = client.post("digits", batch)
             assert accepted is not None
             request_id = accepted.request_id
-            assert _until(lambda id_=request_id: _settled(resources.database, id_)), (
+            assert until(lambda id_=request_id: _settled(resources.database, id_), SETTLE_S), (
                 f"{step}, {action}: not settled\n{site.logs()}"
             )
-            assert _until(lambda step_=step: not site.is_armed(step_)), f"{step} was never hit"
+            hit = until(lambda step_=step: not site.is_armed(step_), SETTLE_S)
+            assert hit, f"{step} was never hit"
             settled.append(f"{step}: {action}")
         client.close()
         assert pending(resources) == 0
@@ -106,12 +107,3 @@ def _undisturbed(servers: Servers, template: str, batches: list[list[str]]) -> s
             unlearn(run, resources)
         torch.set_num_threads(threads)
         return _head(resources.database)
-
-
-def _until(condition, within_s: float = SETTLE_S) -> bool:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

@@ -16,9 +16,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.conftest import Digits
-from tests.faults.conftest import free_port
 from tests.faults.site import Site
 from tests.faults.storm import Storm, storm
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(7200)
 

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from tests.faults.client import Client, read_journal
 from tests.faults.conftest import StartSite
 from tests.faults.site import Site
 from tests.integration.workers.conftest import Story
+from tests.support import waiting
+from tests.support.waiting import alive
 from workers.resources import Resources, open_resources
 
 pytestmark = pytest.mark.timeout(900)
@@ -31,10 +32,7 @@ SETTLE_S = 120.0
 
 def until(condition: Callable[[], bool], site: Site, within_s: float = SETTLE_S) -> None:
     """Wait for what must come true."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, site.logs()
-        time.sleep(0.05)
+    assert waiting.until(condition, within_s), site.logs()
 
 
 def runs(resources: Resources) -> list[UnlearningRun]:
@@ -89,7 +87,7 @@ def test_a_worker_that_sleeps_past_its_lease_in_the_midst_of_publishing_publishe
         until(lambda: not pending(resources), site)
         asleep, taken = runs(resources)[0], runs(resources)[-1]
         # It wakes up by itself; when its process has ended it has tried whatever it would.
-        until(lambda: not _alive(process), site)
+        until(lambda: not alive(process), site)
         assert asleep.state is RunState.ABANDONED
         assert taken.state in PUBLISHING
         assert taken.worker != asleep.worker
@@ -151,10 +149,3 @@ def test_a_run_that_takes_too_long_is_ended_and_tried_again(
         assert late.failure is not None
         assert late.failure["kind"] == "run-timed-out"
         assert settled.attempt == 2
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from models.specifications import ArchitectureSpec
+from tests.support.networks import shuffle_statistics
 from tests.unit.workers.unlearning.oracles import CLASSES, labelled, randn
 from workers.architectures import build
 from workers.unlearning.batches import Batch
@@ -42,12 +43,7 @@ class Family:
                 name=self.architecture, num_classes=CLASSES, options=dict(self.options)
             )
         )
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                assert module.running_mean is not None
-                assert module.running_var is not None
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
+        shuffle_statistics(network)
         generator = torch.Generator().manual_seed(self.seed)
         shape = (count, self.channels, self.size, self.size)
         return with_a_head(network), labelled(torch.rand(shape, generator=generator))

@@ -60,7 +60,7 @@ class Dataset:
         return self.read(positions) if self.reader is None else self.reader(positions)
 
     def read(self, positions: Sequence[int]) -> torch.Tensor:
-        """The same, in this very process."""
+        """The samples at `positions`, as `load` gives them, read in this very process."""
         size = self.preprocessing.size
         shape = (len(positions), self.preprocessing.channels, size, size)
         batch = torch.empty(shape, dtype=torch.float32)

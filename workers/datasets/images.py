@@ -103,7 +103,7 @@ class ImageFiles(ImageSource):
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def confined(self, root: Path) -> "ImageFiles":
-        """The same rows; files that lie outside of `root` cannot be read."""
+        """The source, but that files outside of `root` cannot be read."""
         return replace(self, root=root.resolve())
 
     def outside(self) -> list[str]:

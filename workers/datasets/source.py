@@ -48,7 +48,7 @@ class ImageSource(Protocol):
         """
 
     def confined(self, root: Path) -> "ImageSource":
-        """The same source, reading no file outside of `root`, by whatever way it is named.
+        """The source, reading no file outside of `root`, by whatever way it is named.
 
         Most sources are files that a specification names, which are checked before they are
         opened; this is for those that go on to name others.

@@ -4,8 +4,7 @@ from sqlalchemy import func, select
 
 from models.records import Lease, RunState, UnlearningRun
 from workers.duties.stewardship import Stewardship
-from workers.leases import give_back
-from workers.transactions.recovery import end_lost_runs
+from workers.transactions.recovery import take_over
 
 
 def take_over_expired(stewardship: Stewardship) -> int:
@@ -25,8 +24,5 @@ def take_over_expired(stewardship: Stewardship) -> int:
             .with_for_update(of=Lease, skip_locked=True)
         ).all()
         for lease in expired:
-            lease.epoch += 1
-            session.flush()
-            ended += end_lost_runs(session, lease.model_id, stewardship.settings, actor="steward")
-            give_back(session, lease.model_id, lease.epoch)
+            ended += take_over(session, lease, stewardship.settings, actor="steward")
     return ended

@@ -18,7 +18,7 @@ from models.registry import register_model
 from models.settings import Settings
 from models.specifications import Enrolment
 from workers.enrolment.pipeline import enrol
-from workers.progress import Progress, Report
+from workers.progress import Progress, Tell
 from workers.resources import Resources, open_resources
 
 FOLLOW_EVERY_S = 0.5
@@ -55,14 +55,25 @@ def enrolment_from(
             "preprocessing": {
                 "size": size,
                 "channels": channels,
-                "mean": mean.split(","),
-                "std": std.split(","),
+                "mean": _numbers(mean),
+                "std": _numbers(std),
             },
             "holdout": {"fraction": holdout_fraction, "seed": holdout_seed},
             "estimator": {"kind": estimator},
             "policy": _policy(policy),
         }
     )
+
+
+def _numbers(text: str) -> list[float | str]:
+    """What is no number stays as it is, and is refused with all else that is wrong."""
+    found: list[float | str] = []
+    for part in text.split(","):
+        try:
+            found.append(float(part))
+        except ValueError:
+            found.append(part)
+    return found
 
 
 def enrol_here(enrolment: Enrolment, settings: Settings) -> None:
@@ -93,7 +104,7 @@ def enrol_here(enrolment: Enrolment, settings: Settings) -> None:
     console.print(f"Registered model {model.name!r} is active. The base recognises {known}.")
 
 
-def _followed(model_id: uuid.UUID, resources: Resources, show: Report) -> RegisteredModel:
+def _followed(model_id: uuid.UUID, resources: Resources, show: Tell) -> RegisteredModel:
     while True:
         with resources.database.reading() as session:
             model = session.get_one(RegisteredModel, model_id)

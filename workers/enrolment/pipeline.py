@@ -33,7 +33,7 @@ from workers.enrolment.shards import ShardLog, fingerprint, shard_count, sum_sha
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.persistence import persist
-from workers.progress import Progress, Report, Tracker
+from workers.progress import Progress, Tell, Tracker
 from workers.resources import Resources
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
@@ -42,7 +42,7 @@ from workers.unlearning.importances import Provenance, Sums
 log = logging.getLogger(__name__)
 
 
-def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None) -> None:
+def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -> None:
     """Enrol a registered model that is in state `enrolling`; does nothing if somebody is at it.
 
     `show` is called with the progress, beside the row that admins poll. Afterwards the registered
@@ -54,7 +54,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     epoch, enrolment, reached = begun
     heartbeat = Heartbeat(resources.database, model_id, epoch, resources.settings)
 
-    def report(progress: Progress) -> None:
+    def tell(progress: Progress) -> None:
         heartbeat.check()
         # A shard further than any worker before is on disk, for whoever has to go on from there.
         is_ahead = progress.done >= reached + resources.settings.shard_size
@@ -66,7 +66,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
     try:
         with heartbeat.beating():
             try:
-                enrolled = _enrolled(model_id, enrolment, resources, report)
+                enrolled = _enrolled(model_id, enrolment, resources, tell)
                 persist(lambda: activate(model_id, epoch, enrolled, resources))
             except (LeaseLost, OperationalError):
                 # Another worker has it, or begins anew once the database is there again.
@@ -83,13 +83,13 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Report | None = None)
 
 
 def _enrolled(
-    model_id: uuid.UUID, enrolment: Enrolment, resources: Resources, report: Report
+    model_id: uuid.UUID, enrolment: Enrolment, resources: Resources, tell: Tell
 ) -> Enrolled:
     """All the work and all the files; no rows yet."""
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
     samples = len(prepared.indexed.training())
     log = _shard_log(model_id, enrolment, prepared, resources)
-    tracker = Tracker(Phase.WEIGH, samples, report)
+    tracker = Tracker(Phase.WEIGH, samples, tell)
     sums = _sums(enrolment, prepared, log, resources.settings, tracker.advance)
     # Only now, when nothing can be refused any more, are files made that stay.
     metadata = enrolment.checkpoint_metadata()

@@ -16,7 +16,7 @@ from models.specifications import Enrolment
 from workers.enrolment.preparation import prepare
 from workers.enrolment.shards import ShardLog, sum_shards
 from workers.failures import describe
-from workers.progress import REPORT_EVERY_S
+from workers.progress import TELL_EVERY_S
 from workers.resources import choose_device, require_determinism
 from workers.unlearning.estimators import estimator_of
 
@@ -47,7 +47,7 @@ def take_part(job: Path) -> int:
             _Teller(tells=distributed.get_rank() == 0).advance,
         )
     except ExpungeError as error:
-        _say({"error": describe(error)})
+        _say({"error": describe(error).as_json()})
         return 1
     finally:
         distributed.destroy_process_group()
@@ -65,7 +65,7 @@ class _Teller:
     def advance(self, count: int) -> None:
         """`count` more are done."""
         self._done += count
-        if self._tells and time.monotonic() - self._told > REPORT_EVERY_S / 2:
+        if self._tells and time.monotonic() - self._told > TELL_EVERY_S / 2:
             _say({"done": self._done})
             self._done, self._told = 0, time.monotonic()
 

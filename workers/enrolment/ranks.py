@@ -11,11 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from models.errors import RankRefused, RanksFailed
 from models.settings import Settings
 from models.specifications import Enrolment
+from workers.failures import Failure
 
 PROGRAM = "workers.enrolment.torchrun"
 
@@ -51,7 +51,7 @@ def sum_in_ranks(
                 # If following was given up, as when the lease is lost.
                 process.terminate()
     if refusal is not None:
-        raise RankRefused(refusal["kind"], refusal["detail"])
+        raise RankRefused(refusal.kind, refusal.detail)
     if code:
         raise RanksFailed(
             f"A process of the enrolment ended with status {code}; the worker's log has its last "
@@ -59,9 +59,7 @@ def sum_in_ranks(
         )
 
 
-def _follow(
-    process: "subprocess.Popen[str]", advance: Callable[[int], None]
-) -> dict[str, Any] | None:
+def _follow(process: "subprocess.Popen[str]", advance: Callable[[int], None]) -> Failure | None:
     refusal = None
     assert process.stdout is not None
     for line in process.stdout:
@@ -73,5 +71,5 @@ def _follow(
         if "done" in said:
             advance(said["done"])
         elif refusal is None:
-            refusal = said["error"]
+            refusal = Failure(**said["error"])
     return refusal

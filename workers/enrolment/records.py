@@ -23,6 +23,7 @@ from models.records import (
 )
 from models.records.base import Json
 from models.specifications import Enrolment
+from workers.failures import Failure
 from workers.leases import give_back, require_lease, take_lease
 from workers.progress import Progress
 from workers.resources import Resources
@@ -32,11 +33,11 @@ from workers.unlearning.intervals import Estimate
 
 log = logging.getLogger(__name__)
 
-_DIED_TOO_OFTEN = {
-    "kind": "worker-died",
-    "detail": "Every worker that began this enrolment died, or lost the database, and none got "
-    "any further. Look at their logs and their memory, then post it again.",
-}
+_DIED_TOO_OFTEN = Failure(
+    "worker-died",
+    "Every worker that began this enrolment died, or lost the database, and none got any further. "
+    "Look at their logs and their memory, then post it again.",
+)
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,20 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
         model.label_counts = enrolled.rows.label_counts()
         model.manifest_digest = enrolled.manifest_digest
         model.base_accuracy = {
-            split.value: share.as_json() for split, share in enrolled.recognised.items()
+            split.value: share.as_document().as_json()
+            for split, share in enrolled.recognised.items()
         }
         model.progress = None
         model.enrolled_at = session.scalar(select(func.now()))
         base, full = enrolled.base, enrolled.full
         session.add(
             Checkpoint(
-                model_id=model_id, version=0, sha256=base.sha256, size=base.size, forgotten_count=0
+                model_id=model_id,
+                version=0,
+                sha256=base.sha256,
+                size=base.size,
+                forgotten_count=0,
+                weakened_count=0,
             )
         )
         session.add(
@@ -153,7 +160,7 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
         append(
             session,
             Event.MODEL_ENROLLED,
-            actor=f"worker:{resources.worker}",
+            actor=resources.actor,
             model_id=model_id,
             details={
                 "base": base.sha256,
@@ -165,7 +172,7 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
         give_back(session, model_id, epoch)
 
 
-def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Json, resources: Resources) -> None:
+def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Failure, resources: Resources) -> None:
     """Say why; nothing else of the enrolment is kept, and the name can be used again."""
     with resources.database.transaction() as session:
         require_lease(session, model_id, epoch)
@@ -189,16 +196,16 @@ def _enrolling(session: Session, model_id: uuid.UUID) -> RegisteredModel:
     return model
 
 
-def _fail(session: Session, model: RegisteredModel, failure: Json, resources: Resources) -> None:
+def _fail(session: Session, model: RegisteredModel, failure: Failure, resources: Resources) -> None:
     model.state = ModelState.ENROLMENT_FAILED
-    model.failure = failure
+    model.failure = failure.as_json()
     model.progress = None
     append(
         session,
         Event.ENROLMENT_FAILED,
-        actor=f"worker:{resources.worker}",
+        actor=resources.actor,
         model_id=model.id,
-        details={"kind": failure["kind"]},
+        details={"kind": failure.kind},
     )
 
 

@@ -29,7 +29,7 @@ from workers.loading import load_ahead
 from workers.tensors import bytes_of, read_tensors, save_tensors
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
-from workers.unlearning.importances import Sums, add_sums, squared_gradient_sums, zero_sums
+from workers.unlearning.importances import Sums, add_sums, fisher_sums, zero_sums
 
 
 def fingerprint(**identity: object) -> str:
@@ -140,7 +140,7 @@ def _sum(
             advance(len(batch))
 
     try:
-        return squared_gradient_sums(network, counted(), estimator=estimator)
+        return fisher_sums(network, counted(), estimator=estimator)
     except SampleUnreadable as error:
         raise DatasetUnreadable(str(error)) from error
 

@@ -42,7 +42,8 @@ def try_out(
     few = _read(dataset, training[: max(sizes)], device)
     try:
         with torch.no_grad():
-            outputs = network(few.inputs[:1])
+            # A network may change what it is given, and these samples are needed again.
+            outputs = network(few.inputs[:1].clone())
     except RuntimeError as error:
         raise NetworkMismatch(
             f"The network does not take images of {enrolment.preprocessing.channels} channels and "

@@ -6,27 +6,29 @@ candidates is taken is decided here.
 
 from dataclasses import dataclass
 
-from models.errors import ReviewOutdated
+from models.errors import ForgetsTooMuch, NothingRetained, ReviewOutdated
 from models.policies import require_allowed
 from models.records import Phase
 from workers.bookkeeping import Bookkeeping
 from workers.judging.examination import Examiner
 from workers.judging.precedents import expected_before, precedents_of
-from workers.progress import Report, Tracker
+from workers.judging.recognition import require_recognised
+from workers.progress import Tell, Tracker
 from workers.resources import Resources
 from workers.runs import Approval, Run
 from workers.subjects import Subject
 from workers.unlearning.bounds import Bounds
+from workers.unlearning.choosing import Choice, choose
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Gate
 from workers.unlearning.importances import Sums, add_sums
+from workers.unlearning.keeping import keep_forgotten
 from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
-from workers.unlearning.mixing import Mixer, Mixture
-from workers.unlearning.search import best_passing, nearest
+from workers.unlearning.mixing import Mixer
 from workers.unlearning.surrogate import make_surrogate
 from workers.unlearning.tuning import Setting
-from workers.unlearning.workbench import Tried, Workbench
+from workers.unlearning.workbench import Workbench
 from workers.weighing import Weighed
 
 # Sums of cohorts that are kept in memory between candidates, at most.
@@ -34,22 +36,14 @@ MOST_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """The ladder of candidates, the one that was taken, and its weights."""
+class Tuned(Choice):
+    """The ladder of candidates, the one that was taken, and what they were held against."""
 
     gate: Gate
-    ladder: list[Tried]
-    rung: int
-    mixture: Mixture
     # Cohorts that could not be judged again, and kept their setting.
     pinned: frozenset[Cohort]
     # Cohorts that were published short for what they show with others, of which no more is known.
     weakened: frozenset[Cohort]
-
-    @property
-    def chosen(self) -> Tried:
-        """The candidate that was taken."""
-        return self.ladder[self.rung]
 
 
 def tune(
@@ -58,20 +52,21 @@ def tune(
     weighed: Weighed,
     books: Bookkeeping,
     resources: Resources,
-    report: Report,
+    tell: Tell,
 ) -> tuple[Tuned, Examiner]:
     """Try candidates by the policy's method, and take the best that passes the gate.
 
     If none does, the one that comes nearest without too much damage. Raises `NothingRetained` if
     nothing but forgotten samples would be left, `ForgetsTooMuch` if the policy forbids that many,
-    `ReviewOutdated` if a person has approved other cohorts than these.
+    `ReviewOutdated` if a person has approved other cohorts than these, `DatasetChanged` if the base
+    does not recognise the images any more.
     """
-    require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
+    _require_allowed(run, books)
     examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
     gate = _gate(run, subject, weighed, examiner, books.forgotten)
     precedents = precedents_of(subject, weighed, gate)
     mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
-    tracker = Tracker(Phase.TUNE, getattr(run.policy.method, "max_candidates", 1), report)
+    tracker = Tracker(Phase.TUNE, run.policy.method.candidates, tell)
     bench = Workbench(
         gate,
         mixer,
@@ -81,19 +76,20 @@ def tune(
         pinned=precedents.pinned,
         floors=precedents.floors,
         excused=precedents.excused,
+        kept=precedents.kept,
     )
     if run.approval is not None:
         bench.attempt(_approved(run.approval, examiner.cohorts))
     else:
         METHODS[run.policy.method.method](run.policy.method, bench)
-    trials = [tried.trial for tried in bench.ladder]
-    chosen = best_passing(trials) or nearest(trials)
+        keep_forgotten(bench)
+    choice = choose(bench)
     return (
         Tuned(
+            ladder=choice.ladder,
+            rung=choice.rung,
+            mixture=choice.mixture,
             gate=gate,
-            ladder=bench.ladder,
-            rung=trials.index(chosen),
-            mixture=mixer.mix(chosen.settings),
             pinned=frozenset(precedents.pinned),
             weakened=frozenset(precedents.weakened),
         ),
@@ -106,6 +102,7 @@ def _gate(
 ) -> Gate:
     """What candidates are held against: the base, and what is expected without the samples."""
     base, probe = examiner.look(subject.base), examiner.probe
+    require_recognised(base.at(probe.retained), run.recognised)
     surrogate = make_surrogate(base, examiner.batches(), probe, run.trained, forgotten)
     before = expected_before(subject, base, probe)
     asked = {sample.label for sample in weighed.trained}
@@ -144,6 +141,19 @@ class CohortSums:
         return sums
 
 
+def _require_allowed(run: Run, books: Bookkeeping) -> None:
+    """Raise `NothingRetained` or `ForgetsTooMuch` if the policy forbids that many.
+
+    Of what was approved by another policy its items are fitted to this one: `ReviewOutdated`.
+    """
+    try:
+        require_allowed(sum(books.forgotten.values()), sum(run.trained.values()), run.policy.gate)
+    except (ForgetsTooMuch, NothingRetained) as error:
+        if run.approval is None:
+            raise
+        raise ReviewOutdated(f"The policy has changed since the approval. {error}") from error
+
+
 def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:
     if {cohort.name: (list(cohort.labels), cohort.count) for cohort in cohorts} != approval.cohorts:
         # A setting that forgets a label harms those of it that stay, if some of it stays after all.
@@ -154,8 +164,8 @@ def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting
         )
     return {
         cohort: Setting(
-            selection=approval.settings[cohort.name]["alpha"],
-            strength=approval.settings[cohort.name]["lambda"],
+            selection=approval.settings[cohort.name].selection,
+            strength=approval.settings[cohort.name].strength,
         )
         for cohort in cohorts
     }

@@ -7,7 +7,8 @@ up nothing that comes later.
 
 from dataclasses import dataclass
 
-from models.records.base import Json
+from models import documents
+from models.documents import Closeness
 from workers.subjects import Subject
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
@@ -15,7 +16,7 @@ from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Closeness, Concession, Rule
+from workers.unlearning.verification import Concession
 from workers.weighing import Weighed
 
 
@@ -25,13 +26,15 @@ class Precedents:
 
     Those `pinned` have their setting, those in `floors` are dampened as much at least. How a cohort
     stood when the head was published, though it was short, is `excused`. What stays `weakened` was
-    published short for what it shows with others.
+    published short for what it shows with others. What the head has forgotten is `kept`, with the
+    setting that it took.
     """
 
     pinned: dict[Cohort, Setting]
     floors: dict[Cohort, Setting]
     excused: dict[Cohort, Concession]
     weakened: set[Cohort]
+    kept: dict[Cohort, Setting]
 
 
 def precedents_of(subject: Subject, weighed: Weighed, gate: Gate) -> Precedents:
@@ -42,7 +45,7 @@ def precedents_of(subject: Subject, weighed: Weighed, gate: Gate) -> Precedents:
     as much at least. So is one of which this run forgets nothing, and which was published short. If
     that was for what it shows with others, it stays weakened until they are judged together again.
     """
-    found = Precedents({}, {}, {}, set())
+    found = Precedents({}, {}, {}, set(), {})
     together = gate.pool.at_base
     judged_together = together.cohorts if together and together.to_forget else frozenset()
     touched = {sample.label for sample in weighed.trained}
@@ -50,40 +53,47 @@ def precedents_of(subject: Subject, weighed: Weighed, gate: Gate) -> Precedents:
         before = subject.on_record.get(cohort.name)
         if before is None:
             continue
-        setting = Setting(selection=before["alpha"], strength=before["lambda"])
+        setting = Setting(selection=before.selection, strength=before.strength)
         settled = _is_part_of(cohort, before) and not touched & set(cohort.labels)
         complete = len(gate.base.at(positions)) == len(positions)
         undecidable = gate.at_base[cohort].closeness is Closeness.UNDECIDABLE
         if settled and undecidable and not complete:
             found.pinned[cohort] = setting
             found.excused[cohort] = Concession.of(gate.at_base[cohort])
-        elif settled and (before["gives_away"] or not before["candidate"]["accepted"]):
+        elif settled and not _has_forgotten(before):
             found.floors[cohort] = setting
-            found.excused[cohort] = _conceded(before["candidate"])
-            if before["candidate"]["accepted"] and cohort not in judged_together:
+            found.excused[cohort] = _conceded(before.candidate)
+            if before.candidate.accepted and cohort not in judged_together:
                 found.weakened.add(cohort)
         elif not complete:
             found.floors[cohort] = setting
+        # Of what the base does not know there is nothing to give back.
+        knew = gate.closeness_at_base(cohort) is not Closeness.ALIKE
+        if knew and _has_forgotten(before) and (settled or not cohort.scattered):
+            found.kept[cohort] = setting
     return found
+
+
+def _has_forgotten(before: documents.CohortVerdict) -> bool:
+    return before.candidate.accepted and not before.gives_away
 
 
 def expected_before(subject: Subject, base: Observed, probe: Probe) -> dict[Cohort, Expectation]:
     """What was expected of cohorts whose forgotten samples can no longer all be looked at."""
     return {
-        cohort: Expectation.from_json(expectation)
+        cohort: Expectation.from_document(before.expectation)
         for cohort, positions in probe.forgotten.items()
         if len(base.at(positions)) < len(positions)
         and not probe.gone.issuperset(cohort.labels)
-        and (expectation := subject.on_record.get(cohort.name, {}).get("expectation"))
+        and (before := subject.on_record.get(cohort.name)) is not None
+        and before.expectation is not None
     }
 
 
-def _conceded(standing: Json) -> Concession:
-    return Concession(
-        Rule(standing["rule"]), Closeness(standing["closeness"]), standing["distance"]
-    )
+def _conceded(standing: documents.Standing) -> Concession:
+    return Concession(standing.rule, standing.closeness, standing.distance)
 
 
-def _is_part_of(cohort: Cohort, before: Json) -> bool:
+def _is_part_of(cohort: Cohort, before: documents.CohortVerdict) -> bool:
     """Whether it holds nothing that was not in the cohort on record."""
-    return set(cohort.labels) <= set(before["labels"]) and cohort.count <= before["samples"]
+    return set(cohort.labels) <= set(before.labels) and cohort.count <= before.samples

@@ -28,10 +28,10 @@ def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
     yield from _not_seen_again(tuned)
 
 
-def excused_by_label(gate: Gate) -> dict[str, int]:
+def excused_by_label(gate: Gate) -> dict[int, int]:
     """How many holdout samples of each label need not be recognised as they were, by label."""
     excused = gate.base.at(gate.probe.excused).labels.tolist()
-    return {str(label): count for label, count in sorted(Counter(excused).items())}
+    return dict(sorted(Counter(excused).items()))
 
 
 def _surrogate_is_no_match(tuned: Tuned) -> Iterator[str]:
@@ -40,7 +40,8 @@ def _surrogate_is_no_match(tuned: Tuned) -> Iterator[str]:
         yield (
             "What a network without these samples would make of others like them could not be "
             f"estimated: of unseen samples a simple surrogate recognises "
-            f"{100 * surrogate.accuracy:.1f} %, the network {100 * surrogate.network:.1f} %."
+            f"{100 * surrogate.accuracy:.1f} %, the network "
+            f"{100 * surrogate.network_accuracy:.1f} %."
         )
 
 

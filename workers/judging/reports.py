@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from models.records.base import Json
+from models.documents import Details, Histograms, LossHistograms, ZeroRetrainForgetting
 from workers.judging.candidates import Tuned
-from workers.judging.figures import as_estimate
+from workers.judging.figures import estimate
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
@@ -16,28 +16,28 @@ from workers.unlearning.probe import Probe
 LOWEST, HIGHEST, BINS = -8.0, 2.0, 40
 
 
-def details(tuned: Tuned, zero_retrain_forgetting: Mapping[str, Estimate | None]) -> Json:
+def details(tuned: Tuned, zero_retrain_forgetting: Mapping[str, Estimate | None]) -> Details:
     """Loss histograms as shares of their samples, and ZRF of base and candidate."""
     probe = tuned.gate.probe
-    return {
-        "zero_retrain_forgetting": {
-            name: as_estimate(estimate) for name, estimate in zero_retrain_forgetting.items()
-        },
-        "loss_histograms": {
-            "log10_edges": np.linspace(LOWEST, HIGHEST, BINS + 1).round(6).tolist(),
-            "base": _histograms(tuned.gate.base, probe),
-            "candidate": _histograms(tuned.chosen.seen, probe),
-        },
-    }
+    return Details(
+        zero_retrain_forgetting=ZeroRetrainForgetting(
+            **{name: estimate(found) for name, found in zero_retrain_forgetting.items()}
+        ),
+        loss_histograms=LossHistograms(
+            log10_edges=np.linspace(LOWEST, HIGHEST, BINS + 1).round(6).tolist(),
+            base=_histograms(tuned.gate.base, probe),
+            candidate=_histograms(tuned.chosen.seen, probe),
+        ),
+    )
 
 
-def _histograms(observed: Observed, probe: Probe) -> Json:
+def _histograms(observed: Observed, probe: Probe) -> Histograms:
     forgotten = [p for positions in probe.forgotten.values() for p in positions]
-    return {
-        "forgotten": _histogram(observed.at(forgotten).loss),
-        "retained": _histogram(observed.at(probe.retained).loss),
-        "unseen": _histogram(observed.at(probe.unseen).loss),
-    }
+    return Histograms(
+        forgotten=_histogram(observed.at(forgotten).loss),
+        retained=_histogram(observed.at(probe.retained).loss),
+        unseen=_histogram(observed.at(probe.unseen).loss),
+    )
 
 
 def _histogram(losses: NDArray[np.float64]) -> list[float]:

@@ -5,32 +5,50 @@ measured anew. Figures come with their counts and 95 % intervals.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from models import documents
+from models.documents import Decision, Details, Verdict
 from models.records import RunState
-from models.records.base import Json
 from models.specifications import AutoMethod
 from workers.judging.candidates import Tuned
-from workers.judging.figures import as_estimate, as_standing, figures
+from workers.judging.figures import estimate, figures, standing
 from workers.judging.remarks import excused_by_label, remarks
 from workers.runs import Run
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Fall
 from workers.unlearning.judgement import decide
-from workers.unlearning.search import Trial
+from workers.unlearning.trials import Trial
 from workers.unlearning.workbench import Tried
-
-UNDECIDABLE = "undecidable"
+from workers.weighing import Weighed
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What becomes of a run: its state, what is said of it, and what follows for samples."""
 
     state: RunState
-    document: Json
-    # Of labels whose forgotten samples were judged: whether the network still gives them away.
-    short: dict[int, bool]
-    retraining_advised: bool
+    verdict: Verdict
+    details: Details
+    # Of labels whose forgotten samples were judged: whether the network may give them away.
+    weakened: dict[int, bool]
+
+
+def judge(run: Run, weighed: Weighed, tuned: Tuned, details: Details) -> Judged:
+    """Put everything together."""
+    state = _state(run, tuned)
+    judgement = tuned.chosen.trial.judgement
+    return Judged(
+        state=state,
+        verdict=_verdict(run, weighed, tuned, state),
+        details=details,
+        weakened={
+            label: judgement.gives_away(cohort)
+            for cohort in judgement.standings
+            if cohort not in tuned.pinned | tuned.weakened
+            for label in cohort.labels
+        },
+    )
 
 
 def _state(run: Run, tuned: Tuned) -> RunState:
@@ -42,51 +60,42 @@ def _state(run: Run, tuned: Tuned) -> RunState:
     decision = decide(
         judgement,
         influenced=tuned.gate.influenced,
-        best_effort=run.policy.gate.on_shortfall == "best_effort",
+        best_effort=run.policy.gate.is_best_effort,
     )
     return RunState(decision.value)
 
 
-def give_verdict(run: Run, tuned: Tuned, changes: dict[str, tuple[int, float]]) -> Verdict:
-    """Put everything together. `changes` are entries and norm of what changed, by parameter."""
+def _verdict(run: Run, weighed: Weighed, tuned: Tuned, state: RunState) -> Verdict:
     chosen, gate = tuned.chosen, tuned.gate
     judgement = chosen.trial.judgement
-    state = _state(run, tuned)
     # Unless it is known that it is not as it should be, whatever else cannot be told.
     undecided = not (judgement.damage or judgement.shortfalls)
-    advised = _is_retraining_advised(run, tuned, state)
-    document = {
-        "outcome": UNDECIDABLE if state is RunState.NEEDS_REVIEW and undecided else state.value,
-        "reasons": judgement.reasons,
-        "remarks": list(remarks(run, tuned, state)),
-        "policy": run.policy.model_dump(mode="json", by_alias=True),
-        "policy_version": run.policy_version,
-        "damage_budget": {
-            "allowed": run.policy.gate.max_holdout_fall,
-            "spent": _holdout_fall(tuned),
-            "retraining_advised": advised,
-        },
-        "holdout_excused": excused_by_label(gate),
-        "rung": tuned.rung,
-        "ladder": [_rung(tried, tuned) for tried in tuned.ladder],
-        "cohorts": [_cohort(cohort, tuned) for cohort in chosen.trial.settings],
-        "pool": _pool(tuned),
-        "figures": {
-            "base": figures(gate.base, gate.probe),
-            "candidate": figures(chosen.seen, gate.probe),
-        },
-        "weights": _weights(tuned, changes),
-    }
+    is_undecidable = state is RunState.NEEDS_REVIEW and undecided
     return Verdict(
-        state=state,
-        document=document,
-        short={
-            label: judgement.gives_away(cohort)
-            for cohort in judgement.standings
-            if cohort not in tuned.pinned | tuned.weakened
-            for label in cohort.labels
-        },
-        retraining_advised=advised,
+        outcome=Decision.UNDECIDABLE if is_undecidable else Decision(state.value),
+        asked=documents.Asked(
+            training=len(weighed.trained),
+            holdout=len(weighed.holdout),
+            unreadable=len(weighed.unreadable),
+        ),
+        reasons=judgement.reasons,
+        remarks=list(remarks(run, tuned, state)),
+        policy=run.policy,
+        policy_version=run.policy_version,
+        damage_budget=documents.DamageBudget(
+            allowed=run.policy.gate.max_holdout_fall,
+            spent=_holdout_fall(tuned),
+            retraining_advised=_is_retraining_advised(run, tuned, state),
+        ),
+        holdout_excused=excused_by_label(gate),
+        rung=tuned.rung,
+        ladder=[_rung(tried, tuned) for tried in tuned.ladder],
+        cohorts=[_cohort(cohort, tuned) for cohort in chosen.trial.settings],
+        pool=_pool(tuned),
+        figures=documents.NetworkFigures(
+            base=figures(gate.base, gate.probe), candidate=figures(chosen.seen, gate.probe)
+        ),
+        weights=_weights(tuned),
     )
 
 
@@ -102,78 +111,75 @@ def _is_retraining_advised(run: Run, tuned: Tuned, state: RunState) -> bool:
     return spent is not None and spent >= allowed > 0
 
 
-def _cohort(cohort: Cohort, tuned: Tuned) -> Json:
+def _cohort(cohort: Cohort, tuned: Tuned) -> documents.CohortVerdict:
     trial = tuned.chosen.trial
     before, after = tuned.gate.at_base[cohort], trial.judgement.standings[cohort]
     expectation = tuned.gate.expectations.get(cohort)
-    return {
-        "name": cohort.name,
-        "labels": list(cohort.labels),
-        "samples": cohort.count,
-        **_setting(trial, cohort),
-        "dampened": tuned.mixture.by_cohort[cohort],
-        "rule": before.rule.value,
-        "expectation": expectation and expectation.as_json(),
-        "base": as_standing(before),
-        "candidate": as_standing(after),
-        "last_layer_restored": as_estimate(trial.judgement.last_layer_restored.get(cohort)),
-        "gives_away": cohort in tuned.weakened or trial.judgement.gives_away(cohort),
-    }
+    return documents.CohortVerdict(
+        name=cohort.name,
+        labels=list(cohort.labels),
+        samples=cohort.count,
+        selection=trial.settings[cohort].selection,
+        strength=trial.settings[cohort].strength,
+        dampened=tuned.mixture.by_cohort[cohort],
+        rule=before.rule,
+        expectation=expectation and expectation.as_document(),
+        base=standing(before),
+        candidate=standing(after),
+        last_layer_restored=estimate(trial.judgement.last_layer_restored.get(cohort)),
+        gives_away=cohort in tuned.weakened or trial.judgement.gives_away(cohort),
+    )
 
 
-def _pool(tuned: Tuned) -> Json | None:
+def _pool(tuned: Tuned) -> documents.Pool | None:
     """The cohorts that show nothing one by one, judged together, where there are several."""
     before, after = tuned.gate.pool.at_base, tuned.chosen.trial.judgement.pooled
     if before is None or after is None:
         return None
-    return {
-        "cohorts": sorted(cohort.name for cohort in before.cohorts),
-        "base": as_standing(before.standing),
-        "candidate": as_standing(after.standing),
-        # If so, every later version has to as well.
-        "forgotten": tuned.gate.has_forgotten_together(tuned.chosen.trial.judgement),
-    }
+    return documents.Pool(
+        cohorts=sorted(cohort.name for cohort in before.cohorts),
+        base=standing(before.standing),
+        candidate=standing(after.standing),
+        forgotten=tuned.gate.has_forgotten_together(tuned.chosen.trial.judgement),
+    )
 
 
-def _setting(trial: Trial, cohort: Cohort) -> Json:
-    setting = trial.settings[cohort]
-    return {"alpha": setting.selection, "lambda": setting.strength}
-
-
-def _rung(tried: Tried, tuned: Tuned) -> Json:
+def _rung(tried: Tried, tuned: Tuned) -> documents.Rung:
     trial, judgement = tried.trial, tried.trial.judgement
     found = judgement.falls
     worst = found.worst_label(tuned.gate.bounds.falls)
-    return {
-        "settings": {cohort.name: _setting(trial, cohort) for cohort in trial.settings},
-        "passes": judgement.passes,
-        "damage": judgement.damage,
-        "shortfalls": judgement.shortfalls,
-        "undecided": [*judgement.unmeasured, *judgement.undecided],
-        "distance": judgement.distance,
-        "change_norm": trial.change,
-        "retained": _fall(found.retained),
-        "holdout_of_retained_labels": _fall(found.holdout),
-        "worst_label": worst and {"label": worst[0], **(_fall(worst[1]) or {})},
-        "cohorts": {
-            cohort.name: as_standing(standing) for cohort, standing in judgement.standings.items()
+    return documents.Rung(
+        settings={cohort.name: _setting(trial, cohort) for cohort in trial.settings},
+        passes=judgement.passes,
+        damage=judgement.damage,
+        shortfalls=judgement.shortfalls,
+        undecided=[*judgement.unmeasured, *judgement.undecided],
+        given_back=sorted(cohort.name for cohort in judgement.given_back),
+        distance=judgement.distance,
+        change_norm=trial.change,
+        retained=found.retained and documents.Fall(**_fall(found.retained)),
+        holdout_of_retained_labels=found.holdout and documents.Fall(**_fall(found.holdout)),
+        worst_label=worst and documents.LabelFall(label=worst[0], **_fall(worst[1])),
+        cohorts={cohort.name: standing(each) for cohort, each in judgement.standings.items()},
+        pool=judgement.pooled and standing(judgement.pooled.standing),
+        last_layer_restored={
+            cohort.name: share.as_document()
+            for cohort, share in judgement.last_layer_restored.items()
         },
-        "pool": judgement.pooled and as_standing(judgement.pooled.standing),
-        "last_layer_restored": {
-            cohort.name: as_estimate(found)
-            for cohort, found in judgement.last_layer_restored.items()
-        },
-    }
+    )
 
 
-def _fall(fall: Fall | None) -> Json | None:
-    if fall is None:
-        return None
+def _setting(trial: Trial, cohort: Cohort) -> documents.CohortSetting:
+    setting = trial.settings[cohort]
+    return documents.CohortSetting(selection=setting.selection, strength=setting.strength)
+
+
+def _fall(fall: Fall) -> dict[str, Any]:
     return {
         "base": fall.before,
         "candidate": fall.after,
         "count": fall.count,
-        "fall": as_estimate(fall.estimate),
+        "fall": fall.estimate.as_document(),
     }
 
 
@@ -182,23 +188,24 @@ def _holdout_fall(tuned: Tuned) -> float | None:
     return None if holdout is None else max(0.0, holdout.points)
 
 
-def _weights(tuned: Tuned, changes: dict[str, tuple[int, float]]) -> Json:
+def _weights(tuned: Tuned) -> documents.WeightsChange:
+    changes = tuned.chosen.changes
     sizes = {name: tuned.mixture.weights[name].numel() for name in changes}
     dampened = tuned.mixture.by_parameter
     total, count = sum(sizes.values()), sum(dampened.values())
-    return {
-        "total": total,
-        "dampened": count,
-        "share": count / total,
-        "change_norm": tuned.chosen.trial.change,
-        "layers": {
-            name: {
-                "total": size,
-                "dampened": dampened[name],
-                "share": dampened[name] / size,
-                "changed": changes[name][0],
-                "change_norm": changes[name][1],
-            }
+    return documents.WeightsChange(
+        total=total,
+        dampened=count,
+        share=count / total if total else 0.0,
+        change_norm=tuned.chosen.trial.change,
+        layers={
+            name: documents.LayerChange(
+                total=size,
+                dampened=dampened[name],
+                share=dampened[name] / size if size else 0.0,
+                changed=changes[name][0],
+                change_norm=changes[name][1],
+            )
             for name, size in sizes.items()
         },
-    }
+    )

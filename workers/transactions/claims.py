@@ -13,12 +13,13 @@ from models.failpoints import Failpoint, failpoint
 from models.records import (
     DeletionItem,
     ModelState,
-    Outcome,
     RegisteredModel,
     RunState,
     Sample,
+    Split,
     UnlearningRun,
 )
+from models.records.deletion_item import pending_of
 from models.specifications import Enrolment, Policy
 from workers.leases import give_back, renew, take_lease
 from workers.resources import Resources
@@ -46,9 +47,9 @@ def claim(model_id: uuid.UUID, resources: Resources) -> Run | None:
         epoch = take_lease(session, model_id, resources.worker, settings.lease_s)
         if epoch is None:
             return None
-        end_lost_runs(session, model_id, settings, actor=f"worker:{resources.worker}")
+        end_lost_runs(session, model_id, settings, actor=resources.actor)
         session.refresh(model)
-        batch = next_batch(session, model, settings.max_items_per_run)
+        batch = next_batch(session, model, settings.max_items_per_run, actor=resources.actor)
         if batch is None:
             give_back(session, model_id, epoch)
             return None
@@ -86,7 +87,7 @@ def _begun(
     append(
         session,
         Event.RUN_STARTED,
-        actor=f"worker:{resources.worker}",
+        actor=resources.actor,
         model_id=model.id,
         run_id=run.id,
         details={
@@ -101,7 +102,6 @@ def _begun(
 
 def _claimed(session: Session, model: RegisteredModel, batch: Batch, run: UnlearningRun) -> Run:
     """What the worker needs to know of it."""
-    assert model.label_counts is not None
     return Run(
         id=run.id,
         model_id=model.id,
@@ -111,10 +111,12 @@ def _claimed(session: Session, model: RegisteredModel, batch: Batch, run: Unlear
         enrolment=Enrolment.model_validate(model.specification),
         policy=Policy.model_validate(model.policy),
         policy_version=model.policy_version,
-        trained={int(k): v for k, v in model.label_counts["train"].items()},
-        holdout={int(k): v for k, v in model.label_counts["holdout"].items()},
+        trained=model.counts(Split.TRAIN),
+        holdout=model.counts(Split.HOLDOUT),
+        recognised=model.base_accuracy["train"]["low"] if model.base_accuracy else None,
         samples=_samples(session, run.id),
         approval=_approval(batch),
+        is_new=batch.is_new,
         starved=_starved(session, model.id),
     )
 
@@ -129,10 +131,9 @@ def _approval(batch: Batch) -> Approval | None:
     return Approval(
         by=approved.review["by"],
         rung=rung,
-        settings=approved.verdict["ladder"][rung]["settings"],
+        settings=approved.verdict.ladder[rung].settings,
         cohorts={
-            cohort["name"]: (cohort["labels"], cohort["samples"])
-            for cohort in approved.verdict["cohorts"]
+            cohort.name: (cohort.labels, cohort.samples) for cohort in approved.verdict.cohorts
         },
     )
 
@@ -162,8 +163,7 @@ def _samples(session: Session, run_id: uuid.UUID) -> tuple[ForgetSample, ...]:
             (DeletionItem.model_id == Sample.model_id)
             & (DeletionItem.sample_id == Sample.sample_id),
         )
-        .where(DeletionItem.run_id == run_id, Sample.forgotten_version.is_(None))
-        .where(DeletionItem.outcome == Outcome.PENDING)
+        .where(pending_of(run_id), Sample.forgotten_version.is_(None))
         .distinct()
         # The order of addition is part of the result's last bits: make it the data's own.
         .order_by(Sample.position, Sample.sample_id)

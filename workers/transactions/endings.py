@@ -9,14 +9,15 @@ from sqlalchemy.orm import Session
 
 from models.audit.events import Event
 from models.errors import RunCancelled
-from models.records import Outcome, RegisteredModel, RequestMode, RunReport, RunState
+from models.records import Outcome, RegisteredModel, RequestMode, RunReport, RunState, UnlearningRun
 from models.records.base import Json
 from models.settling import settle_requests
-from workers.judging.verdicts import Verdict
+from workers.judging.verdicts import Judged
 from workers.leases import give_back, require_running
 from workers.resources import Resources
 from workers.runs import Run
-from workers.transactions.breakdowns import record
+from workers.transactions.auditing import record
+from workers.transactions.parting import part
 from workers.transactions.settlement import (
     clear_suspicion,
     end_run,
@@ -32,14 +33,15 @@ from workers.weighing import Weighed
 Timings = Callable[[], Json]
 
 
-def require_wanted(session: Session, run: Run) -> None:
-    """Lock lease and run; raise unless the run may end as it wants to.
+def require_wanted(session: Session, run: Run) -> UnlearningRun:
+    """Lock lease and run; the run's row, if it may end as it wants to.
 
     Raises `LeaseLost`, `RunEnded`, and `RunCancelled` if it was asked to stop, however late.
     """
     row = require_running(session, run.model_id, run.epoch, run.id)
     if row.cancel_requested_at is not None:
         raise RunCancelled("The run was asked to stop.")
+    return row
 
 
 def settle_without_checkpoint(
@@ -47,12 +49,12 @@ def settle_without_checkpoint(
 ) -> None:
     """End a run none of whose samples ever shaped the weights: the head stays where it is."""
     with resources.database.transaction() as session:
-        require_wanted(session, run)
+        row = require_wanted(session, run)
         if run.mode is RequestMode.DRY_RUN:
             settled = _settle_prediction(session, run, weighed)
         else:
-            settled = settle(session, run, weighed, run.parent_version, short={})
-        end_run(session, run.id, RunState.NOTHING_TO_DO, timings=timings())
+            settled = settle(session, run, weighed, run.parent_version, weakened={})
+        end_run(session, row, RunState.NOTHING_TO_DO, timings=timings())
         record(
             session,
             Event.RUN_FOUND_NOTHING_TO_DO,
@@ -66,23 +68,24 @@ def settle_without_checkpoint(
 def hold_for_review(
     run: Run,
     weighed: Weighed,
-    verdict: Verdict,
-    report: Json,
+    judged: Judged,
     timings: Timings,
     resources: Resources,
 ) -> None:
     """End a run whose candidate did not pass: nothing is published, the items stay pending.
 
-    But for those that no review can help, since their images cannot be read.
+    But for those that no review can help, since their images cannot be read; and requests that do
+    not keep it from passing are tried without the others.
     """
     with resources.database.transaction() as session:
-        require_wanted(session, run)
+        row = require_wanted(session, run)
         _fail_unreadable(session, run, weighed)
         settle_requests(session, run.model_id)
-        end_judged(session, run, RunState.NEEDS_REVIEW, verdict, report, timings)
+        end_judged(session, row, RunState.NEEDS_REVIEW, judged, timings)
         # Whatever broke earlier runs, it was none of them.
         clear_suspicion(session, run.id)
-        if verdict.retraining_advised:
+        parted = part(session, run, judged.verdict)
+        if judged.verdict.damage_budget.retraining_advised:
             session.get_one(RegisteredModel, run.model_id).retraining_advised = True
         record(
             session,
@@ -90,9 +93,10 @@ def hold_for_review(
             run,
             resources,
             {
-                "outcome": verdict.document["outcome"],
-                "reasons": verdict.document["reasons"],
+                "outcome": judged.verdict.outcome.value,
+                "reasons": judged.verdict.reasons,
                 "unreadable": len(weighed.unreadable),
+                "tried_without": parted,
             },
         )
         give_back(session, run.model_id, run.epoch)
@@ -101,46 +105,44 @@ def hold_for_review(
 def predict(
     run: Run,
     weighed: Weighed,
-    verdict: Verdict,
-    report: Json,
+    judged: Judged,
     timings: Timings,
     resources: Resources,
 ) -> None:
     """End a dry run: its verdict is kept, and nothing else has happened."""
     with resources.database.transaction() as session:
-        require_wanted(session, run)
+        row = require_wanted(session, run)
         settled = _settle_prediction(session, run, weighed)
-        end_judged(session, run, RunState.PREDICTED, verdict, report, timings)
-        outcome = verdict.document["outcome"]
+        end_judged(session, row, RunState.PREDICTED, judged, timings)
+        outcome = judged.verdict.outcome.value
         record(session, Event.RUN_PREDICTED, run, resources, {"outcome": outcome, **settled})
         give_back(session, run.model_id, run.epoch)
 
 
 def end_judged(
     session: Session,
-    run: Run,
+    run: UnlearningRun,
     state: RunState,
-    verdict: Verdict,
-    report: Json,
+    judged: Judged,
     timings: Timings,
     version: int | None = None,
 ) -> None:
-    """Give a run that was judged its final state, and keep its verdict and report."""
-    end_run(session, run.id, state, timings=timings(), verdict=verdict.document, version=version)
-    session.add(RunReport(run_id=run.id, details=report))
+    """Give a run that was judged its final state, and keep its verdict and details."""
+    end_run(session, run, state, timings=timings(), verdict=judged.verdict, version=version)
+    session.add(RunReport(run_id=run.id, details=judged.details))
 
 
 def settle(
-    session: Session, run: Run, weighed: Weighed, version: int, *, short: dict[int, bool]
+    session: Session, run: Run, weighed: Weighed, version: int, *, weakened: dict[int, bool]
 ) -> dict[str, int]:
-    """Settle items and samples; how many items came to which outcome."""
+    """Settle items and samples; how many items came to which outcome, and what changed besides."""
     _fail_unreadable(session, run, weighed)
     forgotten = [sample.sample_id for sample in (*weighed.trained, *weighed.holdout)]
     mark_forgotten(session, run.model_id, forgotten, version)
-    mark_weakened(session, run.model_id, short)
+    changed = mark_weakened(session, run.model_id, weakened)
     settled = settle_items(session, run.id)
     settle_requests(session, run.model_id)
-    return settled
+    return {**settled, **changed}
 
 
 def _settle_prediction(session: Session, run: Run, weighed: Weighed) -> dict[str, int]:

@@ -6,6 +6,7 @@ have become stricter since. What is too much then is that of some requests; no o
 
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Set
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,13 +16,13 @@ from models.policies import require_allowed
 from models.records import (
     DeletionItem,
     DeletionRequest,
-    Outcome,
     RegisteredModel,
     Sample,
     Split,
 )
+from models.records.deletion_item import pending_of
 from models.settling import settle_requests
-from models.specifications import Policy
+from models.specifications import Gate, Policy
 from workers.transactions.settlement import fail_items
 
 
@@ -31,26 +32,36 @@ def leave_out_too_much(session: Session, run_id: uuid.UUID, model: RegisteredMod
     Of a request that does not fit they are all training samples that are not forgotten yet, and
     that no earlier request of the run has asked for.
     """
-    assert model.label_counts is not None
-    gate, total = (
-        Policy.model_validate(model.policy).gate,
-        sum(model.label_counts["train"].values()),
+    gate, total = Policy.model_validate(model.policy).gate, model.training_samples
+    refused = too_much(
+        _by_request(session, run_id), gate, forgotten=_forgotten(session, model.id), total=total
     )
-    forgotten = _forgotten(session, model.id)
-    taken: set[str] = set()
-    failed = 0
-    for request_id, sample_ids in _by_request(session, run_id).items():
-        try:
-            require_allowed(forgotten + len(taken | sample_ids), total, gate)
-        except (ForgetsTooMuch, NothingRetained) as error:
-            failed += fail_items(
-                session, run_id, sample_ids - taken, str(error), request_id=request_id
-            )
-        else:
-            taken |= sample_ids
+    failed = sum(
+        fail_items(session, run_id, sample_ids, reason, request_id=request_id)
+        for request_id, sample_ids, reason in refused
+    )
     if failed:
         settle_requests(session, model.id)
     return failed
+
+
+def too_much(
+    by_request: Mapping[uuid.UUID, Set[str]], gate: Gate, *, forgotten: int, total: int
+) -> Iterator[tuple[uuid.UUID, Set[str], str]]:
+    """Each request that does not fit: which of its samples are too much, and why.
+
+    The earlier ones come first. A run may have as many requests as items, so what a request costs
+    here depends on its own items alone.
+    """
+    taken: set[str] = set()
+    for request_id, sample_ids in by_request.items():
+        new = sample_ids - taken
+        try:
+            require_allowed(forgotten + len(taken) + len(new), total, gate)
+        except (ForgetsTooMuch, NothingRetained) as error:
+            yield request_id, new, str(error)
+        else:
+            taken |= new
 
 
 def _forgotten(session: Session, model_id: uuid.UUID) -> int:
@@ -73,8 +84,7 @@ def _by_request(session: Session, run_id: uuid.UUID) -> dict[uuid.UUID, set[str]
             & (Sample.sample_id == DeletionItem.sample_id),
         )
         .where(
-            DeletionItem.run_id == run_id,
-            DeletionItem.outcome == Outcome.PENDING,
+            pending_of(run_id),
             Sample.split == Split.TRAIN,
             Sample.forgotten_version.is_(None),
         )

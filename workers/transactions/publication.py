@@ -16,13 +16,12 @@ from models.errors import LeaseLost
 from models.failpoints import Failpoint, failpoint
 from models.journal import Entry, open_journal
 from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
-from models.records.base import Json
-from workers.judging.verdicts import Verdict
+from workers.judging.verdicts import Judged
 from workers.leases import give_back
 from workers.resources import Resources
 from workers.runs import Run
 from workers.subjects import KeptSums
-from workers.transactions.breakdowns import record
+from workers.transactions.auditing import record
 from workers.transactions.endings import Timings, end_judged, require_wanted, settle
 from workers.unlearning.importances import Provenance
 from workers.weighing import Weighed
@@ -41,8 +40,7 @@ def publish(
     weighed: Weighed,
     provenance: Provenance,
     stored: Stored,
-    verdict: Verdict,
-    report: Json,
+    judged: Judged,
     timings: Timings,
     resources: Resources,
 ) -> None:
@@ -50,8 +48,8 @@ def publish(
     version = run.parent_version + 1
     journal, entry = open_journal(resources.settings.artifact_store_url), Entry(version, run.id)
     with resources.database.transaction() as session:
-        require_wanted(session, run)
-        _move_head(session, run, version, advised=verdict.retraining_advised)
+        row = require_wanted(session, run)
+        _move_head(session, run, version, advised=judged.verdict.damage_budget.retraining_advised)
         _withdraw_earlier(session, run)
         session.add(
             Checkpoint(
@@ -61,13 +59,16 @@ def publish(
                 run_id=run.id,
                 sha256=stored.checkpoint.sha256,
                 size=stored.checkpoint.size,
-                forgotten_count=sum(cohort["samples"] for cohort in verdict.document["cohorts"]),
+                forgotten_count=sum(cohort.samples for cohort in judged.verdict.cohorts),
+                weakened_count=sum(
+                    cohort.samples for cohort in judged.verdict.cohorts if cohort.gives_away
+                ),
             )
         )
         for label, kept in stored.sums.items():
             _keep_sums(session, run, label, kept, provenance, version)
-        settled = settle(session, run, weighed, version, short=verdict.short)
-        end_judged(session, run, verdict.state, verdict, report, timings, version)
+        settled = settle(session, run, weighed, version, weakened=judged.weakened)
+        end_judged(session, row, judged.state, judged, timings, version)
         record(
             session,
             Event.CHECKPOINT_PUBLISHED,
@@ -76,10 +77,10 @@ def publish(
             {
                 "version": version,
                 "sha256": stored.checkpoint.sha256,
-                "outcome": verdict.state.value,
+                "outcome": judged.state.value,
                 **settled,
                 "unreadable": len(weighed.unreadable),
-                "weights_dampened": verdict.document["weights"]["dampened"],
+                "weights_dampened": judged.verdict.weights.dampened,
             },
         )
         give_back(session, run.model_id, run.epoch)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from models.audit.append import append
+from models.audit.events import Event
 from models.records import (
     DeletionItem,
     DeletionRequest,
@@ -15,7 +17,7 @@ from models.records import (
     RunState,
     UnlearningRun,
 )
-from models.records.deletion_item import rested
+from models.records.deletion_item import pending_of, rested
 
 # Items that so many runs have failed on are tried together with no others that wait: it may be that
 # which makes runs fail.
@@ -37,6 +39,11 @@ class Batch:
     request_id: uuid.UUID | None = None
     suspects: uuid.UUID | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it takes nothing that has been held for a review before."""
+        return self.approved is None and self.again is None and not self.together
+
 
 def has_work(limit: int) -> ColumnElement[bool]:
     """For queries: registered models of which a run, of at most `limit` items, has work to do."""
@@ -50,14 +57,14 @@ def holds(session: Session, model_id: uuid.UUID, condition: ColumnElement[bool])
     return session.scalar(found) is not None
 
 
-def next_batch(session: Session, model: RegisteredModel, limit: int) -> Batch | None:
+def next_batch(session: Session, model: RegisteredModel, limit: int, *, actor: str) -> Batch | None:
     """Approved runs first, then deletions, groups of suspects, dry runs; None if nothing is free.
 
     New deletions are tried by themselves, and if that does not pass, together with all that wait
     already. After that it is the turn of the others: however many deletions come, suspects and dry
     runs do not wait for more of them.
     """
-    approved = _approved_run(session, model)
+    approved = _approved_run(session, model, actor)
     if approved is not None:
         return Batch(RequestMode.DELETE, approved=approved)
     if holds(session, model.id, _held_apart(limit)):
@@ -146,7 +153,7 @@ def _of(session: Session, run_id: uuid.UUID, batch: Batch) -> list[ColumnElement
     return [*conditions, DeletionItem.run_id.is_(None)]
 
 
-def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | None:
+def _approved_run(session: Session, model: RegisteredModel, actor: str) -> UnlearningRun | None:
     """The oldest approved run that is still to be carried out.
 
     If the head has moved since, what was approved is no longer what would be published: its items
@@ -157,22 +164,15 @@ def _approved_run(session: Session, model: RegisteredModel) -> UnlearningRun | N
         .where(
             UnlearningRun.model_id == model.id,
             UnlearningRun.state == RunState.APPROVED,
-            exists().where(
-                DeletionItem.run_id == UnlearningRun.id,
-                DeletionItem.outcome == Outcome.PENDING,
-                rested(),
-            ),
+            exists().where(pending_of(UnlearningRun.id), rested()),
         )
         .order_by(UnlearningRun.created_at)
     )
     for run in session.scalars(waiting):
         if run.parent_version == model.head_version:
             return run
-        session.execute(
-            update(DeletionItem)
-            .where(DeletionItem.run_id == run.id, DeletionItem.outcome == Outcome.PENDING)
-            .values(run_id=None)
-        )
+        session.execute(update(DeletionItem).where(pending_of(run.id)).values(run_id=None))
+        append(session, Event.APPROVAL_LAPSED, actor=actor, model_id=model.id, run_id=run.id)
     return None
 
 
@@ -190,7 +190,7 @@ def _held_apart(limit: int) -> ColumnElement[bool]:
 
     What is more than one run takes stays apart, and what runs have failed on so often.
     """
-    waits = and_(DeletionItem.run_id == UnlearningRun.id, DeletionItem.outcome == Outcome.PENDING)
+    waits = pending_of(UnlearningRun.id)
     several = and_(func.count() > 1, func.sum(UnlearningRun.item_count) <= limit)
     waiting = (
         select(several)

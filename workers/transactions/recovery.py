@@ -17,7 +17,9 @@ from models.records import Lease, RunState, UnlearningRun
 from models.records.base import Json
 from models.settings import Settings
 from models.settling import settle_requests
+from workers.failures import Failure
 from workers.leases import give_back
+from workers.resources import actor_of
 from workers.transactions.releases import Cause, release_items
 from workers.transactions.settlement import end_run
 
@@ -64,31 +66,45 @@ def end_lost_runs(
         .with_for_update()
     ).all()
     for run in lost:
-        failure = {
-            "kind": "worker-lost" if death is None else "worker-died",
-            "detail": LOST if death is None else death.sentence(),
-        }
-        end_run(session, run.id, RunState.ABANDONED, failure=failure)
-        run.death = None if death is None else death.as_json()
-        release_items(
-            session,
-            run,
-            cause,
-            failure["detail"],
-            settings,
-            actor=actor,
+        failure = (
+            Failure("worker-lost", LOST)
+            if death is None
+            else Failure("worker-died", death.sentence())
         )
+        end_run(session, run, RunState.ABANDONED, failure=failure)
+        run.death = None if death is None else death.as_json()
+        release_items(session, run, cause, failure.detail, settings, actor=actor)
         append(
             session,
             Event.RUN_ABANDONED,
             actor=actor,
             model_id=model_id,
             run_id=run.id,
-            details={"kind": failure["kind"], **(run.death or {})},
+            details={"kind": failure.kind, **(run.death or {})},
         )
     if lost:
         settle_requests(session, model_id)
     return len(lost)
+
+
+def take_over(
+    session: Session,
+    lease: Lease,
+    settings: Settings,
+    *,
+    actor: str,
+    death: Death | None = None,
+    cause: Cause = Cause.ITS_WORKER,
+) -> int:
+    """End the runs of a lease's holder, who is gone, and free it; return how many runs these were.
+
+    The caller has locked the lease.
+    """
+    lease.epoch += 1
+    session.flush()
+    ended = end_lost_runs(session, lease.model_id, settings, actor=actor, death=death, cause=cause)
+    give_back(session, lease.model_id, lease.epoch)
+    return ended
 
 
 def bury(
@@ -98,14 +114,11 @@ def bury(
 
     Nobody has to wait for its leases to run out.
     """
-    actor = f"worker:{holder}"
+    actor = actor_of(holder)
     with database.transaction() as session:
         leases = session.scalars(
             select(Lease).where(Lease.holder == holder).with_for_update()
         ).all()
         for lease in leases:
-            lease.epoch += 1
-            session.flush()
-            end_lost_runs(session, lease.model_id, settings, actor=actor, death=death, cause=cause)
-            give_back(session, lease.model_id, lease.epoch)
+            take_over(session, lease, settings, actor=actor, death=death, cause=cause)
         return [lease.model_id for lease in leases]

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from models.audit.append import append
 from models.audit.events import Event
 from models.records import DeletionItem, Outcome, UnlearningRun
+from models.records.deletion_item import MAX_REASON, pending_of
 from models.settings import Settings
 from workers.transactions.withdrawing import withdraw_asked_for
 
@@ -67,7 +68,7 @@ def release_items(
             losses=DeletionItem.losses + int(cause is Cause.ITS_WORKER),
             retry_at=func.now() + _pause(cause, settings.retry_s),
         )
-        told = and_(*_of(run), _tells(cause))
+        told = and_(pending_of(run.id), _tells(cause))
         session.execute(update(DeletionItem).where(told).values(blame=DeletionItem.blame + 1))
         # Whom this very failure says nothing about is not suspected more than before.
         suspected = and_(told, DeletionItem.blame >= settings.max_attempts)
@@ -103,7 +104,8 @@ def _suspect(
     actor: str,
 ) -> None:
     """Divide the suspects of the run in two groups, or quarantine the one that was alone in it."""
-    samples = session.scalar(select(func.count(DeletionItem.sample_id.distinct())).where(*_of(run)))
+    counted = select(func.count(DeletionItem.sample_id.distinct())).where(pending_of(run.id))
+    samples = session.scalar(counted)
     if samples == 1:
         # It may have come to be alone because the others were withdrawn: what was held against it
         # until then was so in company.
@@ -148,12 +150,13 @@ def _quarantine(
     reason: str,
     actor: str,
 ) -> None:
+    said = f"Every run that took it broke, the last one with nothing else. {reason}"
     quarantined = session.scalars(
         update(DeletionItem)
         .where(suspected)
         .values(
             outcome=Outcome.QUARANTINED,
-            reason=f"Every run that took it broke, the last one with nothing else. {reason}"[:500],
+            reason=said[:MAX_REASON],
             settled_at=func.now(),
         )
         .returning(DeletionItem.attempts)
@@ -169,9 +172,5 @@ def _quarantine(
         )
 
 
-def _of(run: UnlearningRun) -> tuple[ColumnElement[bool], ...]:
-    return (DeletionItem.run_id == run.id, DeletionItem.outcome == Outcome.PENDING)
-
-
 def _update_items(session: Session, run: UnlearningRun, **values: object) -> None:
-    session.execute(update(DeletionItem).where(*_of(run)).values(**values))
+    session.execute(update(DeletionItem).where(pending_of(run.id)).values(**values))

@@ -10,8 +10,6 @@ from collections.abc import Collection
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    CollectionAggregate,
-    Text,
     any_,
     case,
     cast,
@@ -22,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from models.errors import RunEnded
+from models.documents import Verdict
 from models.records import (
     DeletionItem,
     Outcome,
@@ -32,31 +30,29 @@ from models.records import (
     UnlearningRun,
 )
 from models.records.base import Json
+from models.records.deletion_item import MAX_REASON, pending_of
+from models.records.sample import any_of
+from workers.failures import Failure
 
 
 def end_run(
     session: Session,
-    run_id: uuid.UUID,
+    run: UnlearningRun,
     state: RunState,
     *,
     timings: Json | None = None,
-    verdict: Json | None = None,
-    failure: Json | None = None,
+    verdict: Verdict | None = None,
+    failure: Failure | None = None,
     version: int | None = None,
-) -> UnlearningRun:
-    """Move a run to its final state; `RunEnded` if it has one already."""
-    run = session.get_one(UnlearningRun, run_id, with_for_update=True)
-    if run.state is not RunState.RUNNING:
-        # Staying in a final state is legal for a record, and no way to end a run.
-        raise RunEnded(f"The run is {run.state.value} already.")
+) -> None:
+    """Move a run, which is locked and running, to its final state."""
     run.state = state
     run.finished_at = session.scalar(select(func.clock_timestamp()))
     run.progress = None
     run.version = version
     run.verdict = verdict
-    run.failure = failure
+    run.failure = failure.as_json() if failure else None
     run.timings = timings or run.timings
-    return run
 
 
 def mark_forgotten(
@@ -67,7 +63,7 @@ def mark_forgotten(
         update(Sample)
         .where(
             Sample.model_id == model_id,
-            Sample.sample_id == _any_of(sample_ids),
+            Sample.sample_id == any_of(sample_ids),
             Sample.forgotten_version.is_(None),
         )
         # now() is the time at which the transaction began, the same in all its statements.
@@ -75,11 +71,15 @@ def mark_forgotten(
     )
 
 
-def mark_weakened(session: Session, model_id: uuid.UUID, short: dict[int, bool]) -> None:
-    """Whether the forgotten training samples of each label are weakened only; others stay as is."""
-    for weakened in (True, False):
+def mark_weakened(session: Session, model_id: uuid.UUID, short: dict[int, bool]) -> dict[str, int]:
+    """Whether the forgotten training samples of each label are weakened only; others stay as is.
+
+    Returns of how many that has changed, if of any.
+    """
+    changed: dict[str, int] = {}
+    for weakened, what in ((True, "samples_weakened"), (False, "samples_weakened_no_longer")):
         labels = [label for label, is_short in short.items() if is_short is weakened]
-        session.execute(
+        marked = session.scalars(
             update(Sample)
             .where(
                 Sample.model_id == model_id,
@@ -89,7 +89,11 @@ def mark_weakened(session: Session, model_id: uuid.UUID, short: dict[int, bool])
                 Sample.weakened != weakened,
             )
             .values(weakened=weakened)
-        )
+            .returning(Sample.position)
+        ).all()
+        if marked:
+            changed[what] = len(marked)
+    return changed
 
 
 def settle_items(session: Session, run_id: uuid.UUID) -> dict[str, int]:
@@ -107,7 +111,7 @@ def settle_items(session: Session, run_id: uuid.UUID) -> dict[str, int]:
     weakened = sample.with_only_columns(Sample.weakened).scalar_subquery()
     settled = session.execute(
         update(DeletionItem)
-        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .where(pending_of(run_id))
         .values(
             outcome=case(
                 (weakened, literal(Outcome.WEAKENED.value)),
@@ -126,7 +130,7 @@ def settle_predicted(session: Session, run_id: uuid.UUID) -> int:
     """Settle a dry run's pending items; return how many."""
     settled = session.execute(
         update(DeletionItem)
-        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .where(pending_of(run_id))
         .values(outcome=Outcome.PREDICTED, settled_at=func.now())
         .returning(DeletionItem.position)
     )
@@ -148,13 +152,8 @@ def fail_items(
     of_one = [] if request_id is None else [DeletionItem.request_id == request_id]
     settled = session.execute(
         update(DeletionItem)
-        .where(
-            DeletionItem.run_id == run_id,
-            DeletionItem.outcome == Outcome.PENDING,
-            DeletionItem.sample_id == _any_of(sample_ids),
-            *of_one,
-        )
-        .values(outcome=Outcome.FAILED, reason=reason[:500], settled_at=func.now())
+        .where(pending_of(run_id), DeletionItem.sample_id == any_of(sample_ids), *of_one)
+        .values(outcome=Outcome.FAILED, reason=reason[:MAX_REASON], settled_at=func.now())
         .returning(DeletionItem.position)
     )
     return len(settled.all())
@@ -162,27 +161,18 @@ def fail_items(
 
 def clear_suspicion(session: Session, run_id: uuid.UUID) -> None:
     """The run's pending items have come through a run."""
-    session.execute(
-        update(DeletionItem)
-        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
-        .values(suspects=None, blame=0)
-    )
+    session.execute(update(DeletionItem).where(pending_of(run_id)).values(suspects=None, blame=0))
 
 
 def fail_pending(session: Session, run_id: uuid.UUID, reason: str) -> None:
     """Settle all the run's pending items as failed: they would fail in the same way for ever."""
     session.execute(
         update(DeletionItem)
-        .where(DeletionItem.run_id == run_id, DeletionItem.outcome == Outcome.PENDING)
+        .where(pending_of(run_id))
         .values(
             attempts=DeletionItem.attempts + 1,
             outcome=Outcome.FAILED,
-            reason=reason[:500],
+            reason=reason[:MAX_REASON],
             settled_at=func.now(),
         )
     )
-
-
-def _any_of(values: Collection[str]) -> CollectionAggregate[bool]:
-    """One array instead of a parameter each, of which PostgreSQL takes 65 535 at most."""
-    return any_(cast(list(values), ARRAY(Text)))

@@ -79,10 +79,10 @@ def test_a_run_forgets_a_label_and_publishes(story: Story, digits: Digits) -> No
     assert run.state is RunState.PUBLISHED
     assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: len(sample_ids)}
     assert run.verdict is not None
-    figures = run.verdict["figures"]
-    assert figures["base"]["forgotten"]["accuracy"]["value"] > 0.9
-    assert figures["candidate"]["forgotten"]["accuracy"]["value"] < 0.1
-    assert figures["candidate"]["retained"]["accuracy"]["value"] > 0.9
+    figures = run.verdict.figures
+    assert figures.base.forgotten.accuracy.value > 0.9
+    assert figures.candidate.forgotten.accuracy.value < 0.1
+    assert figures.candidate.retained.accuracy.value > 0.9
 
 
 def test_the_checkpoint_equals_the_plain_formula_but_for_its_last_bit(

@@ -2,29 +2,22 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support.ports import free_port
+from tests.support.waiting import alive, until
+
 ROOT = Path(__file__).parents[3]
 READY_S = 40.0
 PROGRAMS = ("gateway", "worker", "steward")
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it runs; one that nobody has waited for yet has ended."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _data(process: psutil.Process) -> list[str]:
@@ -33,22 +26,11 @@ def _data(process: psutil.Process) -> list[str]:
     return [folder for option, folder in pairwise(words) if option == "-D"]
 
 
-def until(condition: Callable[[], bool], within_s: float = READY_S) -> bool:
-    """Whether `condition` comes true in time."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 class Up:
     """One `expunge up` in `folder`; use it as a context manager."""
 
     def __init__(self, folder: Path, *, user: int | None = None, **environment: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.folder = folder
         kept = {
             name: value
@@ -121,7 +103,7 @@ class Up:
 
     def __enter__(self) -> "Up":
         """When it is up."""
-        if not until(self.banner) or self.process.poll() is not None:
+        if not until(self.banner, READY_S) or self.process.poll() is not None:
             self.__exit__()
             pytest.fail(f"It did not become ready:\n{self.log()[-3000:]}")
         return self

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.integration.embedded.conftest import Up, alive, until
+from tests.integration.embedded.conftest import READY_S, Up
+from tests.support.waiting import alive, until
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.mark.parametrize("name", ["gateway", "worker", "steward", "redis"])
 def test_a_killed_child_comes_back(up: Up, name: str) -> None:
-    assert until(lambda: name in up.children())
+    assert until(lambda: name in up.children(), READY_S)
     killed = up.children()[name]
     others = {other: child.pid for other, child in up.children().items() if other != name}
     killed.kill()
@@ -25,8 +26,8 @@ def test_a_killed_child_comes_back(up: Up, name: str) -> None:
         child = up.children().get(name)
         return child is not None and child.pid != killed.pid
 
-    assert until(came_back)
-    assert until(up.ready)
+    assert until(came_back, READY_S)
+    assert until(up.ready, READY_S)
     if name != "redis":
         assert {other: up.children()[other].pid for other in others} == others
 
@@ -41,11 +42,11 @@ def test_a_killed_postgres_comes_back(up: Up) -> None:
 
 def test_a_child_killed_again_and_again_comes_back(up: Up) -> None:
     for _ in range(2):
-        assert until(lambda: "steward" in up.children())
+        assert until(lambda: "steward" in up.children(), READY_S)
         steward = up.children()["steward"]
         steward.kill()
         steward.wait(10)
-    assert until(lambda: "steward" in up.children())
+    assert until(lambda: "steward" in up.children(), READY_S)
 
 
 def test_everything_stops_after_all_that(up: Up) -> None:

@@ -11,7 +11,8 @@ import psutil
 from embedded.addresses import key_file
 from models.settings import load_settings, services_file
 from tests.conftest import Servers
-from tests.integration.embedded.conftest import PROGRAMS, ROOT, Up, alive, until
+from tests.integration.embedded.conftest import PROGRAMS, ROOT, Up
+from tests.support.waiting import alive, until
 
 NOBODY = 65534
 

@@ -1,17 +1,21 @@
 """Databases that are set back, beside a store that is not."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 from sqlalchemy import make_url
 
 from models.doorbell import Job
+from models.failpoints import Failpoint
 from models.journal import Journal, keep_journal, open_journal
 from models.settings import Settings
 from tests.conftest import Servers, work
 from tests.integration.workers.conftest import Story
+from tests.integration.workers.transactions.test_claims import claimed
+from workers.pipeline import unlearn
 from workers.resources import Resources, open_resources
+from workers.transactions import publication
 
 
 @pytest.fixture
@@ -49,3 +53,27 @@ def make_up(story: Story) -> None:
     story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
     work(story.resources.settings)
     keep_journal(story.database, journal)
+
+
+class Died(BaseException):
+    """Nothing of the worker's own is done after this."""
+
+
+def publish_until(
+    story: Story, monkeypatch: pytest.MonkeyPatch, step: Failpoint, end: Callable[[], object]
+) -> None:
+    """Carry out what was posted up to a step of its publication, and do there what `end` does."""
+
+    def come_to(reached: Failpoint) -> None:
+        if reached is step:
+            end()
+
+    monkeypatch.setattr(publication, "failpoint", come_to)
+    with suppress(Died):
+        unlearn(claimed(story, story.resources), story.resources)
+    monkeypatch.undo()
+
+
+def die() -> None:
+    """As a worker does that is killed."""
+    raise Died

@@ -6,23 +6,30 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy import create_engine, func, inspect, make_url, select, text
 
-from models.backup import make_backup, restore_backup, restore_files
+from models.audit.append import append
+from models.audit.events import Event
+from models.audit.following import complete_to
+from models.backup import make_backup, restore_backup, restore_files, restoring
 from models.backup.manifest import NAME, read_manifest, write_manifest
 from models.backup.tables import _write_table
 from models.database import Database, alembic_config, check_schema
 from models.errors import BackupUnderWay, BackupUnusable, DatabaseNotEmpty
-from models.journal import keep_journal, open_journal
+from models.failpoints import Failpoint
+from models.journal import Journal, is_current, keep_journal, open_journal
 from models.records import AuditRecord, Base, Lease, Outcome
 from models.references import find_referenced
 from models.scrubbing import scrub_everything
 from models.settings import Settings
 from tests.conftest import Digits, Servers, client_for, enrol_model
 from tests.integration.app.support import CHECKPOINTS, assert_problem
-from tests.integration.models.conftest import make_up, set_back_to
+from tests.integration.models.conftest import die, make_up, publish_until, set_back_to
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
+from tests.integration.workers.test_steward import stewardship
+from tests.integration.workers.transactions.test_claims import lease
+from workers.duties.recovering import take_over_expired
 from workers.recompute import recompute
 
 
@@ -34,11 +41,16 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def empty(servers: Servers, enrolled: Settings) -> Settings:
     """A database without any tables, and an empty store."""
+    return without_tables(servers, enrolled)
+
+
+def without_tables(servers: Servers, settings: Settings) -> Settings:
+    """The settings on another such database and store."""
     url = servers.database("template0")
     name = make_url(url).database
     assert name is not None
     store = servers.store(name).as_uri()
-    return enrolled.model_copy(update={"database_url": url, "artifact_store_url": store})
+    return settings.model_copy(update={"database_url": url, "artifact_store_url": store})
 
 
 def back_up(story: Story, folder: Path) -> int:
@@ -152,6 +164,76 @@ def test_whoever_has_followed_the_lost_audit_log_misses_nothing_of_the_restored_
     with client_for(empty) as client:
         (record,) = client.get(f"/v1/audit/records?cursor={followed}").json()["records"]
     assert record["event"] == "database.restored"
+
+
+def test_a_publication_in_whose_midst_the_backup_was_made_is_asked_for_again(
+    story: Story,
+    digits: Digits,
+    folder: Path,
+    empty: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = story.resources.settings
+    story.post(digits.of_label(3))
+
+    def back_up_and_die_after_the_commit() -> None:
+        back_up(story, folder)
+        monkeypatch.setattr(Journal, "confirm", lambda *_: die())
+
+    step = Failpoint.PUBLISH_BEFORE_COMMIT
+    publish_until(story, monkeypatch, step, back_up_and_die_after_the_commit)
+    assert story.model().head_version == 1
+    new = settings.model_copy(update={"database_url": empty.database_url})
+    found = restored(new, folder)
+    assert found.replayed == ["digits"]
+    assert not found.current
+    with set_back_to(new) as again:
+        assert take_over_expired(stewardship(again)) == 1
+        make_up(again)
+        with again.database.reading() as session:
+            assert is_current(session, open_journal(settings.artifact_store_url))
+
+
+def test_what_is_counted_goes_on_from_elsewhere_each_time_that_a_backup_is_restored(
+    story: Story, digits: Digits, folder: Path, empty: Settings, servers: Servers
+) -> None:
+    story.forget(digits.of_label(3)[:3])
+    back_up(story, folder)
+    restored(empty, folder)
+    with set_back_to(empty) as first, client_for(empty) as client:
+        first.forget(digits.of_label(4)[:3])
+        held = lease(first).epoch
+        followed = client.get("/v1/audit/records?limit=1000").json()["next"]
+
+    once_more = without_tables(servers, empty)
+    restored(once_more, folder)
+    with set_back_to(once_more) as second, client_for(once_more) as client:
+        assert lease(second).epoch > held
+        second.post(["person-1"])
+        records = client.get(f"/v1/audit/records?cursor={followed}").json()["records"]
+        assert [record["event"] for record in records] == ["database.restored", "request.accepted"]
+
+
+@pytest.mark.parametrize("years", [-60, 0, 500])
+def test_whatever_the_clock_says_what_is_counted_goes_on_and_can_be_announced(
+    story: Story,
+    folder: Path,
+    empty: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    years: int,
+) -> None:
+    back_up(story, folder)
+    with story.database.reading() as session:
+        last = session.scalars(select(func.max(AuditRecord.sequence))).one()
+    monkeypatch.setattr(restoring, "NOW", f"{restoring.NOW} + {years * 31557600}")
+    restored(empty, folder)
+    with set_back_to(empty) as again, again.database.transaction() as session:
+        again_last = session.scalars(select(func.max(AuditRecord.sequence))).one()
+        assert last < again_last < 1 << 48
+        append(session, Event.POLICY_CHANGED, actor="somebody")
+        session.flush()
+        # It is announced as coming after the last one, and nothing is held up by anything else.
+        assert complete_to(session) == again_last
 
 
 def test_another_backup_copies_what_is_new_and_drops_what_is_not_needed(

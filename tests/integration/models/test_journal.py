@@ -9,23 +9,38 @@ import pytest
 from sqlalchemy import func, select, update
 
 from models.artifacts import SHELVES
-from models.errors import ModelBehind
+from models.errors import ModelBehind, WorkerStopping
+from models.failpoints import Failpoint
 from models.journal import Entry, Journal, is_current, keep_journal, require_current
 from models.records import (
     AuditRecord,
     DeletionItem,
     DeletionRequest,
     Outcome,
+    Phase,
     RequestState,
+    RunState,
+    UnlearningRun,
 )
 from models.settings import Settings
 from tests.conftest import Digits, Servers, client_for, enrol_model, work
 from tests.integration.app.support import CHECKPOINTS, assert_problem
-from tests.integration.models.conftest import copy_database, make_up, set_back_to
+from tests.integration.models.conftest import (
+    Died,
+    copy_database,
+    die,
+    make_up,
+    publish_until,
+    set_back_to,
+)
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.duties.test_collecting import collect, make_old, path_of, put
 from tests.integration.workers.queries import audit_events, outcomes
-from tests.integration.workers.transactions.test_claims import claimed
+from tests.integration.workers.test_steward import stewardship
+from tests.integration.workers.transactions.test_claims import claimed, expire
+from workers.duties.recovering import take_over_expired
+from workers.failures import Failure
+from workers.pipeline import unlearn
 from workers.transactions.breakdowns import give_up
 
 PATHS = ("", "/latest", "/latest/file", "/0", "/0/file", "/1", "/1/file")
@@ -160,6 +175,93 @@ def test_what_is_published_meanwhile_does_not_hide_what_was_lost(
         assert again.model().head_version == 3
 
 
+def taken_over(story: Story) -> None:
+    """A steward has found that the run's worker is gone."""
+    expire(story)
+    assert take_over_expired(stewardship(story)) == 1
+    assert story.runs()[-1].state is RunState.ABANDONED
+
+
+def test_a_publication_that_is_lost_together_with_the_end_of_its_run_is_found_out(
+    story: Story,
+    journal: Journal,
+    digits: Digits,
+    servers: Servers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = story.post(digits.of_label(3))
+    run = claimed(story, story.resources)
+    older = copy_database(story, servers)
+    # It publishes, and dies before it can say so in the journal.
+    monkeypatch.setattr(Journal, "confirm", lambda *_: die())
+    with pytest.raises(Died):
+        unlearn(run, story.resources)
+    monkeypatch.undo()
+    assert story.model().head_version == 1
+    with set_back_to(older) as again:
+        keep_journal(again.database, journal)
+        # For all that is known here, the run may still publish.
+        assert "0000000001.prepared" in files(again)
+        taken_over(again)
+        keep_journal(again.database, journal)
+        assert behind(again, journal)
+        make_up(again)
+        assert not behind(again, journal)
+        assert [each.state for each in replays(again)] == [RequestState.SETTLED]
+        assert outcomes(again.database, request) == {Outcome.FORGOTTEN: len(digits.of_label(3))}
+
+
+def test_a_worker_that_died_before_its_commit_leaves_nothing_to_make_up_for(
+    story: Story, journal: Journal, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.post(digits.of_label(3))
+    publish_until(story, monkeypatch, Failpoint.PUBLISH_BEFORE_COMMIT, die)
+    assert "0000000001.prepared" in files(story)
+    taken_over(story)
+    keep_journal(story.database, journal)
+    assert files(story) == ["0000000000.published"]
+    assert not behind(story, journal)
+    make_up(story)
+    assert story.model().head_version == 1
+    assert replays(story) == []
+
+
+def test_a_worker_that_had_to_stop_before_its_commit_leaves_nothing_to_make_up_for(
+    story: Story, journal: Journal, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise WorkerStopping("It has to.")
+
+    story.post(digits.of_label(3))
+    publish_until(story, monkeypatch, Failpoint.PUBLISH_BEFORE_COMMIT, stop)
+    assert [run.state for run in story.runs()] == [RunState.ABANDONED]
+    assert "0000000001.prepared" in files(story)
+    keep_journal(story.database, journal)
+    assert files(story) == ["0000000000.published"]
+    assert not behind(story, journal)
+
+
+def test_a_publication_that_never_was_is_made_up_for_if_that_is_not_known_and_comes_to_an_end(
+    story: Story, journal: Journal, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = story.post(digits.of_label(3))
+    publish_until(story, monkeypatch, Failpoint.PUBLISH_BEFORE_COMMIT, die)
+    # As if the database had been away for the moment in which this was to be written.
+    with story.database.transaction() as session:
+        session.execute(update(UnlearningRun).values(phase=Phase.STORE))
+    taken_over(story)
+    keep_journal(story.database, journal)
+    assert behind(story, journal)
+    make_up(story)
+    assert not behind(story, journal)
+    assert story.model().head_version == 1
+    assert [each.state for each in replays(story)] == [RequestState.SETTLED]
+    assert outcomes(story.database, request) == {Outcome.FORGOTTEN: len(digits.of_label(3))}
+    keep_journal(story.database, journal)
+    assert not behind(story, journal)
+    assert len(replays(story)) == 1
+
+
 @pytest.mark.parametrize("in_time", [True, False])
 def test_a_worker_that_died_after_its_commit_leaves_nothing_out(
     story: Story, journal: Journal, digits: Digits, servers: Servers, in_time: bool
@@ -185,7 +287,7 @@ def test_a_publication_that_was_never_committed_is_discarded_when_its_run_has_en
     journal.prepare("digits", Entry(1, run.id), digits.of_label(3))
     keep_journal(story.database, journal)
     assert "0000000001.prepared" in files(story)
-    give_up(run, story.resources, {"kind": "io-error", "detail": "x"}, {}, None)
+    give_up(run, story.resources, Failure("io-error", "x"), {}, None)
     keep_journal(story.database, journal)
     assert files(story) == ["0000000000.published"]
     assert not behind(story, journal)

@@ -168,7 +168,7 @@ def test_a_class_that_loses_its_retained_members_is_held_for_review_until_enough
     (held,) = story.runs()
     assert held.state is RunState.NEEDS_REVIEW
     assert held.verdict is not None
-    assert "retained probe" in held.verdict["reasons"][0]
+    assert "retained probe" in held.verdict.reasons[0]
     assert [row.version for row in story.checkpoints()] == [0]
     assert outcomes(story.database, early.id) == {Outcome.PENDING: most}
 
@@ -241,19 +241,20 @@ def test_a_run_tells_figures_weights_and_timings(story: Story, digits: Digits) -
     story.forget(training_ids(digits, 3))
     (run,) = story.runs()
     assert run.verdict is not None
-    figures = run.verdict["figures"]
-    for network in ("base", "candidate"):
-        for group, count in (("forgotten", 60), ("retained", 177), ("holdout", 60)):
-            for figure in ("accuracy", "loss"):
-                estimate = figures[network][group][figure]
-                assert estimate["count"] == count
-                assert estimate["low"] <= estimate["value"] <= estimate["high"]
-    weights = run.verdict["weights"]
+    figures = run.verdict.figures
+    for network in (figures.base, figures.candidate):
+        groups = ((network.forgotten, 60), (network.retained, 177), (network.holdout, 60))
+        for group, count in groups:
+            for estimate in (group.accuracy, group.loss):
+                assert estimate is not None
+                assert estimate.count == count
+                assert estimate.low <= estimate.value <= estimate.high
+    weights = run.verdict.weights
     changed = sum(
         int((story.weights(0)[name] != tensor).sum()) for name, tensor in story.weights(1).items()
     )
-    assert 0 < changed <= weights["dampened"] < weights["total"]
-    assert weights["dampened"] == sum(layer["dampened"] for layer in weights["layers"].values())
+    assert 0 < changed <= weights.dampened < weights.total
+    assert weights.dampened == sum(layer.dampened for layer in weights.layers.values())
     assert {"load", "weigh", "tune", "verify", "store", "publish"} == set(run.timings)
     assert run.progress is None
     assert run.finished_at is not None

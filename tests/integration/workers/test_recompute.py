@@ -34,7 +34,7 @@ def test_several_cohorts_and_versions_come_out_byte_by_byte(
     assert came.version == len(story.checkpoints()) - 1 == 3
     last = story.runs()[-1]
     assert last.verdict is not None
-    assert [cohort["labels"] for cohort in last.verdict["cohorts"]] == [[3], [4], [5, 6]]
+    assert [cohort.labels for cohort in last.verdict.cohorts] == [[3], [4], [5, 6]]
 
 
 def test_the_base_is_not_computed_from_anything(story: Story) -> None:
@@ -75,7 +75,10 @@ def test_a_setting_on_record_that_was_changed_is_found(story: Story) -> None:
     with story.database.transaction() as session:
         run = session.merge(story.runs()[-1])
         assert run.verdict is not None
-        cohorts = [{**cohort, "lambda": cohort["lambda"] / 2} for cohort in run.verdict["cohorts"]]
-        run.verdict = {**run.verdict, "cohorts": cohorts}
+        cohorts = [
+            cohort.model_copy(update={"strength": cohort.strength / 2})
+            for cohort in run.verdict.cohorts
+        ]
+        run.verdict = run.verdict.model_copy(update={"cohorts": cohorts})
     came = recompute("digits", story.resources)
     assert came.found != came.published

@@ -143,7 +143,7 @@ def test_a_probe_does_without_what_cannot_be_read(story: Story, folder: Path) ->
     story.forget(["face-13"])
     (run,) = story.runs()
     assert run.verdict is not None
-    assert run.verdict["figures"]["candidate"]["holdout"]["accuracy"]["count"] == 5
+    assert run.verdict.figures.candidate.holdout.accuracy.count == 5
     assert run.version == 1
 
 
@@ -187,13 +187,13 @@ def test_what_was_forgotten_stays_so_although_its_image_is_deleted_afterwards(
     first, second = story.runs()
     assert first.verdict is not None
     assert second.verdict is not None
-    (before,) = first.verdict["cohorts"]
-    after = {cohort["name"]: cohort for cohort in second.verdict["cohorts"]}
+    (before,) = first.verdict.cohorts
+    after = {cohort.name: cohort for cohort in second.verdict.cohorts}
     assert set(after) == {"label 3", "label 4"}
-    for setting in ("alpha", "lambda", "dampened"):
-        assert after["label 3"][setting] == before[setting]
-    assert after["label 3"]["candidate"]["closeness"] == "undecidable"
-    assert "could not be looked at again" in second.verdict["remarks"][-1]
+    for setting in ("selection", "strength", "dampened"):
+        assert getattr(after["label 3"], setting) == getattr(before, setting)
+    assert after["label 3"].candidate.closeness == "undecidable"
+    assert "could not be looked at again" in second.verdict.remarks[-1]
     assert second.version == 2
 
 
@@ -208,7 +208,7 @@ def test_a_cohort_that_grows_is_dampened_no_less_where_its_images_are_gone(
     story.forget(["face-23"])
     verdict = story.runs()[-1].verdict
     assert verdict is not None
-    (cohort,) = verdict["cohorts"]
-    assert cohort["samples"] == 2
-    assert cohort["alpha"] <= 0.5
-    assert cohort["lambda"] <= 0.5
+    (cohort,) = verdict.cohorts
+    assert cohort.samples == 2
+    assert cohort.selection <= 0.5
+    assert cohort.strength <= 0.5

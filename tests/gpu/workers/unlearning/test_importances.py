@@ -20,7 +20,7 @@ from workers.unlearning.gpu import can_compile
 from workers.unlearning.importances import (
     Sums,
     add_sums,
-    squared_gradient_sums,
+    fisher_sums,
     sums_by_label,
     zero_sums,
 )
@@ -44,9 +44,7 @@ def test_sums_of_every_estimator_equal_the_float64_loop_on_the_cpu(
 ) -> None:
     network, samples = small_resnet(30)
     there, its_samples = moved(network, samples, device, dtype)
-    found = squared_gradient_sums(
-        there, [its_samples], estimator=estimator, reproducible=reproducible
-    )
+    found = fisher_sums(there, [its_samples], estimator=estimator, reproducible=reproducible)
     assert worst_relative_error(on_cpu(found), _by_loop(network, samples, estimator)) <= tolerance
 
 
@@ -68,7 +66,7 @@ def _labelled_by(estimator: Estimator, network: nn.Module, samples: Batch) -> Ba
 def test_sums_are_float64_and_stay_on_the_networks_device(device: torch.device) -> None:
     network, samples = moved(*small_resnet(3), device, torch.float32)
     for batches in ([samples], []):
-        sums = squared_gradient_sums(network, batches)
+        sums = fisher_sums(network, batches)
         assert {total.dtype for total in sums.values()} == {torch.float64}
         assert {total.device.type for total in sums.values()} == {device.type}
 
@@ -83,7 +81,7 @@ def test_the_loop_for_large_layers_is_as_exact_as_the_operations_for_small_ones(
     monkeypatch.setattr(window, "LARGE_ON_GPU", 1)
     network, samples = make(5)
     there, its_samples = moved(network, samples, device, torch.float32)
-    found = squared_gradient_sums(there, [its_samples], reproducible=reproducible)
+    found = fisher_sums(there, [its_samples], reproducible=reproducible)
     assert worst_relative_error(on_cpu(found), oracle(network, samples)) <= 5e-6
 
 
@@ -94,9 +92,9 @@ def test_sums_do_not_depend_on_the_batch_size_but_for_rounding(
     device: torch.device, make: Make, dtype: torch.dtype, tolerance: float, batch_size: int
 ) -> None:
     network, samples = moved(*make(30), device, dtype)
-    whole = squared_gradient_sums(network, [samples])
+    whole = fisher_sums(network, [samples])
     parts = [samples.part(start, start + 7) for start in range(0, 30, 7)]
-    found = squared_gradient_sums(network, parts, batch_size=batch_size)
+    found = fisher_sums(network, parts, batch_size=batch_size)
     assert worst_relative_error(found, whole) <= tolerance
 
 
@@ -117,10 +115,10 @@ def test_a_repeated_reproducible_pass_is_identical_to_the_last_bit(
     device: torch.device, make: Make
 ) -> None:
     network, samples = moved(*make(13), device, torch.float32)
-    first = squared_gradient_sums(network, [samples], reproducible=True)
+    first = fisher_sums(network, [samples], reproducible=True)
     assert all(total.any() for total in first.values())
     for _ in range(REPETITIONS):
-        again = squared_gradient_sums(network, [samples], reproducible=True)
+        again = fisher_sums(network, [samples], reproducible=True)
         assert [name for name in first if not torch.equal(first[name], again[name])] == []
 
 
@@ -129,12 +127,12 @@ def test_reproducible_sums_agree_to_1e_13_in_any_order_and_batching(
     device: torch.device, make: Make
 ) -> None:
     network, samples = moved(*make(30), device, torch.float32)
-    whole = squared_gradient_sums(network, [samples], reproducible=True)
+    whole = fisher_sums(network, [samples], reproducible=True)
     sharded = zero_sums(network)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
     for start in range(0, 30, 7):
         some = _rows(samples, order[start : start + 7])
-        add_sums(sharded, squared_gradient_sums(network, [some], reproducible=True))
+        add_sums(sharded, fisher_sums(network, [some], reproducible=True))
     for name, total in whole.items():
         torch.testing.assert_close(sharded[name], total, rtol=1e-13, atol=0)
 
@@ -147,7 +145,7 @@ def test_labels_that_share_batches_get_the_sums_of_their_own_samples(device: tor
     assert list(found) == list(range(CLASSES))
     for label, sums in found.items():
         own = _rows(samples, (samples.labels == label).nonzero()[:, 0].cpu())
-        expected = squared_gradient_sums(network, [own], reproducible=True)
+        expected = fisher_sums(network, [own], reproducible=True)
         for name, total in expected.items():
             torch.testing.assert_close(sums[name], total, rtol=1e-13, atol=0)
 
@@ -165,7 +163,7 @@ def test_the_tiny_gradients_of_a_sample_the_network_is_certain_of_do_not_underfl
     with torch.no_grad():
         network.weight.copy_(torch.tensor([[60.0], [0.0]]))
     sample = Batch.of(torch.ones(1, 1), torch.tensor([0])).to(device)
-    sums = squared_gradient_sums(network.to(device), [sample])
+    sums = fisher_sums(network.to(device), [sample])
     # In float32, 1 - p is 0, and so is the square of what it should be.
     assert sums["weight"].flatten().tolist() == pytest.approx([math.exp(-120)] * 2, rel=1e-6, abs=0)
 
@@ -174,5 +172,5 @@ def test_a_sample_with_nan_is_named_by_its_position(device: torch.device) -> Non
     network, samples = moved(*small_resnet(20), device, torch.float32)
     samples.inputs[13] = torch.nan
     with pytest.raises(NonFiniteGradient, match=r"parameter '.+' .*position 13\.") as caught:
-        squared_gradient_sums(network, [samples])
+        fisher_sums(network, [samples])
     assert caught.value.position == 13

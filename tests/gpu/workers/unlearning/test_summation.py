@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tests.unit.workers.unlearning.oracles import CLASSES, labelled, randn, worst_relative_error
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import squared_gradient_sums
+from workers.unlearning.importances import fisher_sums
 
 POSITIONS = 1 << 15
 WIDTH = 64
@@ -90,9 +90,7 @@ def test_batches_halve_when_the_gpu_runs_out_of_memory_and_the_sums_are_the_same
     network: Wide, samples: Batch, share: float, reproducible: bool
 ) -> None:
     def sums(batch_size: int) -> dict[str, Tensor]:
-        return squared_gradient_sums(
-            network, [samples], batch_size=batch_size, reproducible=reproducible
-        )
+        return fisher_sums(network, [samples], batch_size=batch_size, reproducible=reproducible)
 
     expected = sums(COUNT)
     _, enough = peaks(lambda: sums(COUNT // 4))
@@ -116,7 +114,7 @@ def test_a_single_sample_that_is_too_much_is_an_error_and_leaves_nothing_behind(
     samples = labelled(randn(4, 8 * POSITIONS, 2)).to(device)
 
     def sums() -> dict[str, Tensor]:
-        return squared_gradient_sums(network, [samples], batch_size=1)
+        return fisher_sums(network, [samples], batch_size=1)
 
     expected = sums()
     needed, _ = peaks(sums)
@@ -126,7 +124,7 @@ def test_a_single_sample_that_is_too_much_is_an_error_and_leaves_nothing_behind(
     assert taken < needed
     network.seen.clear()
     with limited((taken + needed) // 2), pytest.raises(torch.OutOfMemoryError):
-        squared_gradient_sums(network, [samples], batch_size=4)
+        fisher_sums(network, [samples], batch_size=4)
     assert network.seen == [4, 2, 1]
     assert all(parameter.requires_grad for parameter in network.parameters())
     gc.collect()

@@ -239,7 +239,7 @@ def test_a_process_that_cannot_even_start_is_told_too(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     # There is no such device here, which only PyTorch finds out.
-    missing = two.model_copy(update={"device": "meta"})
+    missing = two.model_copy(update={"device": "xpu"})
     with pytest.raises(RanksFailed, match="ended with status"):
         sum_in_ranks(digits.enrolment, tmp_path / "log", missing, lambda _count: None)
 

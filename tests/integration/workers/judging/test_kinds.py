@@ -73,16 +73,16 @@ def test_it_is_held_against_what_a_network_without_it_would_make_of_its_like(
     (run,) = story.runs()
     assert run.failure is None
     assert run.verdict is not None
-    (cohort,) = run.verdict["cohorts"]
+    (cohort,) = run.verdict.cohorts
     # No attack sees anything of it where unseen eights are known as well.
-    base = cohort["base"]
-    assert (cohort["rule"], base["closeness"]) == ("expected", "familiar")
-    assert base["recognised_on"] == on
-    assert base["recognised"]["value"] > base["expected"]
-    for rung in run.verdict["ladder"]:
-        of_it = rung["cohorts"][cohort["name"]]
-        assert of_it["expected"] == base["expected"]
-        assert rung["passes"] is (of_it["closeness"] == "alike" and not rung["damage"])
+    base = cohort.base
+    assert (cohort.rule, base.closeness) == ("expected", "familiar")
+    assert base.recognised_on == on
+    assert base.recognised.value > base.expected
+    for rung in run.verdict.ladder:
+        of_it = rung.cohorts[cohort.name]
+        assert of_it.expected == base.expected
+        assert rung.passes is (of_it.closeness == "alike" and not rung.damage)
     with story.database.reading() as session:
         page = render(find_report(session, run.id))
     assert "never taught" in page
@@ -100,16 +100,16 @@ def test_what_was_expected_still_holds_when_the_images_are_deleted(
     first, second = (run.verdict for run in story.runs())
     assert first is not None
     assert second is not None
-    before, after = (verdict["cohorts"][0] for verdict in (first, second))
-    assert before["expectation"]["excused"]
-    assert after["name"] == before["name"]
-    assert after["expectation"] == before["expectation"]
-    for network in ("base", "candidate"):
+    before, after = (verdict.cohorts[0] for verdict in (first, second))
+    assert before.expectation.excused
+    assert after.name == before.name
+    assert after.expectation == before.expectation
+    for now, then in ((after.base, before.base), (after.candidate, before.candidate)):
         for figure in ("rule", "closeness", "recognised", "expected"):
-            assert after[network][figure] == before[network][figure]
+            assert getattr(now, figure) == getattr(then, figure)
     # What is lost of the kind is no damage to anybody, now as then.
     counts = [
-        verdict["figures"]["candidate"]["holdout_of_retained_labels"]["accuracy"]["count"]
+        verdict.figures.candidate.holdout_of_retained_labels.accuracy.count
         for verdict in (first, second)
     ]
     assert counts[0] == counts[1] < 300

@@ -59,26 +59,26 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     (run,) = story.runs()
     assert run.state is RunState.PUBLISHED
     assert run.verdict is not None
-    ladder = run.verdict["ladder"]
-    chosen = ladder[run.verdict["rung"]]
-    assert chosen["passes"]
+    ladder = run.verdict.ladder
+    chosen = ladder[run.verdict.rung]
+    assert chosen.passes
     # Nothing is left and nothing lost.
-    assert chosen["cohorts"]["label 3"]["recognised"]["value"] == 0.0
-    for fall in (chosen["retained"], chosen["holdout_of_retained_labels"]):
-        assert fall["base"] - fall["candidate"] <= 0.005
+    assert chosen.cohorts["label 3"].recognised.value == 0.0
+    for fall in (chosen.retained, chosen.holdout_of_retained_labels):
+        assert fall.base - fall.candidate <= 0.005
     for rung in ladder:
-        assert rung["passes"] or rung["damage"] or rung["shortfalls"] or rung["undecided"]
-    (cohort,) = run.verdict["cohorts"]
-    assert cohort["rule"] == "chance"
-    assert cohort["base"]["closeness"] == "familiar"
-    assert cohort["candidate"]["closeness"] == "alike"
+        assert rung.passes or rung.damage or rung.shortfalls or rung.undecided
+    (cohort,) = run.verdict.cohorts
+    assert cohort.rule == "chance"
+    assert cohort.base.closeness == "familiar"
+    assert cohort.candidate.closeness == "alike"
     # The first that passes knows the class below the last layer, and that could be had for nothing.
-    below = [rung["last_layer_restored"]["label 3"]["value"] for rung in ladder]
-    first = next(i for i, rung in enumerate(ladder) if rung["passes"])
-    assert first < run.verdict["rung"]
-    assert below[first] > below[run.verdict["rung"]] == 0.0
-    assert cohort["last_layer_restored"]["value"] == 0.0
-    assert not run.verdict["remarks"]
+    below = [rung.last_layer_restored["label 3"].value for rung in ladder]
+    first = next(i for i, rung in enumerate(ladder) if rung.passes)
+    assert first < run.verdict.rung
+    assert below[first] > below[run.verdict.rung] == 0.0
+    assert cohort.last_layer_restored.value == 0.0
+    assert not run.verdict.remarks
 
 
 def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
@@ -89,11 +89,11 @@ def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
     (run,) = story.runs()
     assert run.state is RunState.PUBLISHED
     assert run.verdict is not None
-    (cohort,) = run.verdict["cohorts"]
-    assert (cohort["samples"], cohort["rule"]) == (len(asked) - 3, "chance")
-    assert cohort["candidate"]["recognised"]["value"] == 0.0
-    said, *others = run.verdict["remarks"]
-    assert len(others) == (cohort["last_layer_restored"]["value"] > 0.5)
+    (cohort,) = run.verdict.cohorts
+    assert (cohort.samples, cohort.rule) == (len(asked) - 3, "chance")
+    assert cohort.candidate.recognised.value == 0.0
+    said, *others = run.verdict.remarks
+    assert len(others) == (cohort.last_layer_restored.value > 0.5)
     assert "label 3 that stay: 3." in said
 
 
@@ -105,14 +105,13 @@ def test_later_runs_look_at_earlier_forgotten_samples_again_label_by_label(
     latest = story.runs()[-1]
     assert latest.item_count == 2
     assert latest.verdict is not None
-    for network in ("base", "candidate"):
-        figures = latest.verdict["figures"][network]
-        assert figures["forgotten"]["accuracy"]["count"] == 60 + 2
-        of_earlier = figures["by_label"]["3"]
-        assert of_earlier["forgotten"]["accuracy"]["count"] == 60
-        assert of_earlier["forgotten"]["loss"]["value"] >= 0
-        assert of_earlier["retained"] == {"accuracy": None, "loss": None}
-        assert of_earlier["loss_attack"]["area"]["count"] == 60
+    for figures in (latest.verdict.figures.base, latest.verdict.figures.candidate):
+        assert figures.forgotten.accuracy.count == 60 + 2
+        of_earlier = figures.by_label[3]
+        assert of_earlier.forgotten.accuracy.count == 60
+        assert of_earlier.forgotten.loss.value >= 0
+        assert (of_earlier.retained.accuracy, of_earlier.retained.loss) == (None, None)
+        assert of_earlier.loss_attack.area.count == 60
 
 
 def test_a_model_that_is_enrolled_label_free_is_dampened_by_label_free_sums(
@@ -131,9 +130,9 @@ def test_a_model_that_is_enrolled_label_free_is_dampened_by_label_free_sums(
     (run,) = story.runs()
     assert run.failure is None
     assert run.verdict is not None
-    assert run.verdict["policy"]["method"] == {"method": "label_free"}
-    assert len(run.verdict["ladder"]) == 1
-    assert run.verdict["weights"]["dampened"] > 0
+    assert run.verdict.policy.method.method == "label_free"
+    assert len(run.verdict.ladder) == 1
+    assert run.verdict.weights.dampened > 0
     assert sum(outcomes(story.database, request_id).values()) == 60
 
 
@@ -142,8 +141,8 @@ def test_what_is_not_forgotten_is_held_and_nothing_is_published(
 ) -> None:
     request_id, run = held(story, digits)
     assert run.verdict is not None
-    assert run.verdict["outcome"] == "needs_review"
-    assert "still recognised" in run.verdict["reasons"][0]
+    assert run.verdict.outcome == "needs_review"
+    assert "still recognised" in run.verdict.reasons[0]
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 54 + 6}
     assert [row.version for row in story.checkpoints()] == [0]
 
@@ -159,7 +158,7 @@ def test_an_approved_rung_is_published_short_and_its_samples_are_weakened(
     assert second.state is RunState.PUBLISHED_SHORT
     assert second.carries_out == first.id
     assert second.verdict is not None
-    assert second.verdict["cohorts"][0]["alpha"] == 1e9
+    assert second.verdict.cohorts[0].selection == 1e9
     assert outcomes(story.database, request_id) == {Outcome.WEAKENED: 60}
     row = sample_row(story.database, training_ids(digits, 3)[0])
     assert row.weakened
@@ -303,7 +302,7 @@ def test_what_was_published_short_does_not_hold_up_what_comes_later(
     assert latest.state is RunState.NO_DETECTABLE_INFLUENCE
     assert latest.verdict is not None
     assert outcomes(story.database, later) == {Outcome.FORGOTTEN: 1}
-    conceded = [said for said in latest.verdict["remarks"] if "earlier version" in said]
+    conceded = [said for said in latest.verdict.remarks if "earlier version" in said]
     assert len(conceded) == 1
     assert "Label 3" in conceded[0]
     assert "still recognised" in conceded[0]
@@ -312,6 +311,27 @@ def test_what_was_published_short_does_not_hold_up_what_comes_later(
     # More of the same class is judged anew.
     story.forget(digits.of_label(3))
     assert story.runs()[-1].state is not RunState.NEEDS_REVIEW
+
+
+def test_what_a_stricter_policy_still_allows_of_an_approved_run_is_tried(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    asked = training_ids(digits, 3)
+    first, second = story.post(asked[:20]), story.post(asked[20:])
+    work(story.resources.settings)
+    (run,) = story.runs()
+    with story.database.transaction() as session:
+        approve(session, run.id, 0, "admin")
+        change_policy(session, "digits", {"gate": {"max_forgotten_share": 0.05}}, "admin")
+    story.resources.doorbell.ring(Job.UNLEARN, run.model_id)
+    work(story.resources.settings)
+    _, outdated, again = story.runs()
+    assert (outdated.failure or {})["kind"] == "review-outdated"
+    # 5 % of the training samples are more than twenty, and fewer than sixty.
+    assert again.item_count == 20
+    assert outcomes(story.database, first) == {Outcome.FORGOTTEN: 20}
+    assert outcomes(story.database, second) == {Outcome.FAILED: 40}
 
 
 def test_an_approval_is_outdated_once_the_head_has_moved(story: Story, digits: Digits) -> None:
@@ -326,6 +346,7 @@ def test_an_approval_is_outdated_once_the_head_has_moved(story: Story, digits: D
     latest = story.runs()[-1]
     assert latest.carries_out is None
     assert latest.state is RunState.PUBLISHED
+    assert "run.approval_lapsed" in audit_events(story.database)
 
 
 def test_an_approval_of_other_cohorts_than_there_are_gives_its_items_back(
@@ -335,8 +356,9 @@ def test_an_approval_of_other_cohorts_than_there_are_gives_its_items_back(
     with story.database.transaction() as session:
         row = session.get_one(UnlearningRun, run.id)
         assert row.verdict is not None
-        (cohort,) = row.verdict["cohorts"]
-        row.verdict = {**row.verdict, "cohorts": [{**cohort, "name": "label 9", "labels": [9]}]}
+        (cohort,) = row.verdict.cohorts
+        other = cohort.model_copy(update={"name": "label 9", "labels": [9]})
+        row.verdict = row.verdict.model_copy(update={"cohorts": [other]})
     decide(story, approve, run.id, 0)
     approved, failed, anew = story.runs()
     assert failed.carries_out == approved.id
@@ -359,9 +381,12 @@ def test_an_approval_is_not_carried_out_once_some_of_its_samples_are_withdrawn(
     (run,) = story.runs()
     assert run.state is RunState.NEEDS_REVIEW
     with story.database.transaction() as session:
+        approve(session, run.id, 0, "admin")
+    with story.database.transaction() as session:
         assert withdraw(session, session.get_one(DeletionRequest, withdrawn), "admin")
     # What was approved is to forget the whole class, and now most of it stays.
-    decide(story, approve, run.id, 0)
+    story.resources.doorbell.ring(Job.UNLEARN, run.model_id)
+    work(story.resources.settings)
     _, failed, anew = story.runs()
     assert failed.failure is not None
     assert failed.failure["kind"] == "review-outdated"
@@ -385,10 +410,10 @@ def test_what_is_not_forgotten_is_not_called_undecidable_because_of_others_that_
     story.forget([*training_ids(digits, 3), *training_ids(digits, 5)[:4]])
     (run,) = story.runs()
     assert run.verdict is not None
-    assert run.verdict["outcome"] == "needs_review"
-    chosen = run.verdict["ladder"][run.verdict["rung"]]
-    assert chosen["shortfalls"]
-    assert chosen["undecided"]
+    assert run.verdict.outcome == "needs_review"
+    chosen = run.verdict.ladder[run.verdict.rung]
+    assert chosen.shortfalls
+    assert chosen.undecided
 
 
 def test_too_few_samples_to_compare_with_are_undecidable_not_a_guess(
@@ -399,8 +424,8 @@ def test_too_few_samples_to_compare_with_are_undecidable_not_a_guess(
     (run,) = story.runs()
     assert run.state is RunState.NEEDS_REVIEW
     assert run.verdict is not None
-    assert run.verdict["outcome"] == "undecidable"
-    assert "at least 30" in run.verdict["reasons"][0]
+    assert run.verdict.outcome == "undecidable"
+    assert "at least 30" in run.verdict.reasons[0]
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 20}
 
 
@@ -429,8 +454,8 @@ def test_a_dry_run_says_what_would_happen_and_leaves_nothing_behind(
     (run,) = story.runs()
     assert run.state is RunState.PREDICTED
     assert run.verdict is not None
-    assert run.verdict["outcome"] == "published"
-    assert run.verdict["weights"]["dampened"] > 0
+    assert run.verdict.outcome == "published"
+    assert run.verdict.weights.dampened > 0
     assert outcomes(story.database, request_id) == {Outcome.PREDICTED: 60}
     assert files(story) == before
     assert [row.version for row in story.checkpoints()] == [0]
@@ -439,7 +464,7 @@ def test_a_dry_run_says_what_would_happen_and_leaves_nothing_behind(
     story.forget(training_ids(digits, 3))
     deletion = story.runs()[-1]
     assert deletion.verdict is not None
-    assert deletion.verdict["cohorts"] == run.verdict["cohorts"]
+    assert deletion.verdict.cohorts == run.verdict.cohorts
 
 
 def files(story: Story) -> set[Path]:
@@ -467,7 +492,7 @@ def test_a_spent_damage_budget_advises_to_retrain(story: Story, digits: Digits) 
     (run,) = story.runs()
     assert run.state is RunState.NEEDS_REVIEW
     assert run.verdict is not None
-    assert run.verdict["ladder"][0]["damage"]
+    assert run.verdict.ladder[0].damage
     assert not story.model().retraining_advised
     decide(story, approve, run.id, 0)
     assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 60}
@@ -483,7 +508,7 @@ def test_a_search_that_finds_no_harmless_rung_advises_to_retrain(
     (run,) = story.runs()
     assert run.state is RunState.NEEDS_REVIEW
     assert run.verdict is not None
-    assert all(rung["damage"] for rung in run.verdict["ladder"])
+    assert all(rung.damage for rung in run.verdict.ladder)
     assert story.model().retraining_advised
 
 
@@ -491,8 +516,8 @@ def test_a_report_is_kept_of_every_run_that_was_judged(story: Story, digits: Dig
     story.forget(training_ids(digits, 3))
     with story.database.reading() as session:
         details = session.get_one(RunReport, story.runs()[0].id).details
-    for network in ("base", "candidate"):
-        for shares in details["loss_histograms"][network].values():
+    for network in (details.loss_histograms.base, details.loss_histograms.candidate):
+        for shares in (network.forgotten, network.retained, network.unseen):
             assert sum(shares) == pytest.approx(1, abs=1e-4)
-    forgetting = details["zero_retrain_forgetting"]
-    assert forgetting["candidate"]["value"] > forgetting["base"]["value"]
+    forgetting = details.zero_retrain_forgetting
+    assert forgetting.candidate.value > forgetting.base.value

@@ -5,8 +5,8 @@ import uuid
 import pytest
 
 from app.reviews import approve
+from models.documents import Verdict
 from models.records import Outcome, RunState, UnlearningRun
-from models.records.base import Json
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.judging.test_outcomes import decide
@@ -27,7 +27,7 @@ def of_labels(digits: Digits) -> list[str]:
     return [sample for label in LABELS for sample in training_ids(digits, label)[:20]]
 
 
-def verdict_of(run: UnlearningRun) -> Json:
+def verdict_of(run: UnlearningRun) -> Verdict:
     assert run.verdict is not None
     return run.verdict
 
@@ -49,17 +49,17 @@ def test_what_shows_nothing_label_by_label_is_held_for_what_it_shows_together(
     (run,) = story.runs()
     verdict = verdict_of(run)
     assert run.state is RunState.NEEDS_REVIEW
-    for cohort in verdict["cohorts"]:
-        assert cohort["base"]["closeness"] == cohort["candidate"]["closeness"] == "alike"
-        assert cohort["gives_away"]
-    (said,) = verdict["reasons"]
+    for cohort in verdict.cohorts:
+        assert cohort.base.closeness == cohort.candidate.closeness == "alike"
+        assert cohort.gives_away
+    (said,) = verdict.reasons
     assert said.startswith(LOUD)
-    assert verdict["pool"]["cohorts"] == [f"label {label}" for label in LABELS]
-    assert verdict["pool"]["base"]["closeness"] == "familiar"
-    assert verdict["pool"]["base"]["attack"]["area"]["count"] == 80
+    assert verdict.pool.cohorts == [f"label {label}" for label in LABELS]
+    assert verdict.pool.base.closeness == "familiar"
+    assert verdict.pool.base.attack.area.count == 80
     # It was searched for something that forgets them, and every rung says how near that came.
-    assert len(verdict["ladder"]) > 1
-    assert all(rung["pool"]["attack"]["area"]["count"] == 80 for rung in verdict["ladder"])
+    assert len(verdict.ladder) > 1
+    assert all(rung.pool.attack.area.count == 80 for rung in verdict.ladder)
     assert outcomes(story.database, request) == {Outcome.PENDING: 80}
 
 
@@ -67,7 +67,7 @@ def test_one_of_these_labels_by_itself_shows_nothing(story: Story, digits: Digit
     story.forget(training_ids(digits, LABELS[0])[:20])
     (run,) = story.runs()
     assert run.state is RunState.NO_DETECTABLE_INFLUENCE
-    assert verdict_of(run)["pool"] is None
+    assert verdict_of(run).pool is None
 
 
 def test_what_was_published_like_that_is_weakened_and_holds_up_no_other_class(
@@ -79,7 +79,7 @@ def test_what_was_published_like_that_is_weakened_and_holds_up_no_other_class(
     latest = story.runs()[-1]
     assert latest.state is RunState.PUBLISHED
     assert outcomes(story.database, later) == {Outcome.FORGOTTEN: 60}
-    (said,) = (said for said in verdict_of(latest)["remarks"] if "nothing more of them" in said)
+    (said,) = (said for said in verdict_of(latest).remarks if "nothing more of them" in said)
     assert said.startswith(LOUD)
     assert outcomes(story.database, weakened) == {Outcome.WEAKENED: 80}
 
@@ -89,7 +89,7 @@ def test_what_is_added_to_such_labels_is_judged_with_them(story: Story, digits: 
     story.forget(training_ids(digits, 2)[:1])
     latest = story.runs()[-1]
     assert latest.state is RunState.NEEDS_REVIEW
-    assert any(said.startswith("5 cohorts that") for said in verdict_of(latest)["reasons"])
+    assert any(said.startswith("5 cohorts that") for said in verdict_of(latest).reasons)
 
 
 def test_what_was_forgotten_together_stays_so_whatever_is_asked_for_next(
@@ -100,15 +100,15 @@ def test_what_was_forgotten_together_stays_so_whatever_is_asked_for_next(
     request = story.forget(of_labels(digits)).id
     first = verdict_of(story.runs()[-1])
     assert story.runs()[-1].state is RunState.PUBLISHED
-    assert first["pool"]["base"]["closeness"] == "familiar"
-    assert first["pool"]["candidate"]["accepted"]
-    assert first["pool"]["forgotten"]
+    assert first.pool.base.closeness == "familiar"
+    assert first.pool.candidate.accepted
+    assert first.pool.forgotten
     story.forget(training_ids(digits, 3))
     latest = verdict_of(story.runs()[-1])
     assert story.runs()[-1].state is RunState.PUBLISHED
-    assert latest["pool"]["cohorts"] == first["pool"]["cohorts"]
-    assert all(rung["pool"]["accepted"] for rung in latest["ladder"] if rung["passes"])
-    assert latest["pool"]["forgotten"]
+    assert latest.pool.cohorts == first.pool.cohorts
+    assert all(rung.pool.accepted for rung in latest.ladder if rung.passes)
+    assert latest.pool.forgotten
     assert outcomes(story.database, request) == {Outcome.FORGOTTEN: 80}
 
 
@@ -128,10 +128,10 @@ def test_what_is_weakened_with_others_stays_so_where_too_few_are_left_to_judge_i
     story.forget(gone)
     latest = verdict_of(story.runs()[-1])
     assert story.runs()[-1].state is RunState.PUBLISHED
-    (alone,) = (each for each in latest["cohorts"] if each["labels"] == [LABELS[0]])
-    assert latest["pool"] is None
-    assert alone["candidate"]["closeness"] == "alike"
-    assert alone["gives_away"]
+    (alone,) = (each for each in latest.cohorts if each.labels == [LABELS[0]])
+    assert latest.pool is None
+    assert alone.candidate.closeness == "alike"
+    assert alone.gives_away
     # What is gone is forgotten; that nobody is left to judge the last one with is no proof.
     weakened = [sample_row(story.database, training_ids(digits, of)[0]).weakened for of in LABELS]
     assert weakened == [True, False, False, False]

@@ -15,8 +15,10 @@ from models.settings import Settings
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
+from tests.support.reports import make_report, read
 from workers import pipeline
-from workers.judging.verdicts import Verdict
+from workers.failures import Failure
+from workers.judging.verdicts import Judged
 from workers.leases import Heartbeat, give_back
 from workers.resources import Resources
 from workers.runs import Run
@@ -29,7 +31,7 @@ from workers.transactions.settlement import fail_items, mark_forgotten, settle_i
 from workers.unlearning.importances import Provenance
 from workers.weighing import Weighed
 
-FAILURE = {"kind": "k", "detail": "d"}
+FAILURE = Failure("k", "d")
 
 
 def claimed(story: Story, resources: Resources) -> Run:
@@ -97,22 +99,21 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     expire(story)
     claimed(story, replace(story.resources, worker="another"))
     weighed = Weighed(trained=stale.samples, holdout=(), unreadable={})
-    document = {"weights": {"dampened": 0}, "reasons": [], "cohorts": [], "outcome": "published"}
-    verdict = Verdict(RunState.PUBLISHED, document, short={}, retraining_advised=False)
+    report = read(make_report())
+    judged = Judged(RunState.PUBLISHED, report.verdict, report, weakened={})
     attempts = [
         lambda: publish(
             stale,
             weighed,
             Provenance("w", "m"),
             Stored(Artifact("0" * 64, 1), {}),
-            verdict,
-            {},
+            judged,
             dict,
             story.resources,
         ),
         lambda: settle_without_checkpoint(stale, weighed, dict, story.resources),
-        lambda: hold_for_review(stale, weighed, verdict, {}, dict, story.resources),
-        lambda: predict(stale, weighed, verdict, {}, dict, story.resources),
+        lambda: hold_for_review(stale, weighed, judged, dict, story.resources),
+        lambda: predict(stale, weighed, judged, dict, story.resources),
         lambda: give_up(stale, story.resources, FAILURE, {}, Cause.ITS_SURROUNDINGS),
         lambda: lay_down(stale, story.resources, FAILURE, {}),
         lambda: cancel(stale, story.resources, {}),

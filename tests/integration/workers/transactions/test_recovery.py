@@ -12,7 +12,7 @@ from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
 from tests.integration.workers.test_steward import stewardship
-from tests.integration.workers.transactions.test_claims import claimed, expire
+from tests.integration.workers.transactions.test_claims import FAILURE, claimed, expire
 from tests.integration.workers.transactions.test_releases import items
 from workers import pipeline
 from workers.duties.recovering import take_over_expired
@@ -43,7 +43,7 @@ def test_a_death_that_is_seen_frees_the_items_at_once_and_stands_on_record(
     # Nobody has to wait for the lease; and what the dead one would write is refused.
     assert claimed(story, story.resources).epoch > run.epoch
     with pytest.raises(LeaseLost):
-        give_up(run, resources, {"kind": "k", "detail": "d"}, {}, Cause.ITS_SAMPLES)
+        give_up(run, resources, FAILURE, {}, Cause.ITS_SAMPLES)
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 4}
 
 

@@ -4,13 +4,18 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from models.errors import NetworkMismatch
 from models.records import Split
+from models.specifications import ArchitectureSpec, EmpiricalEstimator, Enrolment
+from workers.datasets import Dataset
 from workers.enrolment.records import SampleRows
-from workers.enrolment.tryout import FEWEST, balanced, require_better_than_guessing
+from workers.enrolment.tryout import FEWEST, balanced, require_better_than_guessing, try_out
+from workers.unlearning.batches import Batch
 from workers.unlearning.intervals import share
 
 
@@ -79,3 +84,20 @@ def test_a_network_guesses_unless_it_is_significantly_better(
         return
     with pytest.raises(NetworkMismatch, match=f"classifies {right} of {count} training images"):
         require_better_than_guessing(found, labels=labels)
+
+
+def test_a_network_that_changes_its_input_in_place_is_tried_on_the_samples_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Normalising(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs.sub_(0.3).div_(1.5))
+
+    enrolment = Enrolment.model_construct(
+        architecture=ArchitectureSpec(name="linear", num_classes=3), estimator=EmpiricalEstimator()
+    )
+    few = Batch.of(torch.randn(8, 4), torch.arange(8) % 3)
+    before = few.inputs.clone()
+    monkeypatch.setattr("workers.enrolment.tryout._read", lambda *_: few)
+    try_out(Normalising(4, 3).eval(), enrolment, Dataset.__new__(Dataset), [], torch.device("cpu"))
+    assert torch.equal(few.inputs, before)

@@ -13,7 +13,7 @@ from torch import nn
 from tests.gpu.networks import Family, moved, on_cpu
 from tests.unit.workers.unlearning.oracles import oracle, uncovered, worst_relative_error
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import Sums, squared_gradient_sums
+from workers.unlearning.importances import Sums, fisher_sums
 
 SAMPLES = 2
 FAMILIES = [
@@ -53,7 +53,7 @@ def test_in_float64_a_family_needs_no_fallback_and_equals_the_loop(
 ) -> None:
     network, samples = moved(case.network, case.samples, device, torch.float64)
     assert uncovered(network, samples.inputs[:1]) == set()
-    found = squared_gradient_sums(network, [samples])
+    found = fisher_sums(network, [samples])
     # In float64 nothing but the rules can be wrong.
     assert worst_relative_error(on_cpu(found), case.expected) <= 1e-10
 
@@ -63,5 +63,5 @@ def test_in_float32_a_family_equals_the_float64_loop_but_for_rounding(
     case: Case, device: torch.device, reproducible: bool
 ) -> None:
     network, samples = moved(case.network, case.samples, device, torch.float32)
-    found = squared_gradient_sums(network, [samples], reproducible=reproducible)
+    found = fisher_sums(network, [samples], reproducible=reproducible)
     assert worst_relative_error(on_cpu(found), case.expected) <= 5e-6

@@ -1,0 +1,69 @@
+"""A run that is held: what does not keep it from passing is tried without what does."""
+
+import uuid
+
+import pytest
+
+from app.withdrawals import withdraw
+from models.doorbell import Job
+from models.records import DeletionRequest, Outcome, RunState
+from tests.conftest import Digits, work
+from tests.integration.workers.conftest import Story
+from tests.integration.workers.queries import outcomes
+from tests.integration.workers.test_pipeline import training_ids
+
+
+@pytest.fixture(autouse=True)
+def _default_policy(story: Story) -> None:
+    story.set_policy()
+
+
+def worked(story: Story) -> None:
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
+    work(story.resources.settings)
+
+
+def test_a_class_does_not_wait_for_what_came_with_it_and_cannot_be_forgotten(
+    story: Story, digits: Digits
+) -> None:
+    # An α that is enough for class 0, and not for class 5.
+    story.set_policy(method={"method": "fixed", "alpha": 22})
+    fives, zeros = training_ids(digits, 5), training_ids(digits, 0)
+    hopeless, passing = story.post(fives), story.post(zeros)
+    worked(story)
+    both, alone, *again = story.runs()
+    assert (both.item_count, both.state) == (len(fives + zeros), RunState.NEEDS_REVIEW)
+    assert (alone.item_count, alone.state) == (len(zeros), RunState.PUBLISHED)
+    assert outcomes(story.database, passing) == {Outcome.FORGOTTEN: len(zeros)}
+    # Judged again, as the head has moved; what remains of it waits for a person.
+    assert [(run.item_count, run.state) for run in again] == [(len(fives), RunState.NEEDS_REVIEW)]
+    assert outcomes(story.database, hopeless) == {Outcome.PENDING: len(fives)}
+
+
+def test_what_does_not_pass_by_itself_either_waits_together(story: Story, digits: Digits) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    story.post(training_ids(digits, 3))
+    story.post(training_ids(digits, 5))
+    worked(story)
+    # Both are at fault, so nothing is tried apart.
+    assert [run.item_count for run in story.runs()] == [60 + 56]
+
+
+def withdrawn(story: Story, request_id: uuid.UUID) -> None:
+    with story.database.transaction() as session:
+        assert withdraw(session, session.get_one(DeletionRequest, request_id), "pipeline")
+
+
+def test_what_was_held_with_a_request_that_is_withdrawn_is_tried_without_it(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    first = story.post(training_ids(digits, 3))
+    second = story.post(training_ids(digits, 5))
+    worked(story)
+    withdrawn(story, first)
+    worked(story)
+    held, again = story.runs()
+    assert (held.item_count, again.item_count) == (60 + 56, 56)
+    assert outcomes(story.database, second) == {Outcome.PENDING: 56}
+    assert outcomes(story.database, first) == {Outcome.CANCELLED: 60}
