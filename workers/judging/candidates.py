@@ -102,7 +102,7 @@ def _gate(
 ) -> Gate:
     """What candidates are held against: the base, and what is expected without the samples."""
     base, probe = examiner.look(subject.base), examiner.probe
-    require_recognised(base.at(probe.retained), run.recognised)
+    require_recognised(base.at(probe.retained), run.recognised, labels=len(run.trained))
     surrogate = make_surrogate(base, examiner.batches(), probe, run.trained, forgotten)
     before = expected_before(subject, base, probe)
     asked = {sample.label for sample in weighed.trained}

@@ -8,7 +8,7 @@ up nothing that comes later.
 from dataclasses import dataclass
 
 from models import documents
-from models.documents import Closeness
+from models.documents import Closeness, Rule
 from workers.subjects import Subject
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
@@ -16,7 +16,8 @@ from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Concession
+from workers.unlearning.verification import Concession, Known
+from workers.unlearning.workbench import Kept
 from workers.weighing import Weighed
 
 
@@ -26,15 +27,14 @@ class Precedents:
 
     Those `pinned` have their setting, those in `floors` are dampened as much at least. How a cohort
     stood when the head was published, though it was short, is `excused`. What stays `weakened` was
-    published short for what it shows with others. What the head has forgotten is `kept`, with the
-    setting that it took.
+    published short for what it shows with others. What the head has forgotten is `kept`.
     """
 
     pinned: dict[Cohort, Setting]
     floors: dict[Cohort, Setting]
     excused: dict[Cohort, Concession]
     weakened: set[Cohort]
-    kept: dict[Cohort, Setting]
+    kept: dict[Cohort, Kept]
 
 
 def precedents_of(subject: Subject, weighed: Weighed, gate: Gate) -> Precedents:
@@ -69,8 +69,9 @@ def precedents_of(subject: Subject, weighed: Weighed, gate: Gate) -> Precedents:
             found.floors[cohort] = setting
         # Of what the base does not know there is nothing to give back.
         knew = gate.closeness_at_base(cohort) is not Closeness.ALIKE
-        if knew and _has_forgotten(before) and (settled or not cohort.scattered):
-            found.kept[cohort] = setting
+        if knew and _has_forgotten(before):
+            same = settled or before.rule is Rule.CHANCE
+            found.kept[cohort] = Kept(setting, Known.of(before.candidate) if same else None)
     return found
 
 

@@ -6,20 +6,24 @@ what a run would forget is not what was asked for.
 """
 
 from models.errors import DatasetChanged
+from workers.unlearning.intervals import share
 from workers.unlearning.observation import Observed
 
 
-def require_recognised(retained: Observed, at_enrolment: float | None) -> None:
+def require_recognised(retained: Observed, at_enrolment: float | None, *, labels: int) -> None:
     """Raise `DatasetChanged` if the base only guesses, and did not when it was enrolled.
 
-    `retained` is what it makes of retained samples. `at_enrolment` is the lower end of the interval
-    of what it recognised then, None where that is not on record. That a few images are other ones
-    does not show.
+    `retained` is what it makes of retained samples; there are so many `labels` in all.
+    `at_enrolment` is the lower end of the interval of what it recognised then, None where that is
+    not on record; all labels count alike, as they did then. That a few images are other ones does
+    not show.
     """
-    found = retained.accuracy_estimate
-    labels = len(retained.by_label())
-    if found is None or at_enrolment is None or labels < 2:
+    of_each = [each.accuracy or 0.0 for each in retained.by_label().values()]
+    if not of_each or at_enrolment is None or labels < 2:
         return
+    found = share(round(sum(of_each) / len(of_each) * len(retained)), len(retained))
+    assert found is not None
+    # Of images in any order one in so many has the label that the network names.
     if found.high < at_enrolment and found.low <= 1 / labels:
         raise DatasetChanged(
             f"The network recognises {100 * found.value:.1f} % of {found.count} retained training "

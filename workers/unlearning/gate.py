@@ -15,7 +15,13 @@ from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pool, closeness_of
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import Concession, Thresholds, standing_of, telling_of
+from workers.unlearning.verification import (
+    Concession,
+    Known,
+    Thresholds,
+    standing_of,
+    telling_of,
+)
 
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200
@@ -119,13 +125,13 @@ class Gate:
         candidate: Observed,
         restored: Observed | None = None,
         excused: Mapping[Cohort, Concession] | None = None,
-        forgotten: Collection[Cohort] = (),
+        forgotten: Mapping[Cohort, Known] | None = None,
     ) -> Judgement:
         """What is wrong with a candidate, if anything is.
 
         `restored` is what it makes of the `telling` samples with the base's last layer put back.
         Cohorts that are `excused` were judged before: that they stand like this holds nothing up.
-        Those `forgotten` by an earlier version must not be known again.
+        Those `forgotten` by an earlier version must not be known better than they were in it.
         """
         excused = excused or {}
         standings = {
@@ -173,7 +179,11 @@ class Gate:
                 if standing.closeness is Closeness.UNDECIDABLE and cohort not in covered
             ],
             conceded=[said for cohort, said in unaccepted.items() if cohort in covered],
-            given_back={c for c in short if c in forgotten and c not in lost},
+            given_back={
+                cohort
+                for cohort, known in (forgotten or {}).items()
+                if cohort in short and known.is_exceeded_by(standings[cohort])
+            },
             pooled=pooled,
         )
 

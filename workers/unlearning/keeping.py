@@ -13,17 +13,18 @@ from workers.unlearning.workbench import Workbench
 
 
 def keep_forgotten(bench: Workbench) -> None:
-    """If no candidate passes, and the nearest gives cohorts back, try it without that.
+    """If no candidate passes, and the nearest is gentler on cohorts than it may be, try it again.
 
-    That is one candidate more, whatever limits a search has.
+    With those that are short dampened as before: one candidate more, whatever limits a search has.
     """
     trials = [tried.trial for tried in bench.ladder]
     if best_passing(trials) is not None:
         return
     near = nearest(trials)
-    if near.judgement.given_back:
-        as_before = {
-            cohort: at_least(near.settings[cohort], bench.kept[cohort])
-            for cohort in near.judgement.given_back
-        }
+    as_before = {
+        cohort: at_least(near.settings[cohort], kept.setting)
+        for cohort, kept in bench.kept.items()
+        if not near.judgement.standings[cohort].accepted
+    }
+    if any(setting != near.settings[cohort] for cohort, setting in as_before.items()):
         bench.attempt({**near.settings, **as_before})

@@ -12,6 +12,7 @@ are what is aimed at.
 
 from dataclasses import dataclass
 
+from models import documents
 from models.documents import Closeness, Reference, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
@@ -110,6 +111,43 @@ class Concession:
             return True
         beyond = abs(standing.distance or 0.0) - abs(self.distance or 0.0)
         return standing.rule is self.rule and beyond <= NO_FARTHER + ROUNDING
+
+
+@dataclass(frozen=True)
+class Known:
+    """How well a cohort was known when a version had forgotten it.
+
+    By which rule, the figure that decided, and the share of its samples that was recognised.
+    """
+
+    rule: Rule
+    figure: float | None
+    accuracy: float | None
+
+    @classmethod
+    def of(cls, standing: "Standing | documents.Standing") -> "Known":
+        """As it stood then, or stands now."""
+        by_attack = standing.rule is Rule.LIKE_UNSEEN
+        attack = standing.attack.area.value if standing.attack else None
+        recognised = standing.recognised.value if standing.recognised else None
+        if recognised is not None and standing.rule is Rule.EXPECTED:
+            recognised -= standing.expected or 0.0
+        accuracy = standing.accuracy.value if standing.accuracy else None
+        return cls(standing.rule, attack if by_attack else recognised, accuracy)
+
+    def is_exceeded_by(self, standing: Standing) -> bool:
+        """Whether it is known again, and better than it was then.
+
+        That a stricter policy does not accept any more what it was then gives nobody back.
+        """
+        if standing.closeness is not Closeness.FAMILIAR:
+            return False
+        now = Known.of(standing)
+        pair = (now.figure, self.figure)
+        if now.rule is not self.rule:
+            pair = (now.accuracy, self.accuracy)
+        after, before = pair
+        return after is None or before is None or after > before + NO_FARTHER + ROUNDING
 
 
 def is_some(recognised: Estimate) -> bool:

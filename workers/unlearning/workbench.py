@@ -12,7 +12,7 @@ from workers.unlearning.mixing import Mixer, Settings, change_of_weights
 from workers.unlearning.observation import Observed
 from workers.unlearning.trials import Trial
 from workers.unlearning.tuning import Setting, at_least
-from workers.unlearning.verification import Concession
+from workers.unlearning.verification import Concession, Known
 
 
 class Look(Protocol):
@@ -32,6 +32,17 @@ class Tried:
     changes: Mapping[str, tuple[int, float]]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """With which setting a version has forgotten a cohort, and how well it still knew it.
+
+    Of one that has grown since, the latter says nothing any more: None.
+    """
+
+    setting: Setting
+    known: Known | None
+
+
 class Workbench:
     """Makes candidates with `mixer`, looks at them with `look`, judges them by `gate`.
 
@@ -41,7 +52,7 @@ class Workbench:
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that; that
     those `excused` stand as is said there holds nothing up. Those `kept` have been forgotten by an
-    earlier version with that setting, and are not to be given back.
+    earlier version, and are not to be given back.
     """
 
     def __init__(
@@ -55,7 +66,7 @@ class Workbench:
         pinned: Settings | None = None,
         floors: Settings | None = None,
         excused: Mapping[Cohort, Concession] | None = None,
-        kept: Settings | None = None,
+        kept: Mapping[Cohort, Kept] | None = None,
     ) -> None:
         self.gate = gate
         self.mixer = mixer
@@ -88,7 +99,10 @@ class Workbench:
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
         judgement = self.gate.judge(
-            seen, self._look_again(weights), excused=self._excused, forgotten=self.kept
+            seen,
+            self._look_again(weights),
+            excused=self._excused,
+            forgotten={c: each.known for c, each in self.kept.items() if each.known},
         )
         trial = Trial(dict(settings), judgement, norm)
         self.ladder.append(Tried(trial, seen, changes))

@@ -6,7 +6,7 @@ sample is exactly like an unseen one of its label. If samples are remembered `in
 forgotten share theirs with retained ones, and nothing forgets them altogether.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from workers.unlearning.importances import Sums, fisher_sums
 from workers.unlearning.mixing import Mixer, Settings
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
-from workers.unlearning.workbench import Workbench
+from workers.unlearning.workbench import Kept, Workbench
 
 PER_LABEL, FORGOTTEN = 40, 10
 TRAINED = 2 * PER_LABEL
@@ -66,7 +66,7 @@ def bench(
     last_layer: Sequence[str] = (),
     gone: frozenset[int] = frozenset(),
     floors: Settings | None = None,
-    kept: Settings | None = None,
+    kept: Mapping[Cohort, Kept] | None = None,
 ) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
     everything, linear = samples(in_pairs=in_pairs), network()
