@@ -27,7 +27,7 @@ from models.records import Outcome, RequestMode
 
 
 @dataclass(frozen=True)
-class Header:
+class RequestHeader:
     """What is posted beside the sample IDs."""
 
     model: str
@@ -39,7 +39,7 @@ class Header:
 
 
 def accept_bulk(
-    intake: Intake, header: Header, batches: Iterable[list[str]], max_ids: int
+    intake: Intake, header: RequestHeader, batches: Iterable[list[str]], max_ids: int
 ) -> Acceptance:
     """Take responsibility for a request whose sample IDs come in batches, or change nothing.
 
@@ -67,7 +67,7 @@ def accept_bulk(
     return outcome
 
 
-def _posted(header: Header, digest: str, duplicates: int) -> Posted:
+def _posted(header: RequestHeader, digest: str, duplicates: int) -> Posted:
     return Posted(
         id=uuid.uuid4(),
         model=header.model,
@@ -83,7 +83,7 @@ def _posted(header: Header, digest: str, duplicates: int) -> Posted:
 
 
 def _copy(
-    session: Session, header: Header, batches: Iterable[list[str]], max_ids: int
+    session: Session, header: RequestHeader, batches: Iterable[list[str]], max_ids: int
 ) -> tuple[str, int]:
     """Bring all sample IDs into a table of this transaction; the request's digest, and how many."""
     described = {

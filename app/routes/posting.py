@@ -9,8 +9,7 @@ from pydantic import Field
 
 from app.dependencies import Requester
 from app.intake.bodies import media_type, streamed
-from app.intake.bulk import Header as BulkHeader
-from app.intake.bulk import accept_bulk
+from app.intake.bulk import RequestHeader, accept_bulk
 from app.intake.grouping import Grouping
 from app.intake.posted import read_posted
 from app.problems import RETRY_AFTER_S, refusals
@@ -91,11 +90,11 @@ class BulkQuery:
             if value is not None:
                 raise _invalid(name, "belongs into the body, since that is JSON")
 
-    def header(self, principal: str, idempotency_key: str | None) -> BulkHeader:
+    def header(self, principal: str, idempotency_key: str | None) -> RequestHeader:
         """All of it; raises if there is no model."""
         if self.model is None:
             raise _invalid("model", "is needed with an NDJSON body")
-        return BulkHeader(
+        return RequestHeader(
             model=self.model,
             mode=self.mode or RequestMode.DELETE,
             reference=self.reference,

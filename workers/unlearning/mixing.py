@@ -19,7 +19,7 @@ from workers.unlearning.dampening import (
 from workers.unlearning.importances import Sums
 from workers.unlearning.tuning import Setting, adaptive_selection
 
-Settings = Mapping[Cohort, Setting]
+CohortSettings = Mapping[Cohort, Setting]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Mixer:
         self.full = full
         self._total = total
         self._sums_of = sums_of
-        self._last: tuple[Settings, Mixture] | None = None
+        self._last: tuple[CohortSettings, Mixture] | None = None
 
     def adaptive_selection(self, cohort: Cohort) -> float:
         """A cohort's α by the percentile rule, a hair above the weight that it is taken from.
@@ -54,14 +54,14 @@ class Mixer:
         exact = adaptive_selection(self.full, self._sums_of(cohort), self._population(cohort))
         return exact * (1 + ROUNDING)
 
-    def mix(self, settings: Settings) -> Mixture:
+    def mix(self, settings: CohortSettings) -> Mixture:
         """Dampen the base with these settings; the same as last time costs nothing."""
         if self._last is None or self._last[0] != settings:
             # A copy: what the caller does to its own afterwards makes other settings of it.
             self._last = (dict(settings), self._mixed(settings))
         return self._last[1]
 
-    def _mixed(self, settings: Settings) -> Mixture:
+    def _mixed(self, settings: CohortSettings) -> Mixture:
         factors = unit_factors(self.full)
         by_cohort = {
             cohort: tighten(

@@ -8,7 +8,7 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
 from workers.unlearning.last_layer import with_last_layer
-from workers.unlearning.mixing import Mixer, Settings, change_of_weights
+from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
 from workers.unlearning.observation import Observed
 from workers.unlearning.trials import Trial
 from workers.unlearning.tuning import Setting, at_least
@@ -63,8 +63,8 @@ class Workbench:
         last_layer: Sequence[str],
         done: Callable[[], None] = lambda: None,
         *,
-        pinned: Settings | None = None,
-        floors: Settings | None = None,
+        pinned: CohortSettings | None = None,
+        floors: CohortSettings | None = None,
         excused: Mapping[Cohort, Concession] | None = None,
         kept: Mapping[Cohort, Kept] | None = None,
     ) -> None:
@@ -88,7 +88,7 @@ class Workbench:
         """A cohort's α by the adaptive rule."""
         return self.mixer.adaptive_selection(cohort)
 
-    def attempt(self, settings: Settings) -> Trial:
+    def attempt(self, settings: CohortSettings) -> Trial:
         """Make one candidate and judge it."""
         settings = {
             **self._pinned,

@@ -17,7 +17,7 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
 from workers.unlearning.importances import Sums, fisher_sums
-from workers.unlearning.mixing import Mixer, Settings
+from workers.unlearning.mixing import CohortSettings, Mixer
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
 from workers.unlearning.workbench import Kept, Workbench
@@ -65,7 +65,7 @@ def bench(
     in_pairs: bool = False,
     last_layer: Sequence[str] = (),
     gone: frozenset[int] = frozenset(),
-    floors: Settings | None = None,
+    floors: CohortSettings | None = None,
     kept: Mapping[Cohort, Kept] | None = None,
 ) -> Workbench:
     """On which the first samples of label 0 are forgotten."""

@@ -14,7 +14,7 @@ from models.specifications import (
 )
 from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
 from workers.unlearning.methods import METHODS
-from workers.unlearning.mixing import Settings
+from workers.unlearning.mixing import CohortSettings
 from workers.unlearning.preference import best_passing
 from workers.unlearning.trials import Trial
 from workers.unlearning.tuning import Setting, seed_selection, setting_at, step_of
@@ -65,7 +65,7 @@ def test_auto_begins_at_the_seed_and_goes_on_while_nothing_passes() -> None:
 
 
 def test_auto_goes_on_to_a_smaller_lambda_unless_there_is_a_floor() -> None:
-    def strengths(floors: Settings | None) -> set[float]:
+    def strengths(floors: CohortSettings | None) -> set[float]:
         workbench = bench(in_pairs=True, floors=floors)
         METHODS["auto"](AutoMethod(), workbench)
         settings = [tried.trial.settings[COHORT] for tried in workbench.ladder]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import ROUNDING, Population, Weights
 from workers.unlearning.importances import Sums
-from workers.unlearning.mixing import Mixer, Settings, change_of_weights
+from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
 from workers.unlearning.tuning import Setting, adaptive_selection
 
 TOTAL = 100
@@ -134,7 +134,7 @@ def test_settings_that_were_changed_in_place_are_other_settings(case: Case) -> N
 
 def test_the_base_is_never_changed(case: Case) -> None:
     before = {name: tensor.clone() for name, tensor in case.base.items()}
-    nothing: Settings = {}
+    nothing: CohortSettings = {}
     for chosen in (both(case, 0.1), nothing):
         mixture = case.mixer().mix(chosen)
         mixture.weights["a"].zero_()
