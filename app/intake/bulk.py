@@ -48,7 +48,7 @@ def accept_bulk(
     """
     with intake.allowances.reserving() as reserved:
         with intake.database.transaction() as session:
-            posted = _posted(header, "", 0)
+            posted = _posted(header)
             # Who cannot be served need not send everything first.
             find_active(session, posted)
             digest, total = _copy(session, header, batches, max_ids)
@@ -67,7 +67,8 @@ def accept_bulk(
     return outcome
 
 
-def _posted(header: RequestHeader, digest: str, duplicates: int) -> Posted:
+def _posted(header: RequestHeader) -> Posted:
+    """Before its sample IDs have come: digest and duplicates are known afterwards."""
     return Posted(
         id=uuid.uuid4(),
         model=header.model,
@@ -76,9 +77,9 @@ def _posted(header: RequestHeader, digest: str, duplicates: int) -> Posted:
         deadline=header.deadline,
         principal=header.principal,
         idempotency_key=header.idempotency_key,
-        digest=digest,
+        digest="",
         sample_ids=[],
-        duplicates=duplicates,
+        duplicates=0,
     )
 
 
