@@ -33,6 +33,11 @@ def approve(
     """
     run, model = _held(session, run_id)
     assert run.verdict is not None
+    if run.verdict.parted:
+        raise RunNotHeld(
+            f"{run.verdict.parted} items of it are tried without the others, and these are judged "
+            "again after that. Look at the latest run of this registered model."
+        )
     count = len(run.verdict.ladder)
     if rung >= count:
         raise UnknownRung(f"The ladder of this run has {count} candidates, from 0 to {count - 1}.")

@@ -63,13 +63,23 @@ def complete(verdict: Mapping[str, Any], items: int) -> Json:
     """
     return {
         "asked": {"training": items, "holdout": 0, "unreadable": 0},
+        "parted": 0,
         "holdout_excused": {},
-        "pool": None,
         **verdict,
-        "damage_budget": {"retraining_advised": False, **verdict.get("damage_budget", {})},
+        "pool": _pool(verdict.get("pool")),
+        "damage_budget": _budget(verdict.get("damage_budget", {})),
         "cohorts": [_cohort(cohort) for cohort in verdict.get("cohorts", ())],
         "ladder": [_rung(rung) for rung in verdict.get("ladder", ())],
     }
+
+
+def _budget(budget: Mapping[str, Any]) -> Json:
+    spent, allowed = budget.get("spent"), budget.get("allowed", 0)
+    return {"retraining_advised": spent is not None and spent >= allowed > 0, **budget}
+
+
+def _pool(pool: Mapping[str, Any] | None) -> Json | None:
+    return None if pool is None else {"forgotten": False, **pool}
 
 
 def _cohort(cohort: Mapping[str, Any]) -> Json:

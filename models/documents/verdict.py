@@ -148,6 +148,10 @@ class Verdict(Document):
 
     outcome: Decision
     asked: Asked
+    parted: int = Field(
+        description="Items of it that are tried without the others, because they do not keep it "
+        "from passing. It cannot be approved then: all of them are judged again."
+    )
     reasons: list[str] = Field(description="Why no more has come of it.")
     remarks: list[str] = Field(description="What a reader of the figures must know.")
     policy: Policy

@@ -152,6 +152,7 @@ def make_report(*, cohorts: int = 1, outcome: str = "published", **run: Any) -> 
         "verdict": {
             "outcome": outcome,
             "asked": {"training": 95, "holdout": 0, "unreadable": 0},
+            "parted": 0,
             "reasons": [],
             "remarks": [],
             "policy": {"method": {"method": "auto"}, "gate": GATE, "probe_size": 1000},

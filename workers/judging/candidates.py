@@ -27,6 +27,7 @@ from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
 from workers.unlearning.surrogate import make_surrogate
+from workers.unlearning.trials import Trial
 from workers.unlearning.tuning import Setting
 from workers.unlearning.workbench import Workbench
 from workers.weighing import Weighed
@@ -79,7 +80,7 @@ def tune(
         kept=precedents.kept,
     )
     if run.approval is not None:
-        bench.attempt(_approved(run.approval, examiner.cohorts))
+        _require_kept(bench.attempt(_approved(run.approval, examiner.cohorts)))
     else:
         METHODS[run.policy.method.method](run.policy.method, bench)
         keep_forgotten(bench)
@@ -152,6 +153,16 @@ def _require_allowed(run: Run, books: Bookkeeping) -> None:
         if run.approval is None:
             raise
         raise ReviewOutdated(f"The policy has changed since the approval. {error}") from error
+
+
+def _require_kept(trial: Trial) -> None:
+    """Raise `ReviewOutdated` if an approved candidate gives back what a version has forgotten."""
+    if trial.judgement.given_back:
+        names = ", ".join(sorted(cohort.name for cohort in trial.judgement.given_back))
+        raise ReviewOutdated(
+            f"The candidate that was approved knows samples again that the published version has "
+            f"forgotten: {names}. Look at the run that follows."
+        )
 
 
 def _approved(approval: Approval, cohorts: list[Cohort]) -> dict[Cohort, Setting]:

@@ -9,6 +9,9 @@ from models.errors import DatasetChanged
 from workers.unlearning.intervals import share
 from workers.unlearning.observation import Observed
 
+# Of fewer samples it may be chance, and whether a run fails must not be.
+FEWEST = 100
+
 
 def require_recognised(retained: Observed, at_enrolment: float | None, *, labels: int) -> None:
     """Raise `DatasetChanged` if the base only guesses, and did not when it was enrolled.
@@ -16,10 +19,10 @@ def require_recognised(retained: Observed, at_enrolment: float | None, *, labels
     `retained` is what it makes of retained samples; there are so many `labels` in all.
     `at_enrolment` is the lower end of the interval of what it recognised then, None where that is
     not on record; all labels count alike, as they did then. That a few images are other ones does
-    not show.
+    not show, and of a small probe nothing is said.
     """
     of_each = [each.accuracy or 0.0 for each in retained.by_label().values()]
-    if not of_each or at_enrolment is None or labels < 2:
+    if len(retained) < FEWEST or at_enrolment is None or labels < 2:
         return
     found = share(round(sum(of_each) / len(of_each) * len(retained)), len(retained))
     assert found is not None

@@ -78,6 +78,7 @@ def _verdict(run: Run, weighed: Weighed, tuned: Tuned, state: RunState) -> Verdi
             holdout=len(weighed.holdout),
             unreadable=len(weighed.unreadable),
         ),
+        parted=0,
         reasons=judgement.reasons,
         remarks=list(remarks(run, tuned, state)),
         policy=run.policy,

@@ -4,6 +4,7 @@ Every transaction here first locks the lease and compares the epoch: a stale wor
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -81,10 +82,12 @@ def hold_for_review(
         row = require_wanted(session, run)
         _fail_unreadable(session, run, weighed)
         settle_requests(session, run.model_id)
-        end_judged(session, row, RunState.NEEDS_REVIEW, judged, timings)
         # Whatever broke earlier runs, it was none of them.
         clear_suspicion(session, run.id)
         parted = part(session, run, judged.verdict)
+        row.item_count -= parted
+        verdict = judged.verdict.model_copy(update={"parted": parted})
+        end_judged(session, row, RunState.NEEDS_REVIEW, replace(judged, verdict=verdict), timings)
         if judged.verdict.damage_budget.retraining_advised:
             session.get_one(RegisteredModel, run.model_id).retraining_advised = True
         record(

@@ -32,6 +32,7 @@ def part(session: Session, run: Run, verdict: Verdict) -> int:
         .where(
             pending_of(run.id),
             Sample.split == Split.TRAIN,
+            Sample.forgotten_version.is_(None),
             Sample.label == any_(cast(labels, ARRAY(Integer))),
         )
     )

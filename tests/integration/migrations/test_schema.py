@@ -15,7 +15,7 @@ from models.database import Database, alembic_config, check_schema, migrate
 from models.errors import SchemaOutOfDate
 from models.records import Base, UnlearningRun
 from tests.conftest import Servers
-from tests.support.reports import make_report
+from tests.support.reports import make_report, standing
 
 COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -127,8 +127,10 @@ def test_what_was_on_record_before_can_be_read_afterwards(empty: str) -> None:
 
 def test_a_verdict_that_did_not_say_everything_is_read_afterwards(empty: str) -> None:
     verdict = make_report(cohorts=2)["verdict"]
-    for name in ("holdout_excused", "pool"):
+    for name in ("asked", "parted", "holdout_excused"):
         del verdict[name]
+    verdict["pool"] = {"cohorts": [], "base": standing(0.6), "candidate": standing(0.5)}
+    verdict["damage_budget"]["spent"] = 0.02
     del verdict["damage_budget"]["retraining_advised"]
     for cohort in verdict["cohorts"]:
         for name in ("expectation", "last_layer_restored", "gives_away"):
@@ -151,7 +153,9 @@ def test_a_verdict_that_did_not_say_everything_is_read_afterwards(empty: str) ->
         found = session.scalars(select(UnlearningRun)).one().verdict
     database.close()
     assert found is not None
-    assert not found.damage_budget.retraining_advised
+    assert found.damage_budget.retraining_advised
+    assert found.pool is not None
+    assert not found.pool.forgotten
     assert [cohort.gives_away for cohort in found.cohorts] == [False, False]
     assert found.taken.given_back == []
     assert found.taken.retained is not None

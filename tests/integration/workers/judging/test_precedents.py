@@ -60,3 +60,30 @@ def test_a_rung_that_gives_a_class_back_cannot_be_approved(
     assert recognised(story.runs()[-1]) == 0.0
     assert outcomes(story.database, later) == {Outcome.WEAKENED: 56}
     assert not sample_row(story.database, forgotten[0]).weakened
+
+
+def test_what_an_approved_candidate_gives_back_is_found_when_it_is_carried_out_at_the_latest(
+    story: Story, digits: Digits, forgotten: list[str]
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    story.forget(training_ids(digits, 5))
+    with story.database.transaction() as session:
+        run = session.get_one(UnlearningRun, story.runs()[-1].id)
+        assert run.verdict is not None
+        # As of a run that was judged before anybody looked at that.
+        ladder = [rung.model_copy(update={"given_back": []}) for rung in run.verdict.ladder]
+        run.verdict = run.verdict.model_copy(update={"ladder": ladder})
+    decide(story, approve, run.id, 0)
+    outdated = story.runs()[2]
+    assert (outdated.failure or {})["kind"] == "review-outdated"
+    assert "label 3" in (outdated.failure or {})["detail"]
+    assert [row.version for row in story.checkpoints()] == [0, 1]
+
+
+def test_a_cohort_that_grows_is_judged_for_what_it_is_now(story: Story, digits: Digits) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e9}, gate={"on_shortfall": "best_effort"})
+    of_class = training_ids(digits, 3)
+    story.forget(of_class[:10])
+    later = story.forget(of_class[10:]).id
+    assert story.runs()[-1].state is RunState.PUBLISHED_SHORT
+    assert outcomes(story.database, later) == {Outcome.WEAKENED: len(of_class) - 10}

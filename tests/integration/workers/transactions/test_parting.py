@@ -4,13 +4,17 @@ import uuid
 
 import pytest
 
+from app.reviews import approve
 from app.withdrawals import withdraw
 from models.doorbell import Job
+from models.errors import RunNotHeld
 from models.records import DeletionRequest, Outcome, RunState
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes
 from tests.integration.workers.test_pipeline import training_ids
+from workers import pipeline
+from workers.transactions.claims import claim
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +36,29 @@ def test_a_class_does_not_wait_for_what_came_with_it_and_cannot_be_forgotten(
     hopeless, passing = story.post(fives), story.post(zeros)
     worked(story)
     both, alone, *again = story.runs()
-    assert (both.item_count, both.state) == (len(fives + zeros), RunState.NEEDS_REVIEW)
+    assert (both.item_count, both.state) == (len(fives), RunState.NEEDS_REVIEW)
+    assert both.verdict is not None
+    assert both.verdict.parted == len(zeros)
     assert (alone.item_count, alone.state) == (len(zeros), RunState.PUBLISHED)
     assert outcomes(story.database, passing) == {Outcome.FORGOTTEN: len(zeros)}
     # Judged again, as the head has moved; what remains of it waits for a person.
     assert [(run.item_count, run.state) for run in again] == [(len(fives), RunState.NEEDS_REVIEW)]
     assert outcomes(story.database, hopeless) == {Outcome.PENDING: len(fives)}
+
+
+def test_what_is_tried_in_parts_cannot_be_approved_as_a_whole(story: Story, digits: Digits) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 22})
+    story.post(training_ids(digits, 5))
+    story.post(training_ids(digits, 0))
+    # One run only, as if the next had not come to its turn yet.
+    run = claim(story.model().id, story.resources)
+    assert run is not None
+    pipeline.unlearn(run, story.resources)
+    with (
+        pytest.raises(RunNotHeld, match="tried without the others"),
+        story.database.transaction() as session,
+    ):
+        approve(session, run.id, 0, "admin")
 
 
 def test_what_does_not_pass_by_itself_either_waits_together(story: Story, digits: Digits) -> None:

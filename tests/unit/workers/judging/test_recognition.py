@@ -29,7 +29,7 @@ def test_a_network_that_never_knew_much_is_left_alone() -> None:
 def test_where_nothing_is_on_record_or_nothing_can_be_told_nothing_is_said() -> None:
     require_recognised(recognised(0), None, labels=10)
     require_recognised(recognised(0, labels=1), 0.9, labels=1)
-    require_recognised(recognised(0).at([]), 0.9, labels=10)
+    require_recognised(recognised(0, count=9), 0.9, labels=10)
 
 
 def test_labels_count_alike_as_they_did_at_enrolment() -> None:
