@@ -153,7 +153,7 @@ def write_tensors(
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """The same to a file of its own."""
+    """Write tensors, as `write_tensors` does, to a file of their own."""
     with path.open("wb") as file:
         write_tensors(file, tensors, metadata)
 

@@ -45,7 +45,7 @@ class Accuracies:
         return 100 * (abs(retained) + abs(forgotten))
 
     def points_short_of(self, other: "Accuracies") -> float:
-        """The same, but to recognise more of what is retained than `other` does is no shortfall."""
+        """Points from `other`, where it is none to recognise more than it of what is retained."""
         return replace(self, retained=min(self.retained, other.retained)).points_from(other)
 
 

@@ -74,7 +74,7 @@ class Networks:
         return self.timed(recipe, samples, seed).network
 
     def timed(self, recipe: Recipe, samples: Batch, seed: int) -> Trained:
-        """The same with the seconds of its training."""
+        """A trained network with the seconds of its training."""
         network = recipe.build(seed)
         path = self.folder / f"{_key(recipe, network, samples, seed)}.safetensors"
         if path.exists():

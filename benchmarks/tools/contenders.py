@@ -41,12 +41,12 @@ def ours(network: nn.Module, batches: list[Batch]) -> Run:
 
 
 def ours_as_delivered(network: nn.Module, batches: list[Batch]) -> Run:
-    """The same in the batches that it is given."""
+    """The pass of this project in the batches that it is given."""
     return lambda: fisher_sums(network, batches, batch_size=len(batches[0]))
 
 
 def plain_channels_last(network: nn.Module, batches: list[Batch]) -> Run:
-    """The same in the other layout of memory, which some convolutions like better."""
+    """A plain pass in the other layout of memory, which some convolutions like better."""
     network = copy.deepcopy(network).to(memory_format=torch.channels_last)
     turned = [
         Batch(

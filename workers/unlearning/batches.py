@@ -28,7 +28,7 @@ class Batch:
         return len(self.inputs)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device; positions stay where Python reads them."""
+        """The batch on a device; positions stay where Python reads them."""
         return Batch(
             self.inputs.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
@@ -36,7 +36,7 @@ class Batch:
         )
 
     def pin_memory(self) -> "Batch":
-        """The same in memory from which devices copy without waiting; PyTorch's loader calls it."""
+        """The batch where devices copy from without waiting; PyTorch's loader calls it."""
         return Batch(self.inputs.pin_memory(), self.labels.pin_memory(), self.positions)
 
     def part(self, start: int, stop: int) -> "Batch":

@@ -29,7 +29,7 @@ class Cohort:
 
     @property
     def title(self) -> str:
-        """The same at the beginning of a sentence."""
+        """The name as it stands at the beginning of a sentence."""
         return "The scattered cohort" if self.scattered else f"Label {self.labels[0]}"
 
 

@@ -40,12 +40,12 @@ _reordered: Decorator = numba.njit(
 
 
 def compiled_parallel(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The same with `prange`, for as many threads as PyTorch has."""
+    """Compile a loop with `prange`, for as many threads as PyTorch has."""
     return _with_threads(_parallel(function))
 
 
 def compiled_reordered(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The same once more, where sums may be added up in the order that the processor likes.
+    """Compile a parallel loop whose sums may be added up in the order that the processor likes.
 
     It is always the same order.
     """

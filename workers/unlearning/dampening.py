@@ -113,7 +113,7 @@ def tighten_tensor(
     selection: float,
     strength: float,
 ) -> int:
-    """The same for one tensor, all three of them float64 of one shape."""
+    """Tighten the factors of one tensor, all three of them float64 of one shape."""
     if is_compiled(factor, full, forget):
         return kernels.tighten(
             flat(factor),

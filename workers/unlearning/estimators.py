@@ -31,7 +31,7 @@ class Power(IntEnum):
         return gradient.square() if self is Power.SQUARE else gradient.abs()
 
     def of_(self, gradient: Tensor) -> Tensor:
-        """The same, overwriting the gradient."""
+        """The power of a gradient, written over it."""
         return gradient.square_() if self is Power.SQUARE else gradient.abs_()
 
     def add_to(self, total: Tensor, gradient: Tensor) -> None:

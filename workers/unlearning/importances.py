@@ -129,7 +129,7 @@ def sums_by_label(
     estimator: Estimator | None = None,
     halvings: int = 0,
 ) -> Iterator[tuple[int, Sums]]:
-    """The same, reproducible, for the samples of each label; each as soon as it is complete.
+    """Fisher sums of the samples of each label, reproducible; each as soon as it is complete.
 
     Samples must come in the order of their labels. Those of several labels share a pass, so a label
     with a single sample costs no more than a sample of another. With `halvings`, passes begin with

@@ -69,7 +69,7 @@ def share(hits: int, count: int, z: float = Z) -> Estimate | None:
 
 
 def exact_share(hits: int, count: int, z: float = Z) -> Estimate | None:
-    """The same with Clopper and Pearson's interval (1934), which is never too short."""
+    """A share with Clopper and Pearson's interval (1934), which is never too short."""
     if not count:
         return None
     doubt = NormalDist().cdf(-z)

@@ -57,7 +57,7 @@ class Observed:
 
     @property
     def accuracy_estimate(self) -> Estimate | None:
-        """The same with its interval."""
+        """Share classified right with its interval, or None of no samples."""
         return share(int(self.right.sum()), len(self))
 
     @property

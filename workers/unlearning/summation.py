@@ -35,7 +35,7 @@ LEEWAY = 8
 
 
 def windows(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The same samples in the same order, a window's at a time."""
+    """Samples as they come, a window's at a time."""
     waiting: list[Batch] = []
     for batch in batches:
         waiting.append(batch)
@@ -89,7 +89,7 @@ class Summation:
         yield from self._totals.items()
 
     def _of_few_groups(self, samples: Batch) -> Iterator[Batch]:
-        """The same samples in order; no more groups at a time than there is memory for."""
+        """Samples as they come, in no more groups at a time than there is memory for."""
         size = sum(
             parameter.numel() * (8 if self._reproducible else window_dtype(parameter).itemsize)
             for parameter in self._parameters.values()

@@ -97,7 +97,7 @@ def adaptive_selection(
 def _ranked_by_counting(
     pairs: list[tuple[Tensor, Tensor]], share: float, population: Population
 ) -> float:
-    """The same in two passes over the sums: which bucket the rank falls into, then where in it."""
+    """That percentile in two passes over the sums: which bucket has the rank, then where in it."""
     arrays = [(flat(full), flat(forget)) for full, forget in pairs]
     numbers = (float(population.total - population.forgotten), float(population.forgotten))
     by_thread = np.zeros((torch.get_num_threads(), kernels.BUCKETS), dtype=np.int64)

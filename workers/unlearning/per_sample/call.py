@@ -31,7 +31,7 @@ class Call:
         return None if tensor is None else self.expressions.get(id(tensor))
 
     def parameter(self, tensor: Tensor | None) -> Expression | None:
-        """The same where only a parameter itself will do."""
+        """The expression of a tensor, where only a parameter itself will do."""
         expression = self.expression(tensor)
         if expression is not None and expression.parameter is None:
             raise NotCovered

@@ -77,7 +77,7 @@ class Geometry:
     groups: int
 
     def sliding(self) -> Sliding:
-        """The same of two dimensions, for the compiled products."""
+        """How the taps slide over two dimensions, for the compiled products."""
         stride_y, stride_x = self.stride
         padding_y, padding_x = self.padding
         dilation_y, dilation_x = self.dilation

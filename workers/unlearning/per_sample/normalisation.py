@@ -91,7 +91,7 @@ def _add_up(
     of_scale: Array,
     of_shift: Array,
 ) -> None:
-    """The same, in one pass over memory."""
+    """What scale and shift get of every sample, in one pass over memory."""
     size, channels, positions = gradients.shape
     for sample in numba.prange(size):
         for channel in range(channels):

@@ -191,7 +191,7 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 def _replaced(values: Any, replace: Callable[[Tensor], Tensor]) -> Any:
-    """The same arguments with every tensor replaced."""
+    """Arguments with every tensor among them replaced."""
     if isinstance(values, Tensor):
         return replace(values)
     if isinstance(values, dict):
