@@ -16,8 +16,10 @@ from workers.unlearning.pooling import Pool, closeness_of
 from workers.unlearning.probe import Probe
 from workers.unlearning.surrogate import Surrogate
 from workers.unlearning.verification import (
+    FORGOTTEN_WITHIN,
     Concession,
     Known,
+    Standing,
     Thresholds,
     standing_of,
     telling_of,
@@ -134,16 +136,7 @@ class Gate:
         Those `forgotten` by an earlier version must not be known better than they were in it.
         """
         excused = excused or {}
-        standings = {
-            cohort: standing_of(
-                cohort,
-                candidate,
-                self.probe,
-                self._thresholds(1.0, Z if cohort in self._unsuspected else 1.0),
-                self.expectations.get(cohort),
-            )
-            for cohort in self.at_base
-        }
+        standings = self._standings(candidate)
         unaccepted = {
             cohort: reasons.shortfall(cohort, standing, self.probe)
             for cohort, standing in standings.items()
@@ -186,6 +179,21 @@ class Gate:
             },
             pooled=pooled,
         )
+
+    def _standings(self, candidate: Observed) -> dict[Cohort, Standing]:
+        def errors(cohort: Cohort) -> float:
+            return Z if cohort in self._unsuspected else FORGOTTEN_WITHIN
+
+        return {
+            cohort: standing_of(
+                cohort,
+                candidate,
+                self.probe,
+                self._thresholds(FORGOTTEN_WITHIN, errors(cohort)),
+                self.expectations.get(cohort),
+            )
+            for cohort in self.at_base
+        }
 
     def _recognised(self, restored: Observed) -> dict[Cohort, Estimate]:
         return {

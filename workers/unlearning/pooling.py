@@ -15,6 +15,7 @@ from workers.unlearning.membership import loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.verification import (
+    FORGOTTEN_WITHIN,
     NO_FARTHER,
     ROUNDING,
     Standing,
@@ -77,7 +78,7 @@ class Pool:
         self.at_base = self._pooled(at_base, excused=not self._to_forget)
         self._thresholds = replace(
             thresholds,
-            attack_errors=Z if at_base.closeness is Closeness.ALIKE else 1.0,
+            attack_errors=Z if at_base.closeness is Closeness.ALIKE else FORGOTTEN_WITHIN,
         )
         self._distance = _distance(self._standing(base, self._thresholds))
 

@@ -11,6 +11,7 @@ are what is aimed at.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from models import documents
 from models.documents import Closeness, Reference, Rule
@@ -31,6 +32,9 @@ MOST_LEFT = 0.1
 # privacy, to recognise fewer is not: up to so much fewer, as a share, is accepted where nothing
 # comes nearer.
 FEWER = 0.15
+# Where influence was seen, a candidate must come within so many standard errors of the target: that
+# the same difference is no longer significant does not mean that it is gone.
+FORGOTTEN_WITHIN = 1.0
 # By so much a distance may have grown, for what is dampened beside the cohort, without being more.
 NO_FARTHER = 0.02
 # What is not worth a further candidate, as a share of all samples.
@@ -195,12 +199,11 @@ def standing_of(
         on, expected = expectation.on, expectation.share
         recognised = observed.at(expectation.positions.tolist()).accuracy_estimate
         rule, reading = Rule.EXPECTED, _as_expected(expectation.excess(observed), thresholds)
-        accepted = reading[-1]
-        tells = membership[0] is Closeness.FAMILIAR or (
+        tells = membership.closeness is Closeness.FAMILIAR or (
             # Of a kind few may be unseen: that it looks stranger than these says nothing.
-            membership[0] is Closeness.CONSPICUOUS and not expectation.of_kind
+            membership.closeness is Closeness.CONSPICUOUS and not expectation.of_kind
         )
-        if accepted and tells:
+        if reading.accepted and tells:
             # Their like are known as well as they should be, and yet the two are told apart.
             rule, reading = Rule.LIKE_UNSEEN, membership
     else:
@@ -233,9 +236,16 @@ def most_left(num_classes: int) -> float:
     return min(1 / num_classes, MOST_LEFT)
 
 
-# Closeness, distance, bound, and whether that is accepted.
-_Reading = tuple[Closeness, float | None, float | None, bool]
-_NOTHING = (Closeness.UNDECIDABLE, None, None, False)
+class _Reading(NamedTuple):
+    """What one rule makes of a cohort, as a standing begins."""
+
+    closeness: Closeness
+    distance: float | None
+    bound: float | None
+    accepted: bool
+
+
+_NOTHING = _Reading(Closeness.UNDECIDABLE, None, None, accepted=False)
 
 
 def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) -> _Reading:
@@ -244,8 +254,9 @@ def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) ->
     bound, most = OF_CHANCE / num_classes, most_left(num_classes)
     beyond = recognised.value - bound
     if beyond <= ROUNDING:
-        return Closeness.ALIKE, 0.0, bound, True
-    return Closeness.FAMILIAR, beyond, bound, recognised.value <= most + ROUNDING
+        return _Reading(Closeness.ALIKE, 0.0, bound, accepted=True)
+    accepted = recognised.value <= most + ROUNDING
+    return _Reading(Closeness.FAMILIAR, beyond, bound, accepted)
 
 
 def _by_attack(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
@@ -263,15 +274,15 @@ def _as_expected(excess: Estimate | None, thresholds: Thresholds) -> _Reading:
     if excess is None or excess.count < thresholds.min_probe:
         return _NOTHING
     bound = max(thresholds.excess, thresholds.errors * excess.error_towards(0.0))
-    closeness, distance, _, alike = _between(excess.value, bound)
-    return closeness, distance, bound, alike or -FEWER - ROUNDING <= excess.value < 0
+    found = _between(excess.value, bound)
+    return found._replace(accepted=found.accepted or -FEWER - ROUNDING <= excess.value < 0)
 
 
 def _between(value: float, bound: float) -> _Reading:
     """`value` is 0 at the target, and positive on the familiar side."""
     beyond = abs(value) - bound
     if beyond <= ROUNDING:
-        return Closeness.ALIKE, 0.0, bound, True
+        return _Reading(Closeness.ALIKE, 0.0, bound, accepted=True)
     if value > 0:
-        return Closeness.FAMILIAR, beyond, bound, False
-    return Closeness.CONSPICUOUS, -beyond, bound, False
+        return _Reading(Closeness.FAMILIAR, beyond, bound, accepted=False)
+    return _Reading(Closeness.CONSPICUOUS, -beyond, bound, accepted=False)
