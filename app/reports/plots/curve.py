@@ -2,7 +2,7 @@
 
 The same points are on both bands, one above the other. A rung is a filled circle if it passes, a
 hollow one if not, crossed out if it costs too much; the one that was taken has a ring. Lines join
-the rungs of one ladder; those with a smaller λ lie beside them.
+the rungs that differ by α alone; those with a smaller λ lie beside them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ UPPER, LOWER = (24.0, 174.0), (212.0, 302.0)
 class Point:
     """One rung. `low` and `high` are the interval of the figure, where it has one.
 
-    `strength` is λ where that is smaller than the ladder's: of several cohorts the smallest.
+    `strength` is λ where that is smaller than elsewhere: of several cohorts the smallest.
     """
 
     rung: int
@@ -111,8 +111,8 @@ def _achieved(curve: Curve, points: Sequence[Point], x: Scale) -> Iterator[Marku
         yield line(LEFT, y(level), RIGHT, y(level), f"level {said}")
         yield text(RIGHT, y(level) - 4, said, "end")
     known = [(point, x(point.x), y(point.figure)) for point in points if point.figure is not None]
-    ladder = [(across, up) for point, across, up in known if point.strength is None]
-    yield polyline(ladder, "forgotten")
+    joined = [(across, up) for point, across, up in known if point.strength is None]
+    yield polyline(joined, "forgotten")
     for point, across, up in known:
         if point.low is not None and point.high is not None:
             yield line(across, y(point.low), across, y(point.high), "whisker")
