@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from app.reports import words
-from models.documents import Decision, Report, ReportedRun, Verdict
+from models.documents import Decision, Rejection, Report, ReportedRun, Verdict
 
 RETRAIN = "retraining without the forgotten samples is advised"
 
@@ -104,19 +104,18 @@ def _approved(found: Headline, run: ReportedRun, verdict: Verdict) -> Headline:
 
 
 def _reviewed(run: ReportedRun) -> Headline:
-    review = run.review
-    assert review is not None
-    if run.state == "rejected":
+    if isinstance(run.review, Rejection):
         return Headline(
             "✗",
             "stop",
-            f"Rejected by {review['by']}: nothing is published",
-            f"The samples stay in the network. The reason given: {review['reason']}",
+            f"Rejected by {run.review.by}: nothing is published",
+            f"The samples stay in the network. The reason given: {run.review.reason}",
         )
+    assert run.review is not None
     return Headline(
         "✓",
         "caution",
-        f"Approved by {review['by']}: rung {review['rung']} of the ladder",
+        f"Approved by {run.review.by}: rung {run.review.rung} of the ladder",
         "Another run carries that out and publishes. What follows is what there was to decide on.",
     )
 

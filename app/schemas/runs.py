@@ -2,13 +2,12 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.schemas.meanings import RUN_STATES, explained
 from app.schemas.polling import Pollable
-from models.documents import Decision, Verdict
+from models.documents import Decision, Review, Verdict
 from models.records import Phase, RequestMode, RunState
 from models.records.sample import SAMPLE_ID
 
@@ -62,7 +61,7 @@ class Run(Pollable):
     version: int | None = Field(description="The checkpoint that was published, if one was.")
     progress: ProgressView | None
     timings: dict[str, float] = Field(description="Seconds per phase.")
-    review: dict[str, Any] | None = Field(description="What a person has decided.")
+    review: Review | None = Field(description="What a person has decided.")
     carries_out: uuid.UUID | None = Field(
         description="The run that was held for review, if this one carries out its approval."
     )

@@ -18,13 +18,16 @@ from models.documents.figures import (
     Standing,
 )
 from models.documents.report import (
+    Approval,
     Details,
     Histograms,
     LossHistograms,
+    Rejection,
     Report,
     ReportedNetwork,
     ReportedRequest,
     ReportedRun,
+    Review,
     ZeroRetrainForgetting,
 )
 from models.documents.verdict import (
@@ -45,6 +48,7 @@ from models.documents.verdict import (
 )
 
 __all__ = [
+    "Approval",
     "Asked",
     "Attacks",
     "Closeness",
@@ -68,10 +72,12 @@ __all__ = [
     "NetworkFigures",
     "Pool",
     "Reference",
+    "Rejection",
     "Report",
     "ReportedNetwork",
     "ReportedRequest",
     "ReportedRun",
+    "Review",
     "Rule",
     "Rung",
     "Standing",

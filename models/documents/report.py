@@ -41,6 +41,23 @@ class Details(Document):
     loss_histograms: LossHistograms
 
 
+class Approval(Document):
+    """A person has chosen a candidate."""
+
+    by: str
+    rung: int = Field(description="Its place in the ladder.")
+
+
+class Rejection(Document):
+    """A person has decided that nothing is published."""
+
+    by: str
+    reason: str
+
+
+Review = Approval | Rejection
+
+
 class ReportedRun(Document):
     """Which run it was."""
 
@@ -55,7 +72,7 @@ class ReportedRun(Document):
     created_at: datetime
     finished_at: datetime | None
     timings: dict[str, float] = Field(description="Seconds per phase.")
-    review: dict[str, Any] | None
+    review: Review | None = Field(description="What a person has decided.")
     carries_out: UUID | None
 
 
