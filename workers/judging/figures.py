@@ -5,7 +5,7 @@ from workers.unlearning.intervals import Estimate
 from workers.unlearning.membership import LossAttack, entropy_attack, loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import Standing
+from workers.unlearning.standing import Standing
 
 
 def figures(observed: Observed, probe: Probe) -> documents.Figures:

@@ -15,8 +15,8 @@ from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
+from workers.unlearning.standing import Concession, Known
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Concession, Known
 from workers.unlearning.workbench import Kept
 from workers.weighing import Weighed
 

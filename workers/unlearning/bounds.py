@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from models import specifications
 from workers.unlearning.damage import Allowed
-from workers.unlearning.verification import NEGLIGIBLE
+from workers.unlearning.standing import NEGLIGIBLE
 
 # A fall of one label that is not worth a further candidate.
 NEGLIGIBLE_OF_ONE = 0.02

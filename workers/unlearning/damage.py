@@ -8,7 +8,7 @@ from statistics import NormalDist
 from workers.unlearning.intervals import Estimate, difference, exact_share
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import ROUNDING
+from workers.unlearning.standing import ROUNDING
 
 # What a single label may fall by before it counts in full.
 BEARABLE_OF_ONE = 0.05

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Mapping
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.preference import best_passing, cheapest
 from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.standing import NEGLIGIBLE
 from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import Setting, stronger
-from workers.unlearning.verification import NEGLIGIBLE
 
 # So many moves that take next to nothing away are enough.
 PATIENCE = 3

@@ -14,16 +14,9 @@ from workers.unlearning.judgement import Judgement
 from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pool, closeness_of
 from workers.unlearning.probe import Probe
+from workers.unlearning.standing import Concession, Known, Standing
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import (
-    FORGOTTEN_WITHIN,
-    Concession,
-    Known,
-    Standing,
-    Thresholds,
-    standing_of,
-    telling_of,
-)
+from workers.unlearning.verification import FORGOTTEN_WITHIN, Thresholds, standing_of, telling_of
 
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200

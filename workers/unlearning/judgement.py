@@ -8,7 +8,7 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.damage import Falls
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.pooling import Pooled, closeness_of
-from workers.unlearning.verification import Standing, is_some
+from workers.unlearning.standing import Standing, is_some
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,8 @@ from workers.unlearning.intervals import Z
 from workers.unlearning.membership import loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import (
-    FORGOTTEN_WITHIN,
-    NO_FARTHER,
-    ROUNDING,
-    Standing,
-    Thresholds,
-    standing_by_attack,
-)
+from workers.unlearning.standing import NO_FARTHER, ROUNDING, Standing
+from workers.unlearning.verification import FORGOTTEN_WITHIN, Thresholds, standing_by_attack
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ costs next to nothing is as good as what costs nothing, and of equals a gentler 
 
 from collections.abc import Sequence
 
+from workers.unlearning.standing import NEGLIGIBLE, ROUNDING
 from workers.unlearning.trials import Trial
-from workers.unlearning.verification import NEGLIGIBLE, ROUNDING
 
 
 def best_passing(trials: Sequence[Trial]) -> Trial | None:

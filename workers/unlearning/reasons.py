@@ -5,7 +5,8 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.observation import Observed
 from workers.unlearning.pooling import Pooled
 from workers.unlearning.probe import Probe
-from workers.unlearning.verification import Standing, most_left
+from workers.unlearning.standing import Standing
+from workers.unlearning.verification import most_left
 
 # Of more cohorts than that the others are counted.
 MOST_NAMES = 10

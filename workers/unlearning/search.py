@@ -19,9 +19,9 @@ from models.documents import Closeness
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.scale import GENTLEST, Scale
+from workers.unlearning.standing import ROUNDING
 from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import Setting, step_of
-from workers.unlearning.verification import ROUNDING
 
 
 def search(

@@ -14,9 +14,9 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.preference import best_passing, nearest_harmless
 from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.standing import NEGLIGIBLE, ROUNDING
 from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import Setting, stronger
-from workers.unlearning.verification import NEGLIGIBLE, ROUNDING
 
 # What λ is divided by, and how often at most: a hundredth does hardly more than a ninth.
 LAMBDA_DIVISOR, MOST_DIVISIONS = 3.0, 2

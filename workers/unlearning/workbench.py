@@ -10,9 +10,9 @@ from workers.unlearning.gate import Gate
 from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
 from workers.unlearning.observation import Observed
+from workers.unlearning.standing import Concession, Known
 from workers.unlearning.trials import Trial
 from workers.unlearning.tuning import Setting, at_least
-from workers.unlearning.verification import Concession, Known
 
 
 class Look(Protocol):

@@ -16,9 +16,9 @@ from workers.unlearning.intervals import Estimate
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.preference import best_passing
 from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.standing import NEGLIGIBLE, Standing
 from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import STEP_FACTOR, Setting, setting_at
-from workers.unlearning.verification import NEGLIGIBLE, Standing
 
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(3)]
 SEED = 8.0

@@ -23,8 +23,8 @@ from tests.unit.workers.unlearning.probes import (
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
+from workers.unlearning.standing import Concession
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import Concession
 
 # Unseen samples of label 0 among the holdout; the first half of either are of the kind.
 OF_KIND = frozenset([*range(UNSEEN, UNSEEN + 20), *range(HOLDOUT, HOLDOUT + 30)])

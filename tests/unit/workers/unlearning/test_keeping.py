@@ -10,8 +10,8 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.judgement import decide
 from workers.unlearning.keeping import keep_forgotten
 from workers.unlearning.preference import nearest
+from workers.unlearning.standing import Known
 from workers.unlearning.tuning import Setting
-from workers.unlearning.verification import Known
 from workers.unlearning.workbench import Kept
 
 # Of samples that share what they are remembered by with retained ones the first selects nothing.

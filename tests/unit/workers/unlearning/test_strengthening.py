@@ -14,10 +14,10 @@ from workers.unlearning.judgement import Judgement
 from workers.unlearning.pooling import Pooled
 from workers.unlearning.preference import best_passing, nearest
 from workers.unlearning.scale import RESOLUTION
+from workers.unlearning.standing import Standing
 from workers.unlearning.strengthening import LAMBDA_DIVISOR, MOST_DIVISIONS, strengthen
 from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import STEP_FACTOR, Setting
-from workers.unlearning.verification import Standing
 
 FIRST, SECOND = (Cohort((label,), 10, scattered=False) for label in range(2))
 PLENTY = Limits(candidates=64, seconds=math.inf)

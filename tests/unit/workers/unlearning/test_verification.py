@@ -15,7 +15,8 @@ from workers.unlearning.intervals import Z
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.reasons import undecided
-from workers.unlearning.verification import Standing, Thresholds, standing_of
+from workers.unlearning.standing import Standing
+from workers.unlearning.verification import Thresholds, standing_of
 
 COHORT = Cohort((0,), 100, scattered=False)
 # Where unseen samples begin; forgotten ones are at 0, 1, 2, …

@@ -12,9 +12,9 @@ from workers.unlearning.damage import Falls
 from workers.unlearning.judgement import Judgement
 from workers.unlearning.pooling import Pooled
 from workers.unlearning.search import search
+from workers.unlearning.standing import Standing
 from workers.unlearning.trials import Limits, Trial
 from workers.unlearning.tuning import STEP_FACTOR, Setting
-from workers.unlearning.verification import Standing
 
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(4)]
 SEEDS = {cohort: 2.0 + 5 * i for i, cohort in enumerate(COHORTS)}
