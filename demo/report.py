@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from app.reports import words
 from app.reports.summary import summarise
 from models.documents import Report
 from models.records import Phase
@@ -30,7 +31,7 @@ def print_fresh(console: Console, accuracies: dict[str, float | None]) -> None:
     """What the downloaded file classifies right, over all samples there are."""
     table = Table("all samples that are", "accuracy")
     for group, accuracy in accuracies.items():
-        table.add_row(group, percent(accuracy))
+        table.add_row(group, words.percent(accuracy))
     console.print(table)
 
 
@@ -46,11 +47,6 @@ def print_audit(console: Console, records: list[Any]) -> None:
             ", ".join(f"{key} {_short(value)}" for key, value in record["details"].items()),
         )
     console.print(table)
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage with one decimal."""
-    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from sklearn.datasets import load_digits
 from sqlalchemy import create_engine, make_url
 
 from app.main import create_app
+from benchmarks.tools.stack import OPEN_GATE
 from demo.training import fit, save
 from embedded.postgres import EmbeddedPostgres
 from embedded.redis import EmbeddedRedis
@@ -63,16 +63,6 @@ KEYS = [
 ]
 # A tenth of 600 digits is holdout: of some labels there are two, and one is two points.
 SMALL_GATE = {"min_probe": 1, "max_holdout_fall": 0.1}
-# Lets everything through, for what is not about gates.
-OPEN_GATE: dict[str, Any] = {
-    "max_retained_fall": 1,
-    "max_class_fall": 1,
-    "max_holdout_fall": 1,
-    "max_membership": 0.5,
-    "min_probe": 1,
-    "max_forgotten_share": 1,
-    "on_shortfall": "best_effort",
-}
 # A run that fails and is tried again without end is to fail a test, not to hang it.
 MOST_JOBS = 50
 # Enough of the real digits to train on within a second or two.

@@ -84,9 +84,8 @@ def hold_for_review(
         settle_requests(session, run.model_id)
         # Whatever broke earlier runs, it was none of them.
         clear_suspicion(session, run.id)
-        parted = part(session, run, judged.verdict)
-        row.item_count -= parted
-        verdict = judged.verdict.model_copy(update={"parted": parted})
+        verdict = part(session, run, judged.verdict)
+        row.item_count -= verdict.parted
         end_judged(session, row, RunState.NEEDS_REVIEW, replace(judged, verdict=verdict), timings)
         if judged.verdict.damage_budget.retraining_advised:
             session.get_one(RegisteredModel, run.model_id).retraining_advised = True
@@ -99,7 +98,7 @@ def hold_for_review(
                 "outcome": judged.verdict.outcome.value,
                 "reasons": judged.verdict.reasons,
                 "unreadable": len(weighed.unreadable),
-                "tried_without": parted,
+                "tried_without": verdict.parted,
             },
         )
         give_back(session, run.model_id, run.epoch)

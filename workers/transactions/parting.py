@@ -13,15 +13,16 @@ from models.records.deletion_item import pending_of
 from workers.runs import Run
 
 
-def part(session: Session, run: Run, verdict: Verdict) -> int:
-    """Free the items of requests none of whose samples keeps the run from passing; how many.
+def part(session: Session, run: Run, verdict: Verdict) -> Verdict:
+    """Free the items of requests none of whose samples keeps the run from passing.
 
-    None where it is not known whose they are: what candidates cost, all cohorts cost together. And
-    none of what was held before: it has been tried apart, and is tried together only once.
+    Returns the verdict, which says how many these are. None are freed where it is not known whose
+    they are: what candidates cost, all cohorts cost together. And none of what was held before: it
+    has been tried apart, and is tried together only once.
     """
     labels = [label for cohort in verdict.cohorts if cohort.gives_away for label in cohort.labels]
     if not run.is_new or verdict.taken.damage or not labels:
-        return 0
+        return verdict
     at_fault = (
         select(DeletionItem.request_id)
         .join(
@@ -38,11 +39,18 @@ def part(session: Session, run: Run, verdict: Verdict) -> int:
     )
     if session.scalar(at_fault.limit(1)) is None:
         # Those are of earlier runs; without its own items there would be no run.
-        return 0
+        return verdict
     freed = session.scalars(
         update(DeletionItem)
         .where(pending_of(run.id), DeletionItem.request_id.not_in(at_fault))
         .values(run_id=None)
         .returning(DeletionItem.position)
     )
-    return len(freed.all())
+    parted = len(freed.all())
+    if not parted:
+        return verdict
+    said = (
+        f"{parted} items of other requests do not keep it from passing, and are tried by "
+        "themselves. What is left is judged again after that; until then nothing can be approved."
+    )
+    return verdict.model_copy(update={"parted": parted, "remarks": [said, *verdict.remarks]})

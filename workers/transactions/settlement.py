@@ -71,14 +71,16 @@ def mark_forgotten(
     )
 
 
-def mark_weakened(session: Session, model_id: uuid.UUID, short: dict[int, bool]) -> dict[str, int]:
+def mark_weakened(
+    session: Session, model_id: uuid.UUID, by_label: dict[int, bool]
+) -> dict[str, int]:
     """Whether the forgotten training samples of each label are weakened only; others stay as is.
 
     Returns of how many that has changed, if of any.
     """
     changed: dict[str, int] = {}
     for weakened, what in ((True, "samples_weakened"), (False, "samples_weakened_no_longer")):
-        labels = [label for label, is_short in short.items() if is_short is weakened]
+        labels = [label for label, is_so in by_label.items() if is_so is weakened]
         marked = session.scalars(
             update(Sample)
             .where(

@@ -8,10 +8,11 @@ import torch
 from sqlalchemy import select
 from torch import Tensor
 
+from benchmarks.tools.stack import OPEN_GATE
 from models.artifacts import Artifact
 from models.records import Checkpoint, FisherSums, Outcome, RunState, SumsKind
 from models.settings import Settings
-from tests.conftest import OPEN_GATE, Digits, enrol_model
+from tests.conftest import Digits, enrol_model
 from tests.gpu.networks import on_cpu
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.enrolment.test_pipeline import fewer

@@ -8,6 +8,7 @@ import torch
 from sqlalchemy import select
 from torch import Tensor
 
+from benchmarks.tools.stack import OPEN_GATE
 from models.artifacts import Artifact
 from models.records import (
     DeletionItem,
@@ -19,7 +20,7 @@ from models.records import (
     SumsKind,
 )
 from models.settings import Settings
-from tests.conftest import OPEN_GATE, Digits, settings_for, work
+from tests.conftest import Digits, settings_for, work
 from tests.integration.workers.conftest import Story, share_that_differs
 from tests.integration.workers.queries import outcomes, sample_row
 from workers import bookkeeping

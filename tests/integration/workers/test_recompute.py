@@ -2,10 +2,10 @@
 
 import pytest
 
+from benchmarks.tools.stack import OPEN_GATE
 from models.artifacts import Artifact
 from models.errors import ArtifactDamaged, NothingToRecompute, UnknownModel
 from models.records import FisherSums, SumsKind
-from tests.conftest import OPEN_GATE
 from tests.integration.workers.conftest import Story
 from workers import streaming
 from workers.recompute import recompute

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sqlalchemy import update
 
+from benchmarks.tools.stack import OPEN_GATE
 from demo.training import save, train
 from models.doorbell import Job
 from models.records import (
@@ -22,7 +23,7 @@ from models.records import (
 )
 from models.settings import Settings
 from models.specifications import Enrolment
-from tests.conftest import OPEN_GATE, enrol_model, work
+from tests.conftest import enrol_model, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
 from workers.resources import open_resources

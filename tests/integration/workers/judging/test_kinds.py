@@ -12,10 +12,11 @@ from PIL import Image
 
 from app.reports.document import find_report
 from app.reports.page import render
+from benchmarks.tools.stack import OPEN_GATE
 from demo.training import fit, save
 from models.settings import Settings
 from models.specifications import Enrolment
-from tests.conftest import OPEN_GATE, SMALL_GATE, Digits, enrol_model
+from tests.conftest import SMALL_GATE, Digits, enrol_model
 from tests.integration.workers.conftest import Story
 from workers.architectures import build
 from workers.resources import open_resources

@@ -39,6 +39,7 @@ def test_a_class_does_not_wait_for_what_came_with_it_and_cannot_be_forgotten(
     assert (both.item_count, both.state) == (len(fives), RunState.NEEDS_REVIEW)
     assert both.verdict is not None
     assert both.verdict.parted == len(zeros)
+    assert "are tried by themselves" in both.verdict.remarks[0]
     assert (alone.item_count, alone.state) == (len(zeros), RunState.PUBLISHED)
     assert outcomes(story.database, passing) == {Outcome.FORGOTTEN: len(zeros)}
     # Judged again, as the head has moved; what remains of it waits for a person.
