@@ -19,13 +19,18 @@ NEEDED = or_(Checkpoint.withdrawn_at.is_(None), Checkpoint.version == 0)
 
 def referenced() -> Select[str, int]:
     """The digest and size of every artifact that is needed, each once."""
-    both = (
+    all_of_them = (
         select(Checkpoint.sha256, Checkpoint.size)
         .where(NEEDED)
-        .union(select(FisherSums.sha256, FisherSums.size))
+        .union(
+            select(FisherSums.sha256, FisherSums.size),
+            select(RegisteredModel.digests_sha256, RegisteredModel.digests_size).where(
+                RegisteredModel.digests_sha256.is_not(None)
+            ),
+        )
         .subquery()
     )
-    return select(both.c.sha256, both.c.size)
+    return select(all_of_them.c.sha256, all_of_them.c.size)
 
 
 def is_referenced(sha256: SQLColumnExpression[str] | str) -> ColumnElement[bool]:
@@ -33,6 +38,7 @@ def is_referenced(sha256: SQLColumnExpression[str] | str) -> ColumnElement[bool]
     return or_(
         exists().where(Checkpoint.sha256 == sha256, NEEDED),
         exists().where(FisherSums.sha256 == sha256),
+        exists().where(RegisteredModel.digests_sha256 == sha256),
     )
 
 
@@ -58,4 +64,8 @@ def find_uses(session: Session) -> dict[str, list[str]]:
     ):
         over = "all samples" if label is None else f"the forgotten samples of label {label}"
         uses[sha256].append(f"Fisher sums of {name!r} over {over}")
+    digests = select(RegisteredModel.digests_sha256, RegisteredModel.name)
+    for found, name in session.execute(digests):
+        if found is not None:
+            uses[found].append(f"digests of the images of {name!r}")
     return dict(uses)

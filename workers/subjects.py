@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.artifacts import Artifact
 from models.documents import CohortVerdict, Verdict
 from models.errors import DatasetChanged, SampleUnreadable
-from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
+from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind, UnlearningRun
 from models.specifications import HoldoutSpec
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
@@ -25,6 +25,9 @@ from workers.unlearning.batches import Batch
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
 from workers.unlearning.importances import BATCH, Provenance, Sums
+
+# What the tensor is called in a file of digests of images.
+DIGESTS = "digests"
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     Raises `DatasetChanged` if the dataset is not what was enrolled.
     """
     with resources.database.reading() as session:
+        model = session.get_one(RegisteredModel, run.model_id)
         base_row = session.scalars(
             select(Checkpoint).where(Checkpoint.model_id == run.model_id, Checkpoint.version == 0)
         ).one()
@@ -117,7 +121,10 @@ def load_subject(run: Run, resources: Resources) -> Subject:
     for row in sums:
         provenance.require_same(Provenance(**row.provenance))
     dataset = open_dataset(
-        run.enrolment.dataset, run.enrolment.preprocessing, resources.settings.sources_root
+        run.enrolment.dataset,
+        run.enrolment.preprocessing,
+        resources.settings.sources_root,
+        _digests(model, resources),
     )
     _require_unchanged(dataset, run.enrolment.holdout, provenance.manifest)
     device = resources.device
@@ -144,6 +151,14 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         dataset=dataset,
         device=device,
     )
+
+
+def _digests(model: RegisteredModel, resources: Resources) -> Tensor | None:
+    if model.digests_sha256 is None or model.digests_size is None:
+        return None
+    artifact = Artifact(model.digests_sha256, model.digests_size)
+    tensors, _ = parse_tensors(resources.store.read(artifact))
+    return tensors[DIGESTS]
 
 
 def _require_unchanged(dataset: Dataset, holdout: HoldoutSpec, manifest: str) -> None:

@@ -106,16 +106,19 @@ def _require_others(subject: Subject, samples: Sequence[ForgetSample]) -> None:
     asked = {sample.position for sample in samples}
     count = len(subject.dataset.index().sample_ids)
     others = [p for p in range(0, count, max(1, count // OTHERS)) if p not in asked]
+    found: SampleUnreadable | None = None
     for position in others:
         try:
             subject.dataset.load([position])
-        except SampleUnreadable:
+        except SampleUnreadable as error:
+            found = error
             continue
         return
-    if others:
+    if found is not None:
         raise DatasetUnreadable(
-            f"Of {len(others)} other images none can be read either. Check that the dataset is "
-            "where it was; nothing is given up until then."
+            f"Of {len(others)} other images none can be used either. Check that the dataset is "
+            f"where it was, and what it was; nothing is given up until then. The last of them: "
+            f"{found}"
         )
 
 

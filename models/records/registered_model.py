@@ -16,6 +16,7 @@ class RegisteredModel(Base):
     __tablename__ = "registered_model"
     __table_args__ = (
         CheckConstraint("(state = 'active') = (head_version IS NOT NULL)", name="head"),
+        CheckConstraint("(digests_sha256 IS NULL) = (digests_size IS NULL)", name="digests"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -35,6 +36,9 @@ class RegisteredModel(Base):
     # Whether the damage that deletions may do in all is done.
     retraining_advised: Mapped[bool] = mapped_column(server_default=false())
     manifest_digest: Mapped[str | None] = mapped_column(String(64))
+    # The file with a digest of every image; none if it was enrolled before there were any.
+    digests_sha256: Mapped[str | None] = mapped_column(String(64))
+    digests_size: Mapped[int | None]
     # While enrolling: {"phase", "done", "total", "eta_s"}.
     progress: Mapped[Json | None]
     # Times that a worker has begun its enrolment.

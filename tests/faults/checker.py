@@ -56,9 +56,12 @@ def check(resources: Resources, name: str, journal: Sequence[Accepted]) -> Count
             *session.scalars(select(Checkpoint).where(Checkpoint.model_id == model.id)),
             *session.scalars(select(FisherSums).where(FisherSums.model_id == model.id)),
         ]
-    for row in kept:
+        assert model.digests_sha256 is not None
+        assert model.digests_size is not None
+        digests = Artifact(model.digests_sha256, model.digests_size)
+    for artifact in [digests, *(Artifact(row.sha256, row.size) for row in kept)]:
         # Raises if a byte of it is not what was written.
-        resources.store.read(Artifact(row.sha256, row.size))
+        resources.store.read(artifact)
         counts["files"] += 1
     if model.head_version:
         came = recompute(name, resources)

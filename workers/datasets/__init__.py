@@ -14,6 +14,7 @@ from models.errors import DatasetUnreadable, SourceOutsideRoot
 from models.specifications import DatasetSpec, Preprocessing
 from workers.datasets.arrays import open_arrays
 from workers.datasets.cifar import open_cifar
+from workers.datasets.digests import require_same_image
 from workers.datasets.digits import open_digits
 from workers.datasets.idx import open_idx
 from workers.datasets.images import open_images
@@ -43,6 +44,8 @@ class Dataset:
 
     source: ImageSource
     preprocessing: Preprocessing
+    # Of every image that was enrolled, uint8 [n, 8]; without them images are taken as they are.
+    digests: torch.Tensor | None = None
     # Reads the samples instead, if what may happen then must not happen here.
     reader: IsolatedReader | None = None
 
@@ -54,7 +57,7 @@ class Dataset:
         """The samples at `positions`, in that order: float32 [n, channels, size, size].
 
         Raises:
-            SampleUnreadable: the first of them that cannot be read.
+            SampleUnreadable: the first of them that cannot be read, or is another image by now.
 
         """
         return self.read(positions) if self.reader is None else self.reader(positions)
@@ -65,7 +68,10 @@ class Dataset:
         shape = (len(positions), self.preprocessing.channels, size, size)
         batch = torch.empty(shape, dtype=torch.float32)
         for row, position in enumerate(positions):
-            batch[row] = prepare(self.source.image(position), self.preprocessing)
+            stored = self.source.stored(position)
+            if self.digests is not None:
+                require_same_image(self.digests, position, stored)
+            batch[row] = prepare(stored.decode(), self.preprocessing)
         return batch
 
     def check(self) -> None:
@@ -91,16 +97,21 @@ class Dataset:
 
 
 def open_dataset(
-    spec: DatasetSpec, preprocessing: Preprocessing, root: Path | None = None
+    spec: DatasetSpec,
+    preprocessing: Preprocessing,
+    root: Path | None = None,
+    digests: torch.Tensor | None = None,
 ) -> Dataset:
     """The dataset that `spec` names; with `root`, no file outside of that folder is read.
+
+    With `digests`, uint8 [n, 8], no other image is taken for one that was enrolled.
 
     Raises:
         DatasetUnreadable: it is not there, or not what `spec` says.
 
     """
     source = DATASETS[spec.kind](spec)
-    dataset = Dataset(source if root is None else source.confined(root), preprocessing)
+    dataset = Dataset(source if root is None else source.confined(root), preprocessing, digests)
     if spec.kind not in DECODED:
         return dataset
     return replace(dataset, reader=IsolatedReader(dataset.read))

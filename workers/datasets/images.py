@@ -7,10 +7,12 @@ split       optional: train or holdout
 """
 
 import errno
+import io
 import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +22,17 @@ import pyarrow.csv
 import pyarrow.parquet
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from models.errors import DatasetUnreadable, SampleUnreadable
 from models.specifications import ImagesSpec
-from workers.datasets.source import ImageSource, SampleIndex, declared_splits, expanded
+from workers.datasets.source import (
+    ImageSource,
+    SampleIndex,
+    StoredImage,
+    declared_splits,
+    expanded,
+)
 
 COLUMNS = {
     "sample_id": pyarrow.string(),
@@ -35,6 +43,9 @@ COLUMNS = {
 OPTIONAL = "split"
 
 GREY_MODES = ("1", "L", "LA")
+
+# No photograph has as many; what a path may come to name instead, a device say, may have no end.
+MOST_BYTES = 128 << 20
 
 # What Pillow's PNG and JPEG decoders raise for damaged files.
 DAMAGE = (
@@ -78,20 +89,35 @@ class ImageFiles(ImageSource):
         """The samples in the manifest's order."""
         return self.samples
 
-    def image(self, position: int) -> torch.Tensor:
-        """One decoded file, float32 [c, h, w] in [0, 1]; c is 1 for grey files, else 3."""
+    def stored(self, position: int) -> StoredImage:
+        """One file, and float32 [c, h, w] in [0, 1] of it; c is 1 for grey files, else 3."""
+        path = self._path(position)
+        with self._named_if_damaged(path, position):
+            content = _content(path)
+        return StoredImage(content, lambda: self._decoded(content, path, position))
+
+    def _decoded(self, content: bytes, path: Path, position: int) -> torch.Tensor:
+        with self._named_if_damaged(path, position):
+            pixels = _pixels(content)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+    def _path(self, position: int) -> Path:
         if not 0 <= position < len(self.paths):
             raise SampleUnreadable(
                 f"{self.manifest} has no row {position}; it was longer when it was enrolled.",
                 position,
             )
-        path = self.manifest.parent / self.paths[position].as_py()
+        path: Path = self.manifest.parent / self.paths[position].as_py()
         if not self._is_inside(path):
             raise SampleUnreadable(
                 f"{path}, the image at position {position}, is not below {self.root}.", position
             )
+        return path
+
+    @contextmanager
+    def _named_if_damaged(self, path: Path, position: int) -> Iterator[None]:
         try:
-            pixels = _decoded(path)
+            yield
         except DAMAGE as error:
             if isinstance(error, OSError) and (error.errno in AWAY or not self.manifest.is_file()):
                 raise DatasetUnreadable(
@@ -100,7 +126,6 @@ class ImageFiles(ImageSource):
             raise SampleUnreadable(
                 f"{path}, the image at position {position}, cannot be read: {error}", position
             ) from error
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def confined(self, root: Path) -> "ImageFiles":
         """The source, but that files outside of `root` cannot be read."""
@@ -181,9 +206,24 @@ def _column(manifest: Path, table: pyarrow.Table, name: str) -> pyarrow.ChunkedA
     return column
 
 
-def _decoded(path: Path) -> NDArray[np.float32]:
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
+    return content
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+    except UnidentifiedImageError as error:
+        raise ValueError("it is neither PNG nor JPEG") from error
+
+
+def _pixels(content: bytes) -> NDArray[np.float32]:
     """Pixels [h, w, 1 or 3] in [0, 1]; EXIF rotation is not applied, as in torchvision."""
-    with Image.open(path, formats=("PNG", "JPEG")) as image:
+    with _opened(content) as image:
         # 16 bits per pixel: Pillow's own conversion would clip them to 255.
         if image.mode.startswith("I"):
             return np.asarray(image, dtype=np.float32)[:, :, np.newaxis] / np.float32(65535)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.errors import SampleUnreadable
-from workers.datasets.source import ImageSource, SampleIndex
+from workers.datasets.source import ImageSource, SampleIndex, StoredImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,13 @@ class PixelArrays(ImageSource):
         """The samples, as the opener declared them."""
         return self.samples
 
-    def image(self, position: int) -> torch.Tensor:
-        """One image, float32 [c, h, w] in [0, 1]."""
-        pixels = np.asarray(self._stored(position), dtype=np.float32) / np.float32(self.brightest)
+    def stored(self, position: int) -> StoredImage:
+        """One image: its bytes in the array, and float32 [c, h, w] in [0, 1]."""
+        row = self._row(position)
+        return StoredImage(row.tobytes(), lambda: self._decoded(row, position))
+
+    def _decoded(self, row: NDArray[Any], position: int) -> torch.Tensor:
+        pixels = np.asarray(row, dtype=np.float32) / np.float32(self.brightest)
         if not np.isfinite(pixels).all():
             raise SampleUnreadable(
                 f"{self.name}: the image at position {position} holds NaN or infinity.", position
@@ -39,12 +43,12 @@ class PixelArrays(ImageSource):
             pixels = pixels[:, :, np.newaxis]
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
-    def _stored(self, position: int) -> NDArray[Any]:
+    def _row(self, position: int) -> NDArray[Any]:
         offset = position
         for array in self.arrays:
             if 0 <= offset < len(array):
-                stored: NDArray[Any] = array[offset]
-                return stored
+                row: NDArray[Any] = array[offset]
+                return row
             offset -= len(array)
         raise SampleUnreadable(
             f"{self.name} has no sample at position {position}; it was larger when it was "

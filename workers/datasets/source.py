@@ -1,11 +1,12 @@
 """What every kind of dataset offers: an index of its samples, and one image at a time.
 
 A sample's position is its place in the dataset's order. Positions are what everything else keeps,
-so a dataset must not be reordered once it is enrolled; the manifest digest tells if it was.
+so a dataset must not be reordered once it is enrolled; the manifest digest tells if it was, and
+the digests of images (`workers/datasets/digests.py`) whether one of them is another one by now.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,17 +34,26 @@ class SampleIndex:
     splits: list[Split] | None
 
 
+@dataclass(frozen=True)
+class StoredImage:
+    """One image as it is stored: its bytes, and what makes pixels of exactly these."""
+
+    content: bytes
+    decode: Callable[[], torch.Tensor]
+
+
 class ImageSource(Protocol):
     """A dataset as it is stored, before preprocessing."""
 
     def index(self) -> SampleIndex:
         """All samples, as the dataset declares them: nothing is checked yet."""
 
-    def image(self, position: int) -> torch.Tensor:
-        """One image: float32 [c, h, w] in [0, 1], c is 1 (grey) or 3 (RGB).
+    def stored(self, position: int) -> StoredImage:
+        """One image, not decoded yet: float32 [c, h, w] in [0, 1], c is 1 (grey) or 3 (RGB).
 
         Raises:
-            SampleUnreadable: there is no such sample any more, or its pixels cannot be read.
+            SampleUnreadable: there is no such sample any more, or it cannot be read. Decoding
+                raises that as well.
 
         """
 

@@ -1,6 +1,7 @@
 """Enrolment: a trained network becomes a registered model that can forget.
 
-    weights checked → dataset indexed → Fisher sums over all training samples → one transaction
+    weights checked → dataset indexed → images digested → Fisher sums over all training samples
+    → one transaction
 
 Nothing is visible until the last step; if any step refuses, the registered model says why and
 nothing else is kept.
@@ -13,12 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
+from torch import Tensor
 
+from models.artifacts import Artifact
 from models.errors import ExpungeError, LeaseLost, WorkerStopping
 from models.records import Phase
 from models.settings import Settings
 from models.specifications import Enrolment
 from workers.bookkeeping import store_sums
+from workers.datasets.digests import digest_images
 from workers.enrolment.preparation import Prepared, prepare
 from workers.enrolment.ranks import sum_in_ranks
 from workers.enrolment.records import (
@@ -35,6 +39,7 @@ from workers.leases import Heartbeat
 from workers.persistence import persist
 from workers.progress import Progress, Tell, Tracker
 from workers.resources import Resources
+from workers.subjects import DIGESTS
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
 from workers.unlearning.importances import Provenance, Sums
@@ -66,7 +71,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -
     try:
         with heartbeat.beating():
             try:
-                enrolled = _enrolled(model_id, enrolment, resources, tell)
+                enrolled = _enrolled(model_id, enrolment, resources, tell, heartbeat.check)
                 persist(lambda: activate(model_id, epoch, enrolled, resources))
             except (LeaseLost, OperationalError):
                 # Another worker has it, or begins anew once the database is there again.
@@ -83,11 +88,17 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -
 
 
 def _enrolled(
-    model_id: uuid.UUID, enrolment: Enrolment, resources: Resources, tell: Tell
+    model_id: uuid.UUID,
+    enrolment: Enrolment,
+    resources: Resources,
+    tell: Tell,
+    go_on: Callable[[], None],
 ) -> Enrolled:
     """All the work and all the files; no rows yet."""
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
-    samples = len(prepared.indexed.training())
+    indexed = prepared.indexed
+    digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
+    samples = len(indexed.training())
     log = _shard_log(model_id, enrolment, prepared, resources)
     tracker = Tracker(Phase.WEIGH, samples, tell)
     sums = _sums(enrolment, prepared, log, resources.settings, tracker.advance)
@@ -97,14 +108,20 @@ def _enrolled(
     provenance = _provenance(enrolment, prepared, base.sha256, resources)
     enrolled = Enrolled(
         base=base,
+        digests=_store_digests(digests, indexed.manifest_digest, resources),
         full=store_sums(sums, samples, provenance, resources),
         provenance=provenance,
-        rows=prepared.indexed.rows,
-        manifest_digest=prepared.indexed.manifest_digest,
+        rows=indexed.rows,
+        manifest_digest=indexed.manifest_digest,
         recognised=prepared.recognised,
     )
     log.discard()
     return enrolled
+
+
+def _store_digests(digests: Tensor, manifest: str, resources: Resources) -> Artifact:
+    metadata = {"digests": "images", "manifest": manifest}
+    return resources.store.put(lambda writer: write_tensors(writer, {DIGESTS: digests}, metadata))
 
 
 def _sums(

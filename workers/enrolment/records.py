@@ -65,6 +65,7 @@ class Enrolled:
     """Everything an enrolment found; its files are in the store."""
 
     base: Artifact
+    digests: Artifact
     full: KeptSums
     provenance: Provenance
     rows: SampleRows
@@ -127,6 +128,7 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
         model.state = ModelState.ACTIVE
         model.label_counts = enrolled.rows.label_counts()
         model.manifest_digest = enrolled.manifest_digest
+        model.digests_sha256, model.digests_size = enrolled.digests.sha256, enrolled.digests.size
         model.base_accuracy = {
             split.value: share.as_document().as_json()
             for split, share in enrolled.recognised.items()
@@ -166,6 +168,7 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
                 "base": base.sha256,
                 "sums": full.artifact.sha256,
                 "manifest": enrolled.manifest_digest,
+                "images": enrolled.digests.sha256,
                 "training_samples": full.count,
             },
         )

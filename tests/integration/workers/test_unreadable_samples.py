@@ -1,14 +1,14 @@
-"""Images that are gone when their samples are to be forgotten: each fails alone."""
+"""Images that are gone, or other ones, when their samples are to be forgotten: each fails alone."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from benchmarks.tools.stack import OPEN_GATE
 from demo.training import save, train
@@ -123,6 +123,49 @@ def test_nothing_is_forgotten_by_a_dataset_that_is_not_what_was_enrolled(
     assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 2}
 
 
+def blank(path: Path) -> None:
+    """What some deletions leave in an image's place."""
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+
+
+def test_a_placeholder_is_not_taken_for_the_image_that_was_enrolled(
+    story: Story, folder: Path
+) -> None:
+    blank(folder / "13.png")
+    request = story.forget(["face-13", "face-14", "face-15"])
+    assert outcomes(story.database, request.id) == {Outcome.FORGOTTEN: 2, Outcome.FAILED: 1}
+    with story.database.reading() as session:
+        failed = session.scalars(
+            select(DeletionItem).where(DeletionItem.outcome == Outcome.FAILED)
+        ).one()
+    assert failed.sample_id == "face-13"
+    assert "not the one that was enrolled" in (failed.reason or "")
+    assert sample_row(story.database, "face-13").forgotten_version is None
+
+
+def test_a_dataset_of_other_images_is_not_taken_for_samples_that_fail(
+    story: Story, folder: Path
+) -> None:
+    for image in folder.glob("*.png"):
+        blank(image)
+    request_id = story.post(["face-13", "face-14"])
+    work(story.resources.settings.model_copy(update={"retry_s": 60}))
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 2}
+    (run,) = story.runs()
+    assert (run.failure or {})["kind"] == "dataset-unreadable"
+    assert "not the one that was enrolled" in (run.failure or {})["detail"]
+
+
+def test_a_probe_does_without_images_that_are_other_ones(story: Story, folder: Path) -> None:
+    for position in range(5, 10):
+        blank(folder / f"{position}.png")
+    story.forget(["face-13"])
+    (run,) = story.runs()
+    assert run.verdict is not None
+    assert run.verdict.figures.candidate.holdout.accuracy.count == 5
+    assert run.version == 1
+
+
 def test_an_unreadable_sample_does_not_wait_for_the_review_of_others(
     story: Story, folder: Path
 ) -> None:
@@ -178,12 +221,13 @@ def test_a_folder_that_is_away_for_a_while_is_not_taken_for_images_that_are_gone
     assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 2}
 
 
+@pytest.mark.parametrize("delete", [Path.unlink, blank])
 def test_what_was_forgotten_stays_so_although_its_image_is_deleted_afterwards(
-    story: Story, folder: Path
+    story: Story, folder: Path, delete: Callable[[Path], None]
 ) -> None:
     # One of five images of its label: a cohort of its own.
     story.forget(["face-13"])
-    (folder / "13.png").unlink()
+    delete(folder / "13.png")
     story.forget(["face-14"])
     first, second = story.runs()
     assert first.verdict is not None

@@ -1,5 +1,6 @@
 """Enrolment: what is kept of a network that was accepted, to the last digit."""
 
+import hashlib
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -14,13 +15,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
+from models.audit.events import Event
 from models.database import Database
 from models.records import AuditRecord, Checkpoint, FisherSums, ModelState, RegisteredModel, Sample
+from models.references import find_referenced
 from models.registry import find_model, register_model
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import ADMIN_KEY, Digits, client_for, enrol_model, work
 from workers.architectures import build
+from workers.datasets.digests import DIGEST_BYTES
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.records import begin_enrolment, write_progress
 from workers.leases import give_back, take_lease
@@ -149,6 +153,29 @@ def test_the_sums_equal_a_loop_in_float64(resources: Resources, digits: Digits) 
         assert difference <= 1e-5 * torch.linalg.vector_norm(expected), name
 
 
+def test_a_digest_of_every_image_is_kept_and_on_record(
+    resources: Resources, digits: Digits
+) -> None:
+    with resources.database.reading() as session:
+        model = find_model(session, "digits")
+        details = session.scalars(
+            select(AuditRecord.details).where(AuditRecord.event == Event.MODEL_ENROLLED)
+        ).one()
+        needed = find_referenced(session)
+    assert details["images"] == model.digests_sha256
+    assert model.digests_sha256 is not None
+    assert model.digests_size is not None
+    artifact = Artifact(model.digests_sha256, model.digests_size)
+    assert artifact in needed
+    kept = load_file(resources.store.sized_path(artifact))
+    with np.load(Path(digits.enrolment.dataset.path)) as file:  # type: ignore[union-attr]
+        images = file["images"]
+    assert kept["digests"].tolist() == [
+        list(hashlib.blake2b(image.tobytes(), digest_size=DIGEST_BYTES).digest())
+        for image in images
+    ]
+
+
 def test_enrolling_the_same_twice_gives_the_same_bytes(
     settings: Settings, digits: Digits, tmp_path: Path
 ) -> None:
@@ -160,7 +187,8 @@ def test_enrolling_the_same_twice_gives_the_same_bytes(
                 base = session.scalars(
                     select(Checkpoint.sha256).where(Checkpoint.model_id == model.id)
                 ).one()
-                found.append((base, _full(session, model.id).sha256, model.manifest_digest))
+                sums = _full(session, model.id).sha256
+                found.append((base, sums, model.manifest_digest, model.digests_sha256))
     assert found[0] == found[1]
 
 

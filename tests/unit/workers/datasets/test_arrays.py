@@ -31,7 +31,7 @@ def test_ids_labels_and_images_come_back_in_order(tmp_path: Path):
     assert index.labels.dtype == np.int64
     assert index.labels.tolist() == [1, 0]
     assert index.splits is None
-    assert torch.equal(source.image(1), torch.from_numpy(GOOD["images"][1])[None] / 255)
+    assert torch.equal(source.stored(1).decode(), torch.from_numpy(GOOD["images"][1])[None] / 255)
 
 
 def test_integer_ids_become_text(tmp_path: Path):
@@ -48,7 +48,7 @@ def test_declared_splits_are_read(tmp_path: Path):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_float_images_are_taken_as_they_are(tmp_path: Path, channels: int, dtype):
     images = np.random.default_rng(0).random((2, 4, 5, channels)).astype(dtype)
-    image = open_arrays(stored(tmp_path, **GOOD | {"images": images})).image(0)
+    image = open_arrays(stored(tmp_path, **GOOD | {"images": images})).stored(0).decode()
     assert image.dtype == torch.float32
     assert image.shape == (channels, 4, 5)
     assert np.array_equal(image.permute(1, 2, 0).numpy(), images[0].astype(np.float32))
@@ -59,9 +59,9 @@ def test_a_non_finite_image_is_unreadable_and_spares_the_others(tmp_path: Path, 
     images = np.zeros((2, 2, 2), np.float32)
     images[1, 0, 0] = value
     source = open_arrays(stored(tmp_path, **GOOD | {"images": images}))
-    assert source.image(0).shape == (1, 2, 2)
+    assert source.stored(0).decode().shape == (1, 2, 2)
     with pytest.raises(SampleUnreadable, match="position 1") as caught:
-        source.image(1)
+        source.stored(1).decode()
     assert caught.value.position == 1
 
 

@@ -46,7 +46,7 @@ def test_the_test_images_follow_as_the_holdout(folder: Path):
     assert index.splits == [Split.TRAIN, Split.TRAIN, Split.HOLDOUT]
     for position, pixels in enumerate(PIXELS):
         expected = torch.from_numpy(pixels.reshape(3, 32, 32)) / 255
-        assert torch.equal(source.image(position), expected)
+        assert torch.equal(source.stored(position).decode(), expected)
 
 
 def test_a_damaged_file_is_refused(folder: Path):

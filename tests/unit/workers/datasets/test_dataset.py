@@ -31,7 +31,7 @@ def test_samples_are_loaded_in_the_order_asked_for():
     assert batch.dtype == torch.float32
     assert batch.shape == (3, 1, 8, 8)
     assert torch.equal(batch[0], batch[2])
-    assert torch.equal(batch[1], prepare(dataset.source.image(0), GREY))
+    assert torch.equal(batch[1], prepare(dataset.source.stored(0).decode(), GREY))
 
 
 def test_no_positions_make_an_empty_batch():

@@ -16,7 +16,7 @@ def test_there_are_1797_digits_without_a_declared_holdout():
 
 def test_pixels_fill_the_range_from_zero_to_one():
     source = open_digits(DigitsSpec())
-    images = torch.stack([source.image(position) for position in range(100)])
+    images = torch.stack([source.stored(position).decode() for position in range(100)])
     assert images.shape == (100, 1, 8, 8)
     assert images.dtype == torch.float32
     assert (images.min(), images.max()) == (0, 1)

@@ -50,7 +50,9 @@ def test_images_come_back_as_they_were_written(images: np.ndarray, zipped: bool)
         assert index.labels.tolist() == labels.tolist()
         assert index.splits is None
         for position, image in enumerate(images):
-            assert torch.equal(source.image(position), torch.from_numpy(image)[None] / 255)
+            assert torch.equal(
+                source.stored(position).decode(), torch.from_numpy(image)[None] / 255
+            )
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -61,14 +63,14 @@ def test_the_t10k_files_follow_as_the_holdout(tmp_path: Path, zipped: bool):
     assert index.sample_ids == ["train-0", "train-1", "train-2", "t10k-0", "t10k-1"]
     assert index.labels.tolist() == [2, 0, 1, 2, 0]
     assert index.splits == [Split.TRAIN] * 3 + [Split.HOLDOUT] * 2
-    assert torch.equal(source.image(4), torch.from_numpy(IMAGES[1] + 100)[None] / 255)
+    assert torch.equal(source.stored(4).decode(), torch.from_numpy(IMAGES[1] + 100)[None] / 255)
 
 
 @pytest.mark.parametrize("position", [-1, 3])
 def test_a_position_outside_the_files_is_unreadable(tmp_path: Path, position: int):
     source = open_idx(write(tmp_path, "train", IMAGES, LABELS))
     with pytest.raises(SampleUnreadable, match=f"no sample at position {position}"):
-        source.image(position)
+        source.stored(position).decode()
 
 
 def test_an_unpacked_file_is_not_read_into_memory(tmp_path: Path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.errors import DatasetUnreadable, SampleUnreadable
 from models.specifications import ImagesSpec
-from workers.datasets.images import open_images
+from workers.datasets.images import MOST_BYTES, open_images
 
 
 def save(path: Path, pixels, mode: str | None = None) -> None:
@@ -30,7 +30,7 @@ def one_image(folder: Path, name: str):
 
 def test_a_grey_png_is_one_channel_in_zero_to_one(tmp_path: Path):
     save(tmp_path / "x.png", np.array([[0, 51], [102, 255]], np.uint8))
-    image = one_image(tmp_path, "x.png").image(0)
+    image = one_image(tmp_path, "x.png").stored(0).decode()
     assert image.dtype == torch.float32
     torch.testing.assert_close(image, torch.tensor([[[0.0, 0.2], [0.4, 1.0]]]))
 
@@ -38,26 +38,26 @@ def test_a_grey_png_is_one_channel_in_zero_to_one(tmp_path: Path):
 def test_a_colour_png_is_three_planes(tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
     save(tmp_path / "x.png", pixels)
-    image = one_image(tmp_path, "x.png").image(0)
+    image = one_image(tmp_path, "x.png").stored(0).decode()
     assert torch.equal(image, torch.from_numpy(pixels).permute(2, 0, 1) / 255)
 
 
 def test_sixteen_bit_grey_keeps_its_range(tmp_path: Path):
     save(tmp_path / "x.png", np.array([[0, 13107, 65535]], np.uint16))
-    image = one_image(tmp_path, "x.png").image(0)
+    image = one_image(tmp_path, "x.png").stored(0).decode()
     torch.testing.assert_close(image, torch.tensor([[[0.0, 0.2, 1.0]]]))
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("LA", 1), ("P", 3), ("RGBA", 3)])
 def test_other_modes_become_grey_or_colour(tmp_path: Path, mode: str, channels: int):
     save(tmp_path / "x.png", np.full((4, 6, 3), 255, np.uint8), mode)
-    assert torch.equal(one_image(tmp_path, "x.png").image(0), torch.ones(channels, 4, 6))
+    assert torch.equal(one_image(tmp_path, "x.png").stored(0).decode(), torch.ones(channels, 4, 6))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
 def test_a_jpeg_is_decoded_to_colour(tmp_path: Path, mode: str):
     save(tmp_path / "x.jpg", np.full((8, 8, 3), 128, np.uint8), mode)
-    image = one_image(tmp_path, "x.jpg").image(0)
+    image = one_image(tmp_path, "x.jpg").stored(0).decode()
     torch.testing.assert_close(image, torch.full((3, 8, 8), 128 / 255), atol=0.02, rtol=0)
 
 
@@ -68,7 +68,7 @@ def test_paths_are_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     source = open_images(ImagesSpec(manifest="data/m.csv"))
     assert source.missing() == []
-    assert source.image(0).shape == (1, 2, 2)
+    assert source.stored(0).decode().shape == (1, 2, 2)
 
 
 def test_missing_files_are_listed_in_the_manifests_order(tmp_path: Path):
@@ -80,7 +80,7 @@ def test_missing_files_are_listed_in_the_manifests_order(tmp_path: Path):
 def test_a_missing_image_is_named(tmp_path: Path):
     source = one_image(tmp_path, "gone.png")
     with pytest.raises(SampleUnreadable, match=r"gone\.png, the image at position 0") as caught:
-        source.image(0)
+        source.stored(0).decode()
     assert caught.value.position == 0
 
 
@@ -92,20 +92,20 @@ def test_a_truncated_image_is_unreadable(tmp_path: Path):
         for length in (0, 7, 40, len(whole) // 2):
             (tmp_path / name).write_bytes(whole[:length])
             with pytest.raises(SampleUnreadable, match=name):
-                one_image(tmp_path, name).image(0)
+                one_image(tmp_path, name).stored(0).decode()
 
 
 def test_a_file_that_is_neither_png_nor_jpeg_is_unreadable(tmp_path: Path):
     Image.new("L", (4, 4)).save(tmp_path / "x.png", format="GIF")
     with pytest.raises(SampleUnreadable, match=r"x\.png"):
-        one_image(tmp_path, "x.png").image(0)
+        one_image(tmp_path, "x.png").stored(0).decode()
 
 
 @pytest.mark.parametrize("position", [-1, 1])
 def test_a_position_outside_the_manifest_is_unreadable(tmp_path: Path, position: int):
     save(tmp_path / "x.png", np.zeros((2, 2), np.uint8))
     with pytest.raises(SampleUnreadable, match=f"no row {position}"):
-        one_image(tmp_path, "x.png").image(position)
+        one_image(tmp_path, "x.png").stored(position).decode()
 
 
 def test_a_process_with_too_much_open_says_nothing_about_an_image(tmp_path: Path):
@@ -115,10 +115,10 @@ def test_a_process_with_too_much_open_says_nothing_about_an_image(tmp_path: Path
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
         with pytest.raises(DatasetUnreadable, match="cannot be read at the moment"):
-            images.image(0)
+            images.stored(0).decode()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert images.image(0).shape == (1, 2, 2)
+    assert images.stored(0).decode().shape == (1, 2, 2)
 
 
 def test_a_folder_that_is_gone_says_nothing_about_an_image(tmp_path: Path):
@@ -127,4 +127,17 @@ def test_a_folder_that_is_gone_says_nothing_about_an_image(tmp_path: Path):
     for path in tmp_path.iterdir():
         path.unlink()
     with pytest.raises(DatasetUnreadable, match="cannot be read at the moment"):
-        images.image(0)
+        images.stored(0).decode()
+
+
+def test_what_is_no_image_is_said_to_be_none(tmp_path: Path):
+    (tmp_path / "x.png").write_text("GIF89a")
+    with pytest.raises(SampleUnreadable, match=r"x\.png, .*: it is neither PNG nor JPEG$"):
+        one_image(tmp_path, "x.png").stored(0).decode()
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path):
+    with (tmp_path / "x.png").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(SampleUnreadable, match=r"more than 128 MiB"):
+        one_image(tmp_path, "x.png").stored(0)
