@@ -28,7 +28,7 @@ from models.specifications import ArchitectureSpec
 from workers.architectures import build
 from workers.resources import require_determinism
 from workers.unlearning.batches import Batch
-from workers.unlearning.importances import passes_on
+from workers.unlearning.passes import reproducible_size
 
 THREADS = 2
 CLASSES = 10
@@ -57,16 +57,20 @@ SIZES = {
 }
 
 PLAIN, OURS = "plain", "ours"
-# Requests sum reproducibly, in smaller batches; a plain pass in such batches is slower too.
+# Requests sum reproducibly, in batches that suit the network; where they are small, a plain pass in
+# such batches is slower too.
 PLAIN_AS_REQUESTS = "plain, in the batches of requests"
 OURS_AS_REQUESTS = "ours, as requests use it"
 MEASURED_MEMORY = (PLAIN, PLAIN_AS_REQUESTS, OURS, OURS_AS_REQUESTS)
 console = Console()
 
 
-def contenders_for(device: torch.device) -> dict[str, tuple[Contender, int, int]]:
+def contenders_for(
+    network: nn.Module, device: torch.device
+) -> dict[str, tuple[Contender, int, int]]:
     """Each with the size of its batches and their number."""
-    sizes, in_request = SIZES[device.type], passes_on(device).reproducible
+    sizes = SIZES[device.type]
+    in_request = reproducible_size(network, batch_of(1, device).inputs)
     whole = (sizes.batch, sizes.samples // sizes.batch)
     as_requests = (in_request, sizes.samples // in_request)
     return {
@@ -171,7 +175,7 @@ def compare(network: nn.Module, device: torch.device, repetitions: int) -> dict[
     runs: dict[str, Run] = {}
     unsupported: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for name, (contender, size, count) in contenders_for(device).items():
+    for name, (contender, size, count) in contenders_for(network, device).items():
         try:
             runs[name] = contender(network, [batch_of(size, device)] * count)
             sizes[name] = size * count
@@ -237,8 +241,8 @@ def peak(network: str, contender: str, device: torch.device) -> float:
 def _peak(network: str, contender: str, device: torch.device, sender: Any) -> None:
     _prepare(device)
     memory.give_back_what_is_freed()
-    make, size, count = contenders_for(device)[contender]
     built = NETWORKS[network]().to(device)
+    make, size, count = contenders_for(built, device)[contender]
     # Libraries and kernels are loaded by a first pass.
     make(built, [batch_of(2, device)])()
     run = make(built, [batch_of(size, device)] * (count + 1))

@@ -152,8 +152,12 @@ class Subject:
         if key not in self._sums:
             self.network.load_state_dict(self.base)
             samples = self.train.rows(rows)
+            # As workers do it: in which requests and order samples are forgotten must not show.
             self._sums[key] = fisher_sums(
-                self.network, in_parts(self.network, samples), estimator=self.estimator
+                self.network,
+                in_parts(self.network, samples),
+                estimator=self.estimator,
+                reproducible=True,
             )
         return self._sums[key]
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from models.errors import NotEvaluable
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
-from workers.unlearning.importances import fisher_sums, passes_on
+from workers.unlearning.importances import fisher_sums
 from workers.unlearning.memory import is_out_of_memory
+from workers.unlearning.passes import passes_on
 
 # Rounding may flip a ReLU or a maximum; what the rules get wrong is off by far more.
 TOLERANCE = 0.05

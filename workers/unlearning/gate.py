@@ -138,7 +138,7 @@ class Gate:
         covered = {c for c, conceded in excused.items() if conceded.covers(standings[c])}
         short = {c: said for c, said in unaccepted.items() if c not in covered}
         # Their like in the holdout is excused, but not from being known as well as is expected.
-        lost = {cohort for cohort in short if standings[cohort].is_loss}
+        lost = {cohort: standings[cohort] for cohort in short if standings[cohort].is_loss}
         pooled = self.pool.judge(candidate)
         # What this run need not forget must not get worse by it, either.
         together = [] if pooled and pooled.excused else reasons.together(pooled)
@@ -157,6 +157,7 @@ class Gate:
             unmeasured=reasons.unmeasured(self.probe, candidate, min_probe=self.bounds.min_probe),
             shortfalls=[
                 *(said for cohort, said in short.items() if cohort not in lost),
+                *reasons.apart(lost, self.probe),
                 *(together if to_forget else []),
             ],
             undecided=[

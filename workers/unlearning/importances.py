@@ -9,40 +9,20 @@ of some hundred samples is summed in float32, windows are summed in float64.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
-import torch
 from torch import Tensor, nn
 
 from models.errors import NotEvaluable, SumsMismatch
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical
+from workers.unlearning.passes import passes_on, reproducible_size
 from workers.unlearning.summation import Summation, zeros
 
 Sums = dict[str, Tensor]
 
 # Samples that are best read and handed over at a time, whatever a pass has.
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Passes:
-    """How many samples a pass has, until memory says otherwise.
-
-    A reproducible one always has as many, and if there is but one sample it is filled up; with
-    fewer samples, others are filled up to a power of two.
-    """
-
-    usual: int
-    reproducible: int
-
-
-# A GPU takes no longer for 64 samples than for eight: it waits to be told what to do.
-PASSES = {"cpu": Passes(usual=64, reproducible=8), "cuda": Passes(usual=256, reproducible=64)}
-
-
-def passes_on(device: torch.device) -> Passes:
-    """What suits a kind of device."""
-    return PASSES.get(device.type, PASSES["cpu"])
 
 
 @dataclass(frozen=True)
@@ -100,8 +80,9 @@ def fisher_sums(
 
     Passes are of `batch_size` samples, and of half as many whenever the device runs out of memory;
     the result does not depend on it, nor on how `batches` are cut, but for rounding: some 1e-6,
-    more where that flips a ReLU or a maximum; 1e-13 if `reproducible`, at one batch size, which
-    costs a tenth to a third more, and on a GPU twice as much or more.
+    more where that flips a ReLU or a maximum; 1e-13 if `reproducible`, at one batch size (the
+    network's own, if none is given), which costs a tenth to a third more, and on a GPU twice as
+    much or more.
 
     The network is left as it was. Parameters it does not use get zeros; a parameter that the
     network uses twice gets the square of its whole gradient. The first dimension of what flows
@@ -156,8 +137,11 @@ def _sums(
     reproducible: bool,
 ) -> Iterator[tuple[int, Sums]]:
     _require_evaluation_mode(network)
-    passes = passes_on(next(network.parameters()).device)
-    size = batch_size or (passes.reproducible if reproducible else passes.usual)
+    coming = iter(batches)
+    first = next((batch for batch in coming if len(batch)), None)
+    if first is None:
+        return
+    size = batch_size or _size_of_pass(network, first, reproducible=reproducible)
     summation = Summation(
         network,
         estimator or empirical(),
@@ -166,7 +150,13 @@ def _sums(
         reproducible=reproducible,
     )
     with _frozen(network):
-        yield from summation.sums(batches)
+        yield from summation.sums(chain([first], coming))
+
+
+def _size_of_pass(network: nn.Module, batch: Batch, *, reproducible: bool) -> int:
+    if reproducible:
+        return reproducible_size(network, batch.inputs[:1])
+    return passes_on(batch.inputs.device).usual
 
 
 def add_sums(total: Sums, more: Mapping[str, Tensor]) -> Sums:

@@ -68,7 +68,7 @@ class Judgement:
         alone, pooled = self.standings[cohort], self.pooled
         if pooled and cohort in pooled.cohorts and not (pooled.excused or pooled.standing.accepted):
             return True
-        return not (alone.accepted or alone.is_loss)
+        return alone.apart is not None or not (alone.accepted or alone.is_loss)
 
     @property
     def left_below(self) -> float:

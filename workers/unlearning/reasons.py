@@ -1,5 +1,7 @@
 """Why a candidate does not pass, in sentences that stand on the run and are read by people."""
 
+from collections.abc import Mapping
+
 from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.observation import Observed
@@ -34,8 +36,16 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
             f"{standing.recognised.count} {which} are recognised, {more} than by a network that "
             f"was never taught them; about {100 * standing.expected:.1f} % are expected of one."
         )
-    like = "of their kind" if cohort in probe.kinds else "of their labels"
-    return f"{cohort.title}: the forgotten samples look {_looks(standing, like)}"
+    return _alone(cohort, standing, standing.closeness, probe)
+
+
+def apart(standings: Mapping[Cohort, Standing], probe: Probe) -> list[str]:
+    """Of which cohorts the attack tells the samples from unseen ones although they are a loss."""
+    return [
+        _alone(cohort, standing, standing.apart, probe)
+        for cohort, standing in standings.items()
+        if standing.apart is not None
+    ]
 
 
 def together(pooled: Pooled | None) -> list[str]:
@@ -49,14 +59,19 @@ def together(pooled: Pooled | None) -> list[str]:
     )
     if pooled.standing.attack is None:
         return [f"{them}: there is nothing left to compare their forgotten samples with."]
-    looks = _looks(pooled.standing, "of their labels")
+    looks = _looks(pooled.standing, pooled.standing.closeness, "of their labels")
     return [f"{them}: all their forgotten samples together look {looks}"]
 
 
-def _looks(standing: Standing, like: str) -> str:
+def _alone(cohort: Cohort, standing: Standing, side: Closeness, probe: Probe) -> str:
+    like = "of their kind" if cohort in probe.kinds else "of their labels"
+    return f"{cohort.title}: the forgotten samples look {_looks(standing, side, like)}"
+
+
+def _looks(standing: Standing, side: Closeness, like: str) -> str:
     assert standing.attack is not None
     area = standing.attack.area
-    looks = "more familiar" if standing.closeness is Closeness.FAMILIAR else "stranger"
+    looks = "more familiar" if side is Closeness.FAMILIAR else "stranger"
     return (
         f"{looks} than unseen ones {like}; the loss-based attack has an area of {area.value:.3f} "
         f"({area.low:.3f} to {area.high:.3f}) on {area.count} of them, and 0.5 would be no "

@@ -41,6 +41,9 @@ class Standing:
     recognised_on: Reference | None
     # The share of them that a network without the cohort is expected to recognise.
     expected: float | None
+    # On which side the attack tells the forgotten samples from unseen ones although another rule
+    # decides: that fewer are recognised than expected does not mean that they are not known.
+    apart: Closeness | None = None
 
     @property
     def left(self) -> float:

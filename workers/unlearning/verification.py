@@ -67,6 +67,7 @@ def standing_of(
     recognised: Estimate | None = None
     on: Reference | None = None
     expected: float | None = None
+    apart: Closeness | None = None
     membership = _by_attack(attack, thresholds)
     if probe.gone.issuperset(cohort.labels):
         rule = Rule.CHANCE
@@ -81,13 +82,15 @@ def standing_of(
             # Of a kind few may be unseen: that it looks stranger than these says nothing.
             membership.closeness is Closeness.CONSPICUOUS and not expectation.of_kind
         )
-        if reading.accepted and tells:
+        if tells and reading.accepted:
             # Their like are known as well as they should be, and yet the two are told apart.
             rule, reading = Rule.LIKE_UNSEEN, membership
+        elif tells:
+            apart = membership.closeness
     else:
         rule, reading = Rule.LIKE_UNSEEN, membership
     accuracy = forgotten.accuracy_estimate
-    return Standing(rule, *reading, accuracy, attack, recognised, on, expected)
+    return Standing(rule, *reading, accuracy, attack, recognised, on, expected, apart)
 
 
 def standing_by_attack(

@@ -21,6 +21,7 @@ from tests.unit.workers.unlearning.probes import (
     probe_of,
 )
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Gate
 from workers.unlearning.observation import Observed
 from workers.unlearning.standing import Concession
@@ -125,6 +126,24 @@ def test_a_kind_must_be_recognised_as_often_as_without_it() -> None:
     assert fewer.spares
     assert fewer.distance > 0
     assert not fewer.is_ideal
+
+
+@pytest.mark.parametrize(("above", "looks"), [(20, None), (40, "familiar"), (0, "stranger")])
+def test_a_loss_gives_away_whom_the_attack_tells_apart(above: int, looks: str | None) -> None:
+    unseen = np.arange(UNSEEN, UNSEEN + 40)
+    expected = Expectation(
+        unseen, np.full(40, 0.6), "unseen", of_kind=False, excused=frozenset(unseen.tolist())
+    )
+    base = network(40)
+    gate = Gate(base, probe_of(base), BOUNDS, recorded={COHORT: expected})
+    candidate = network(above)
+    nobody = replace(candidate, right=candidate.right & ~np.isin(candidate.positions, unseen))
+    judgement = gate.judge(nobody)
+    assert judgement.standings[COHORT].is_loss
+    (said,) = judgement.damage
+    assert "fewer than by a network that was never taught them" in said
+    assert judgement.gives_away(COHORT) is (looks is not None)
+    assert [looks in said for said in judgement.shortfalls] == ([True] if looks else [])
 
 
 def test_unseen_samples_of_the_kind_are_no_damage_and_others_of_the_label_are() -> None:

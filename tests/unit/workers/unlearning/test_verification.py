@@ -296,6 +296,26 @@ def test_about_as_many_are_to_be_recognised_as_are_expected_and_rather_fewer_tha
     assert standing.distance == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("above", "of_kind", "apart"),
+    [
+        (50, False, None),
+        (90, False, Closeness.FAMILIAR),
+        (10, False, Closeness.CONSPICUOUS),
+        (90, True, Closeness.FAMILIAR),
+        # Of a kind few may be unseen: that it looks stranger than these says nothing.
+        (10, True, None),
+    ],
+)
+@pytest.mark.parametrize("recognised", [0, 100])
+def test_whom_the_attack_tells_apart_is_said_whatever_rule_decides(
+    recognised: int, above: int, of_kind: bool, apart: Closeness | None
+) -> None:
+    standing = against(recognised, 0.6, above=above, of_kind=of_kind)
+    assert standing.rule is Rule.EXPECTED
+    assert standing.apart is apart
+
+
 def test_of_few_samples_an_error_of_the_share_counts_as_none() -> None:
     standing = against(10, 0.5, above=5, count=10, min_probe=5)
     assert standing.bound == EXCESS
