@@ -18,7 +18,7 @@ _RULES = {
     Rule.LIKE_UNSEEN: ("must look like unseen samples of its labels", "attack area, target 0.5"),
     Rule.EXPECTED: (
         "must be recognised as by a network that was never taught them, about {expected}",
-        "{on} samples of the kind recognised",
+        "{on} samples of {whose} recognised",
     ),
     Rule.CHANCE: (
         "nothing or next to nothing of the label stays: must not be recognised",
@@ -116,7 +116,8 @@ def cohorts(verdict: Verdict) -> list[CohortFinding]:
 
 def _cohort(cohort: documents.CohortVerdict) -> CohortFinding:
     asked, figure = _RULES[cohort.rule]
-    candidate = cohort.candidate
+    candidate, expectation = cohort.candidate, cohort.expectation
+    whose = "the kind" if expectation and expectation.of_kind else "its labels"
     return CohortFinding(
         title=words.title(cohort.name),
         samples=cohort.samples,
@@ -125,7 +126,7 @@ def _cohort(cohort: documents.CohortVerdict) -> CohortFinding:
         strength=cohort.strength,
         dampened=cohort.dampened,
         rule=asked.format(expected=words.percent(candidate.expected or 0.0)),
-        figure=figure.format(on=candidate.recognised_on),
+        figure=figure.format(on=candidate.recognised_on, whose=whose),
         base=_standing(cohort.rule, cohort.base),
         candidate=_standing(cohort.rule, candidate),
         last_layer_restored=in_words(cohort.last_layer_restored),
@@ -153,6 +154,9 @@ def _standing(rule: Rule, standing: documents.Standing) -> Standing:
     accepted = _ACCEPTED.get(place) if standing.accepted else None
     sign, said = accepted or _STANDINGS[place]
     attack, by_attack = standing.attack, rule is Rule.LIKE_UNSEEN
+    if attack and not by_attack and standing.rule is Rule.LIKE_UNSEEN:
+        # Its like are recognised as they should be, and it is told apart from them all the same.
+        said = f"{said}: attack area {words.area(attack.area.value)}, target 0.5"
     return Standing(
         figure=in_words(deciding(rule, standing), words.area if by_attack else words.percent),
         unseen=attack.unseen if attack and by_attack else None,

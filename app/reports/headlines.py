@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from app.reports import words
-from models.documents import Decision, Rejection, Report, ReportedRun, Verdict
+from models.documents import Decision, Rejection, Report, ReportedRun, Rule, Verdict
 
 RETRAIN = "retraining without the forgotten samples is advised"
 
@@ -34,9 +34,8 @@ _OUTCOMES = {
         "good",
         "Forgotten, and published as version {version}",
         "These samples could be forgotten",
-        "The candidate treats them like samples that the network has never seen, as far as the "
-        "probe can tell, and it costs no more than the policy allows. This concerns its answers; "
-        "what is left in lower layers is not judged.",
+        "{forgotten}, as far as the probe can tell, and it costs no more than the policy allows. "
+        "This concerns its answers; what is left in lower layers is not judged.",
     ),
     Decision.NO_DETECTABLE_INFLUENCE: _Outcome(
         "✓",
@@ -86,7 +85,21 @@ def headline(report: Report) -> Headline:
         title = outcome.title.format(version=run.version)
     if run.carries_out:
         return _approved(Headline(outcome.sign, outcome.tone, title, ""), run, verdict)
-    return Headline(outcome.sign, outcome.tone, title, outcome.explanation)
+    explanation = outcome.explanation.format(forgotten=_forgotten(verdict))
+    return Headline(outcome.sign, outcome.tone, title, explanation)
+
+
+def _forgotten(verdict: Verdict) -> str:
+    """What it means that a candidate has forgotten, by the rules that decided."""
+    by_chance = [cohort.candidate.rule is Rule.CHANCE for cohort in verdict.cohorts]
+    if not any(by_chance):
+        return "The candidate treats them like samples that the network has never seen"
+    if all(by_chance):
+        return "The candidate recognises nobody of these labels any more, but by chance"
+    return (
+        "Of labels that are forgotten whole the candidate recognises nobody any more, but by "
+        "chance; the others it treats like samples that the network has never seen"
+    )
 
 
 def _approved(found: Headline, run: ReportedRun, verdict: Verdict) -> Headline:

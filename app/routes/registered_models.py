@@ -5,6 +5,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.conditional import long_poll, represent
 from app.dependencies import (
@@ -19,6 +20,7 @@ from app.problems import refusals
 from app.schemas.answers import CONDITIONAL, ELSEWHERE
 from app.schemas.registered_models import BaseAccuracyView, ModelList, ModelView, SampleView
 from app.schemas.runs import FailureView, ProgressView
+from models.advice import is_retraining_advised
 from models.doorbell import Job
 from models.errors import UnknownSample
 from models.records import RegisteredModel, Sample
@@ -50,9 +52,10 @@ def enrol_model(
         model = register_model(session, enrolment, principal.name)
         session.flush()
         session.refresh(model)
-    doorbell.ring(Job.ENROL, model.id)
-    response.headers["Location"] = f"/v1/models/{model.name}"
-    return _view(model)
+        view = _view(session, model)
+    doorbell.ring(Job.ENROL, view.id)
+    response.headers["Location"] = f"/v1/models/{view.name}"
+    return view
 
 
 @router.get("", response_model=ModelList, responses=CONDITIONAL)
@@ -60,7 +63,8 @@ def list_models(request: Request, _principal: Requester, database: DatabaseDepen
     """All registered models by name."""
     with database.reading() as session:
         found = session.scalars(select(RegisteredModel).order_by(RegisteredModel.name)).all()
-    return represent(request, ModelList(models=[_view(model) for model in found]))
+        views = [_view(session, model) for model in found]
+    return represent(request, ModelList(models=views))
 
 
 @router.get("/{model}", response_model=ModelView, responses=CONDITIONAL)
@@ -76,7 +80,7 @@ async def get_model(
 
     def look() -> ModelView:
         with database.reading() as session:
-            return _view(find_model(session, model))
+            return _view(session, find_model(session, model))
 
     return await long_poll(request, look, min(wait, settings.max_wait_s))
 
@@ -115,7 +119,7 @@ def _state(row: Sample) -> Literal["retained", "forgotten", "weakened"]:
     return "weakened" if row.weakened else "forgotten"
 
 
-def _view(model: RegisteredModel) -> ModelView:
+def _view(session: Session, model: RegisteredModel) -> ModelView:
     enrolment = Enrolment.model_validate(model.specification)
     return ModelView(
         id=model.id,
@@ -126,7 +130,7 @@ def _view(model: RegisteredModel) -> ModelView:
         preprocessing=enrolment.preprocessing,
         policy=Policy.model_validate(model.policy),
         policy_version=model.policy_version,
-        retraining_advised=model.retraining_advised,
+        retraining_advised=is_retraining_advised(session, model),
         head_version=model.head_version,
         training_samples=model.training_samples,
         holdout_samples=model.holdout_samples,

@@ -1,6 +1,8 @@
-"""Digests of images: whether an image is still the one that was enrolled.
+"""Digests of images, and no advice that nobody withdraws.
 
-Of what has been enrolled before there are none; its images are taken as they are found.
+Whether an image is still the one that was enrolled; of what has been enrolled before there are no
+digests, and its images are taken as they are found. That retraining is advised is found anew
+whenever it is asked for (`models/advice.py`).
 """
 
 import sqlalchemy as sa
@@ -20,9 +22,14 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f(CONSTRAINT), TABLE, "(digests_sha256 IS NULL) = (digests_size IS NULL)"
     )
+    op.drop_column(TABLE, "retraining_advised")
 
 
 def downgrade() -> None:
+    op.add_column(
+        TABLE,
+        sa.Column("retraining_advised", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
     op.drop_constraint(op.f(CONSTRAINT), TABLE)
     op.drop_column(TABLE, "digests_size")
     op.drop_column(TABLE, "digests_sha256")

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, String, false, func, text
+from sqlalchemy import CheckConstraint, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.records.base import Base, Json, enum_column
@@ -33,8 +33,6 @@ class RegisteredModel(Base):
     # What the base recognised when it was enrolled, of equally many samples of every label:
     # {"train": estimate, "holdout": estimate}, each {"value", "count", "low", "high"}.
     base_accuracy: Mapped[Json | None]
-    # Whether the damage that deletions may do in all is done.
-    retraining_advised: Mapped[bool] = mapped_column(server_default=false())
     manifest_digest: Mapped[str | None] = mapped_column(String(64))
     # The file with a digest of every image; none if it was enrolled before there were any.
     digests_sha256: Mapped[str | None] = mapped_column(String(64))

@@ -117,6 +117,10 @@ class Gate(Specification):
         """Whether so many of the training samples may be forgotten in all: some must be left."""
         return forgotten < of and forgotten <= self.max_forgotten_share * of
 
+    def is_spent(self, holdout_fall: float | None) -> bool:
+        """Whether that uses the damage budget up; of nothing lost a budget of nothing is left."""
+        return holdout_fall is not None and 0 < holdout_fall >= self.max_holdout_fall
+
 
 class Policy(Specification):
     """How deletions of a registered model are carried out and judged."""

@@ -3,20 +3,27 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from models.records import RunState
+from models.documents import Closeness, Rule
+from models.records import RequestMode, RunState
 from workers.judging.candidates import Tuned
 from workers.runs import Run
 from workers.unlearning import reasons
 from workers.unlearning.gate import Gate
 
+# Of an area whose interval is as wide as that next to nothing is known.
+HARDLY_TELLS = 0.3
+
 
 def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
     """All that there is to say of a run that ends like this, in sentences."""
     if state is RunState.NO_DETECTABLE_INFLUENCE:
+        done = "would be" if run.mode is RequestMode.DRY_RUN else "were"
         yield (
             "The base already treated these samples like unseen ones, as far as so many can tell. "
-            "They were dampened for all the same, as a precaution."
+            f"They {done} dampened for all the same, as a precaution."
         )
+    yield from _of_few(tuned)
+    yield from _told_apart(tuned)
     yield from _surrogate_is_no_match(tuned)
     if run.approval is not None:
         yield f"Rung {run.approval.rung} was approved by {run.approval.by}."
@@ -26,6 +33,29 @@ def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
     yield from _excused(tuned)
     yield from _without_counterpart(tuned)
     yield from _not_seen_again(tuned)
+
+
+def _of_few(tuned: Tuned) -> Iterator[str]:
+    """Where the base shows nothing, and could hardly have shown anything."""
+    for cohort, standing in tuned.gate.at_base.items():
+        area = standing.attack.area if standing.attack else None
+        if standing.closeness is Closeness.ALIKE and area and area.high - area.low > HARDLY_TELLS:
+            yield (
+                f"{cohort.title}: of {area.count} forgotten samples next to nothing can be told. "
+                f"At the base the attack's area is from {area.low:.2f} to {area.high:.2f}."
+            )
+
+
+def _told_apart(tuned: Tuned) -> Iterator[str]:
+    """Labels that are gone, by what does not decide about them."""
+    for cohort, standing in tuned.chosen.trial.judgement.standings.items():
+        area = standing.attack.area if standing.attack else None
+        if standing.rule is Rule.CHANCE and area and not area.low <= 0.5 <= area.high:
+            yield (
+                f"{cohort.title}: the loss-based attack tells its forgotten samples from unseen "
+                f"ones, with an area of {area.value:.3f} ({area.low:.3f} to {area.high:.3f}). Of a "
+                "label that is gone that decides nothing: that nobody is recognised does."
+            )
 
 
 def excused_by_label(gate: Gate) -> dict[int, int]:
@@ -81,8 +111,9 @@ def _left_below(tuned: Tuned) -> Iterator[str]:
 def _excused(tuned: Tuned) -> Iterator[str]:
     for label, count in excused_by_label(tuned.gate).items():
         yield (
-            f"Holdout samples of label {label} that are like the forgotten ones: {count}. A "
-            "network without these would recognise fewer, so their fall does not count as damage."
+            f"Holdout samples of label {label} of which fewer may be recognised: {count}. So it "
+            "would be without the forgotten ones, so their fall does not count as damage, however "
+            "far it goes beyond what is expected."
         )
 
 

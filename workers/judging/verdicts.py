@@ -108,8 +108,7 @@ def _is_retraining_advised(run: Run, tuned: Tuned, state: RunState) -> bool:
     if state is RunState.NEEDS_REVIEW:
         is_search = isinstance(run.policy.method, AutoMethod)
         return is_search and bool(tuned.chosen.trial.judgement.damage)
-    spent, allowed = _holdout_fall(tuned), run.policy.gate.max_holdout_fall
-    return spent is not None and spent >= allowed > 0
+    return run.policy.gate.is_spent(_holdout_fall(tuned))
 
 
 def _cohort(cohort: Cohort, tuned: Tuned) -> documents.CohortVerdict:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.events import Event
 from models.errors import RunCancelled
-from models.records import Outcome, RegisteredModel, RequestMode, RunReport, RunState, UnlearningRun
+from models.records import Outcome, RequestMode, RunReport, RunState, UnlearningRun
 from models.records.base import Json
 from models.settling import settle_requests
 from workers.judging.verdicts import Judged
@@ -87,8 +87,6 @@ def hold_for_review(
         verdict = part(session, run, judged.verdict)
         row.item_count -= verdict.parted
         end_judged(session, row, RunState.NEEDS_REVIEW, replace(judged, verdict=verdict), timings)
-        if judged.verdict.damage_budget.retraining_advised:
-            session.get_one(RegisteredModel, run.model_id).retraining_advised = True
         record(
             session,
             Event.RUN_NEEDS_REVIEW,

@@ -49,7 +49,7 @@ def publish(
     journal, entry = open_journal(resources.settings.artifact_store_url), Entry(version, run.id)
     with resources.database.transaction() as session:
         row = require_wanted(session, run)
-        _move_head(session, run, version, advised=judged.verdict.damage_budget.retraining_advised)
+        _move_head(session, run, version)
         _withdraw_earlier(session, run)
         session.add(
             Checkpoint(
@@ -92,14 +92,14 @@ def publish(
     journal.confirm(run.enrolment.name, entry)
 
 
-def _move_head(session: Session, run: Run, version: int, *, advised: bool) -> None:
+def _move_head(session: Session, run: Run, version: int) -> None:
     moved = session.execute(
         update(RegisteredModel)
         .where(
             RegisteredModel.id == run.model_id,
             RegisteredModel.head_version == run.parent_version,
         )
-        .values(head_version=version, retraining_advised=advised)
+        .values(head_version=version)
         .returning(RegisteredModel.id)
     )
     if moved.scalar() is None:

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from app.reviews import approve, reject
 from app.withdrawals import withdraw
+from models.advice import is_retraining_advised
 from models.doorbell import Job
 from models.errors import ForgetsTooMuch, NothingRetained, RunNotHeld, UnknownRung
 from models.policies import change_policy
@@ -23,6 +24,7 @@ from models.records import (
     Split,
     UnlearningRun,
 )
+from models.registry import find_model
 from models.specifications import Enrolment
 from tests.conftest import SMALL_GATE, Digits, enrol_model, work
 from tests.integration.workers.conftest import Story
@@ -78,7 +80,10 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     assert first < run.verdict.rung
     assert below[first] > below[run.verdict.rung] == 0.0
     assert cohort.last_layer_restored.value == 0.0
-    assert not run.verdict.remarks
+    # What the attack sees of a label that is gone decides nothing, and is said if it sees anything.
+    area = cohort.candidate.attack.area
+    told_apart = not area.low <= 0.5 <= area.high
+    assert ["decides nothing" in said for said in run.verdict.remarks] == [True] * told_apart
 
 
 def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
@@ -92,8 +97,7 @@ def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
     (cohort,) = run.verdict.cohorts
     assert (cohort.samples, cohort.rule) == (len(asked) - 3, "chance")
     assert cohort.candidate.recognised.value == 0.0
-    said, *others = run.verdict.remarks
-    assert len(others) == (cohort.last_layer_restored.value > 0.5)
+    (said,) = (remark for remark in run.verdict.remarks if "that stay" in remark)
     assert "label 3 that stay: 3." in said
 
 
@@ -177,8 +181,11 @@ def test_samples_that_were_weakened_are_forgotten_once_a_later_version_passes(
     decide(story, approve, run.id, 0)
     story.set_policy()
     story.forget(training_ids(digits, 5)[:1])
-    # Of the one new sample nothing can be told; of the sixty before it can.
-    assert story.runs()[-1].state is RunState.NO_DETECTABLE_INFLUENCE
+    # Of the one new sample nothing can be told, and it is said; of the sixty before it can.
+    latest = story.runs()[-1]
+    assert latest.state is RunState.NO_DETECTABLE_INFLUENCE
+    assert latest.verdict is not None
+    assert any("next to nothing can be told" in said for said in latest.verdict.remarks)
     assert not sample_row(story.database, training_ids(digits, 3)[0]).weakened
 
 
@@ -483,6 +490,16 @@ def test_dry_runs_and_deletions_that_wait_together_do_not_mix(story: Story, digi
         ("dry_run", 60),
         ("dry_run", 2),
     ]
+    deleted, _, predicted = story.runs()
+    for run, done in ((deleted, "were dampened"), (predicted, "would be dampened")):
+        assert run.verdict is not None
+        assert run.verdict.outcome == "no_detectable_influence"
+        assert done in run.verdict.remarks[0]
+
+
+def advised(story: Story) -> bool:
+    with story.database.reading() as session:
+        return is_retraining_advised(session, find_model(session, "digits"))
 
 
 def test_a_spent_damage_budget_advises_to_retrain(story: Story, digits: Digits) -> None:
@@ -493,10 +510,15 @@ def test_a_spent_damage_budget_advises_to_retrain(story: Story, digits: Digits) 
     assert run.state is RunState.NEEDS_REVIEW
     assert run.verdict is not None
     assert run.verdict.ladder[0].damage
-    assert not story.model().retraining_advised
+    assert not advised(story)
     decide(story, approve, run.id, 0)
     assert outcomes(story.database, request_id) == {Outcome.FORGOTTEN: 60}
-    assert story.model().retraining_advised
+    assert advised(story)
+    # By the policy in force, whatever it was when that was published.
+    story.set_policy(gate={"max_holdout_fall": 1.0})
+    assert not advised(story)
+    story.set_policy(gate={"max_holdout_fall": 0.0})
+    assert advised(story)
 
 
 def test_a_search_that_finds_no_harmless_rung_advises_to_retrain(
@@ -509,7 +531,10 @@ def test_a_search_that_finds_no_harmless_rung_advises_to_retrain(
     assert run.state is RunState.NEEDS_REVIEW
     assert run.verdict is not None
     assert all(rung.damage for rung in run.verdict.ladder)
-    assert story.model().retraining_advised
+    assert advised(story)
+    # Nothing was published, and nothing waits any more that could not be.
+    decide(story, reject, run.id, "they stay")
+    assert not advised(story)
 
 
 def test_a_report_is_kept_of_every_run_that_was_judged(story: Story, digits: Digits) -> None:

@@ -32,6 +32,27 @@ def test_it_begins_with_the_outcome_in_plain_words(outcome: str, said: str) -> N
     assert said in summarise(read(report)).splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (["like_unseen", "expected"], "treats them like samples that the network has never seen"),
+        (["chance", "chance"], "recognises nobody of these labels any more, but by chance"),
+        (["chance", "like_unseen"], "by chance; the others it treats like samples that"),
+    ],
+)
+def test_what_forgotten_means_is_said_by_the_rules_that_decided(
+    rules: list[str], said: str
+) -> None:
+    report = make_report()
+    one, *_ = report["verdict"]["cohorts"]
+    report["verdict"]["cohorts"] = [
+        {**one, "candidate": {**one["candidate"], "rule": rule}} for rule in rules
+    ]
+    found = headline(read(report)).explanation
+    assert said in found
+    assert "costs no more than the policy allows" in found
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_a_dry_run_says_that_it_is_one_and_claims_no_version(outcome: str) -> None:
     run = {"mode": "dry_run", "state": "predicted", "version": None}

@@ -150,6 +150,8 @@ def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
         )
         cohort[network]["recognised"] = {"value": share, "low": 0.0, "high": 1.0, "count": 7}
     cohort["rule"] = "expected"
+    expectation = {"on": "unseen", "share": 0.45, "positions": [1, 2], "excused": []}
+    cohort["expectation"] = {**expectation, "of_kind": True}
     text = page_of(report).text
     assert "as by a network that was never taught them, about 45.0 %" in text
     assert "unseen samples of the kind recognised" in text
@@ -157,6 +159,14 @@ def test_a_kind_within_a_label_is_shown_beside_what_is_expected_of_it() -> None:
     assert "✗ recognised less often than expected base: recognised more often than expected" in text
     cohort["candidate"]["accepted"] = True
     assert "✓ recognised somewhat less often than expected base:" in page_of(report).text
+    # Of most of a label there is no kind.
+    cohort["expectation"] = {**expectation, "of_kind": False}
+    assert "unseen samples of its labels recognised" in page_of(report).text
+    # Its like are recognised as they should be, and the attack decides.
+    cohort["candidate"].update(rule="like_unseen", closeness="familiar", accepted=False)
+    area = cohort["candidate"]["attack"]["area"]["value"]
+    said = f"✗ more familiar than unseen samples: attack area {area:.3f}, target 0.5"
+    assert said in page_of(report).text
 
 
 def test_unseen_samples_that_no_fall_is_counted_on_are_named_wherever_the_others_are() -> None:
