@@ -16,6 +16,7 @@ from tests.integration.workers.transactions.test_claims import FAILURE, claimed,
 from tests.integration.workers.transactions.test_releases import items
 from workers import pipeline
 from workers.duties.recovering import take_over_expired
+from workers.leases import require_lease
 from workers.transactions.breakdowns import give_up
 from workers.transactions.claims import MOST_HALVINGS
 from workers.transactions.recovery import Death, bury
@@ -45,6 +46,17 @@ def test_a_death_that_is_seen_frees_the_items_at_once_and_stands_on_record(
     with pytest.raises(LeaseLost):
         give_up(run, resources, FAILURE, {}, Cause.ITS_SAMPLES)
     assert outcomes(story.database, request_id) == {Outcome.PENDING: 4}
+
+
+def test_who_was_taken_for_dead_holds_no_lease_even_before_somebody_else_does(
+    story: Story, digits: Digits
+) -> None:
+    story.post(digits.of_label(3)[:4])
+    resources = replace(story.resources, worker="host:1")
+    run = claimed(story, resources)
+    bury(story.database, "host:1", KILLED, SAMPLES, resources.settings)
+    with story.database.transaction() as session, pytest.raises(LeaseLost):
+        require_lease(session, run.model_id, run.epoch)
 
 
 def test_a_death_is_held_against_the_items_and_another_process_is_left_alone(

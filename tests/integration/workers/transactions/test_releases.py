@@ -1,7 +1,7 @@
 """Items of runs that broke: how the one that does it is found, and what is held against none."""
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -133,7 +133,39 @@ def test_a_sample_that_two_requests_ask_for_is_one_suspect(story: Story, digits:
         give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
     for request_id in requests:
         assert outcomes(story.database, request_id) == {Outcome.QUARANTINED: 1}
+    assert items(story)[sample].settled_at is not None
+    assert audit_events(story.database)[-2:] == ["item.quarantined", "run.failed"]
     assert claim(story.model().id, story.resources) is None
+
+
+def test_suspects_that_two_requests_ask_for_are_divided_sample_by_sample(
+    story: Story, digits: Digits
+) -> None:
+    samples = digits.of_label(3)[1:4]
+    requests = [story.post(samples), story.post(samples)]
+    for _ in range(3):
+        give_up(claimed(story, story.resources), story.resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    groups: dict[uuid.UUID | None, list[tuple[uuid.UUID, str]]] = defaultdict(list)
+    with story.database.reading() as session:
+        for item in session.scalars(select(DeletionItem)):
+            groups[item.suspects].append((item.request_id, item.sample_id))
+    assert sorted(len(group) for group in groups.values()) == [2, 4]
+    for group in groups.values():
+        part = {sample for _, sample in group}
+        assert sorted(group) == sorted((of, sample) for of in requests for sample in part)
+
+
+def test_suspects_need_not_rest_before_they_are_tried_in_halves(
+    story: Story, digits: Digits
+) -> None:
+    resources = replace(
+        story.resources, settings=story.resources.settings.model_copy(update={"retry_s": 30})
+    )
+    story.post(digits.of_label(3)[1:5])
+    for _ in range(3):
+        set_items(story, retry_at=None)
+        give_up(claimed(story, resources), resources, FAILURE, {}, Cause.ITS_SAMPLES)
+    assert len(claimed(story, resources).samples) == 2
 
 
 def test_failures_of_the_surroundings_are_never_held_against_an_item(
@@ -240,6 +272,23 @@ def test_items_rest_longer_with_every_failure_and_an_hour_at_most(
         pauses.append(round((item.retry_at - ended).total_seconds()))
         set_items(story, retry_at=None)
     assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_what_has_failed_for_months_rests_an_hour_like_any_other(
+    story: Story, digits: Digits
+) -> None:
+    resources = replace(
+        story.resources, settings=story.resources.settings.model_copy(update={"retry_s": 30})
+    )
+    story.post(digits.of_label(3)[:1])
+    # Two to that power is no number that PostgreSQL has.
+    set_items(story, attempts=2000)
+    give_up(claimed(story, resources), resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
+    (item,) = items(story).values()
+    ended = story.runs()[-1].finished_at
+    assert item.retry_at is not None
+    assert ended is not None
+    assert round((item.retry_at - ended).total_seconds()) == 3600
 
 
 def test_lost_workers_say_nothing_about_their_items_until_there_are_many(

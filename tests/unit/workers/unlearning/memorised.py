@@ -20,6 +20,7 @@ from workers.unlearning.importances import Sums, fisher_sums
 from workers.unlearning.mixing import CohortSettings, Mixer
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
+from workers.unlearning.standing import Concession
 from workers.unlearning.workbench import Kept, Workbench
 
 PER_LABEL, FORGOTTEN = 40, 10
@@ -65,7 +66,9 @@ def bench(
     in_pairs: bool = False,
     last_layer: Sequence[str] = (),
     gone: frozenset[int] = frozenset(),
+    pinned: CohortSettings | None = None,
     floors: CohortSettings | None = None,
+    excused: Mapping[Cohort, Concession] | None = None,
     kept: Mapping[Cohort, Kept] | None = None,
 ) -> Workbench:
     """On which the first samples of label 0 are forgotten."""
@@ -90,4 +93,14 @@ def bench(
     forget = sums(0, FORGOTTEN)
     mixer = Mixer(base, sums(0, TRAINED), TRAINED, lambda _cohort: forget)
     gate = Gate(look(base), probe, BOUNDS)
-    return Workbench(gate, mixer, look, last_layer, done, floors=floors, kept=kept)
+    return Workbench(
+        gate,
+        mixer,
+        look,
+        last_layer,
+        done,
+        pinned=pinned,
+        floors=floors,
+        excused=excused,
+        kept=kept,
+    )

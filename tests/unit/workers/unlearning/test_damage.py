@@ -184,3 +184,32 @@ def test_of_no_samples_there_are_no_falls() -> None:
     assert judgement.standings == {}
     assert judgement.distance == 0.0
     assert len(judgement.unmeasured) == 2
+
+
+def test_of_labels_with_too_few_samples_none_is_called_the_worst_unless_it_fell_too_far() -> None:
+    small, large = Fall(1.0, 0.9, 10, lost=1, gained=0), Fall(1.0, 0.95, 100, lost=5, gained=0)
+    assert Falls(None, {1: small, 2: large}, None).worst_label(BOUNDS.falls) == (2, large)
+    assert Falls(None, {1: small}, None).worst_label(BOUNDS.falls) is None
+    lost = Fall(1.0, 0.0, 10, lost=10, gained=0)
+    assert Falls(None, {1: lost, 2: large}, None).worst_label(BOUNDS.falls) == (1, lost)
+
+
+def test_what_may_be_chance_is_what_95_per_cent_of_runs_would_not_exceed_on_either_side() -> None:
+    # Clopper and Pearson: of 20 samples 5 lost are 8.7 % at least, and 6 are 11.9 %.
+    for lost, sure in ((5, False), (6, True)):
+        assert Fall(1.0, 1 - lost / 20, 20, lost, gained=0).surely_over(0.1, among=1) is sure
+
+
+def test_only_what_was_not_recognised_before_can_be_gained() -> None:
+    # Of these ten nobody was gained, which says more of ten than of twenty.
+    assert not Fall(0.5, 0.2, 20, lost=6, gained=0).surely_over(0.1, among=1)
+    assert Fall(1.0, 0.7, 20, lost=6, gained=0).surely_over(0.1, among=1)
+
+
+def test_a_label_with_enough_samples_makes_it_no_harder_to_tell_of_those_with_few() -> None:
+    few = Fall(1.0, 22 / 29, 29, lost=7, gained=0)
+    enough = {label: Fall(1.0, 1.0, 30, lost=0, gained=0) for label in range(5)}
+    (said,) = Falls(None, {**enough, 7: few}, None).reasons(BOUNDS.falls)
+    assert "label 7 (29 samples)" in said
+    fewer = {label: Fall(1.0, 1.0, 29, lost=0, gained=0) for label in range(5)}
+    assert not Falls(None, {**fewer, 7: few}, None).reasons(BOUNDS.falls)

@@ -181,6 +181,21 @@ def test_tighten_counts_what_one_cohort_dampens() -> None:
     )
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_what_another_cohort_has_dampened_is_not_counted_again(transposed: bool) -> None:
+    full = torch.ones(3, 2, dtype=torch.float64)
+    forget = torch.tensor([[1.0, 0.9], [0.1, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    factors = torch.full((3, 2), 0.5, dtype=torch.float64)
+    if transposed:
+        # What lies in memory otherwise is no work for the compiled loops.
+        full, forget, factors = (tensor.T for tensor in (full, forget, factors))
+    count = tighten(
+        {"w": factors}, {"w": full}, {"w": forget}, Population(10, 5), selection=2.0, strength=1.0
+    )
+    assert count == 2
+    assert sorted(factors.flatten().tolist()) == pytest.approx([0.0, 1 / 9, 0.5, 0.5, 0.5, 0.5])
+
+
 @given(values=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=20))
 def test_weights_are_multiplied_in_float64_and_rounded_once(values: list[float]) -> None:
     factors = {"w": torch.linspace(0, 1, len(values), dtype=torch.float64)}

@@ -153,6 +153,25 @@ def test_a_step_too_far_is_halved_and_then_given_up() -> None:
     assert [step for (step,) in world.tried] == [0.0, 1.0, 2.0, 1.5]
 
 
+def test_it_goes_no_deeper_than_leaves_all_cohorts_at_their_target() -> None:
+    world = World((9.0, 0.0))
+
+    def attempt(settings: Mapping[Cohort, Setting]) -> Trial:
+        trial = world.attempt(settings)
+        standings = dict(trial.judgement.standings)
+        if world.tried[-1][0] > 1.7:
+            # It passes all the same, as not many fewer are recognised than expected.
+            standings[COHORTS[1]] = replace(
+                standings[COHORTS[1]], closeness=Closeness.CONSPICUOUS, distance=-0.1
+            )
+        return replace(trial, judgement=replace(trial.judgement, standings=standings))
+
+    first = attempt(dict.fromkeys(COHORTS[:2], Setting(SEED, 1.0)))
+    trials = deepen([first], COHORTS[:2], attempt, PLENTY)
+    assert all(trial.judgement.passes for trial in trials)
+    assert [step for step, _ in world.tried] == [0.0, 1.0, 2.0, 1.5]
+
+
 def test_cohorts_that_are_not_to_be_tuned_stay_where_they_are() -> None:
     world = World((3.0, 3.0))
     world.deepened(cohorts=COHORTS[:1])

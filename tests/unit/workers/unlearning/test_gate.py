@@ -279,3 +279,13 @@ def test_what_is_farther_from_its_target_than_was_accepted_is_not_covered(
     assert then.covers(now) is covered
     assert gate.judge(base, excused={COHORT: then}).passes is covered
     assert not replace(then, rule=Rule.EXPECTED).covers(now)
+
+
+@pytest.mark.parametrize(("farther", "covered"), [(0.02, True), (0.03, False)])
+def test_what_is_stranger_than_was_accepted_is_not_covered(farther: float, covered: bool) -> None:
+    base = network(above=0)
+    now = Gate(base, probe_of(base), BOUNDS).judge(base).standings[COHORT]
+    assert now.distance is not None
+    assert now.distance < 0
+    then = replace(Concession.of(now), distance=now.distance + farther)
+    assert then.covers(now) is covered

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.documents import Closeness, Decision
+from models.documents import Closeness, Decision, Rule
 from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.probes import COHORT, UNSEEN, judged, network, probe_of
 from workers.unlearning.cohorts import Cohort
@@ -137,8 +137,19 @@ def test_what_follows_from_a_judgement(influenced: bool, best_effort: bool) -> N
         return decide(judgement, influenced=influenced, best_effort=best_effort)
 
     assert follows() == (Decision.PUBLISHED if influenced else Decision.NO_DETECTABLE_INFLUENCE)
+    assert follows(damage=1) is follows(unmeasured=1) is Decision.NEEDS_REVIEW
     not_shown = Decision.PUBLISHED_SHORT if best_effort else Decision.NEEDS_REVIEW
     for short, open_ in ((1, 0), (0, 1), (1, 1)):
         assert follows(short=short, open_=open_) is not_shown
         assert follows(damage=1, short=short, open_=open_) is Decision.NEEDS_REVIEW
         assert follows(unmeasured=1, short=short, open_=open_) is Decision.NEEDS_REVIEW
+
+
+def test_what_is_no_forgetting_any_more_gives_nobody_away() -> None:
+    judgement = judged(network(40), network(40))
+    (standing,) = judgement.standings.values()
+    assert judgement.gives_away(COHORT)
+    lost = replace(standing, rule=Rule.EXPECTED, closeness=Closeness.CONSPICUOUS)
+    assert not replace(judgement, standings={COHORT: lost}).gives_away(COHORT)
+    strange = replace(lost, rule=Rule.LIKE_UNSEEN)
+    assert replace(judgement, standings={COHORT: strange}).gives_away(COHORT)

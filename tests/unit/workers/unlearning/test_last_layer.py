@@ -57,3 +57,8 @@ def test_another_last_layer_changes_logits_and_nothing_below_it() -> None:
 )
 def test_where_it_cannot_be_told_which_is_the_last_none_is_named(network: nn.Module) -> None:
     assert last_layer_of(network, CLASSES) == []
+
+
+def test_only_the_last_layer_is_put_back() -> None:
+    of_one, of_another = ({name: torch.tensor(n) for name in ("a", "b")} for n in (1.0, 2.0))
+    assert with_last_layer(of_one, of_another, ["b"]) == {"a": of_one["a"], "b": of_another["b"]}

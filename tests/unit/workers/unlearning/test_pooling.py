@@ -278,3 +278,32 @@ def test_a_pool_stands_as_one_cohort_of_all_its_samples_would(above: list[int]) 
     pooled = Gate(base, probe, BOUNDS).pool.at_base
     assert pooled is not None
     assert pooled.standing == standing_of(everything, base, at_once, THRESHOLDS)
+
+
+def test_a_label_that_is_gone_is_in_no_pool_though_the_base_does_not_recognise_it() -> None:
+    base = network(*[SOMEWHAT] * 3)
+    unknown = replace(base, right=base.right & (base.labels != 2))
+    gate = Gate(unknown, probe_of(3, frozenset([2])), BOUNDS)
+    assert gate.at_base[COHORTS[2]].rule is Rule.CHANCE
+    assert gate.at_base[COHORTS[2]].closeness is Closeness.ALIKE
+    assert gate.pool.cohorts == {COHORTS[0], COHORTS[1]}
+
+
+def test_a_kind_that_is_not_in_the_pool_is_no_reason_to_look_strange() -> None:
+    # Label 0 shows something alone.
+    base = network(UNSEEN, *[SOMEWHAT] * 4)
+    strange = network(UNSEEN // 2, *[UNSEEN - SOMEWHAT] * 4)
+    alone = {cohort: standing_of(cohort, base, probe_of(5), THRESHOLDS) for cohort in COHORTS[:5]}
+    pool = Pool(
+        alone,
+        base,
+        probe_of(5),
+        THRESHOLDS,
+        like_kin=[COHORTS[0]],
+        asked=[1],
+        forgotten_before=False,
+    )
+    assert pool.cohorts == set(COHORTS[1:5])
+    pooled = pool.judge(strange)
+    assert pooled is not None
+    assert pooled.standing.closeness is Closeness.CONSPICUOUS

@@ -51,6 +51,14 @@ def test_of_a_label_that_is_gone_what_is_left_counts_as_what_is_lost_does() -> N
     assert best_passing(trials[::2]) is trials[0]
 
 
+def test_one_that_reaches_the_target_is_taken_before_one_that_is_only_accepted() -> None:
+    beside = trial(1.0, -0.05)
+    accepted = replace(beside, judgement=replace(beside.judgement, shortfalls=[]))
+    assert best_passing([accepted, trial(2.0)]).change == 2.0  # type: ignore[union-attr]
+    # It may cost next to nothing more, but not more than that.
+    assert best_passing([accepted, trial(2.0, fall=0.02)]) is accepted
+
+
 def test_of_those_that_cost_the_same_the_one_that_leaves_least_below_is_taken() -> None:
     def leaving(change: float, left: float, fall: float = 0.0) -> Trial:
         found = trial(change, fall=fall)

@@ -54,6 +54,11 @@ def test_without_precautions_and_where_something_passes_nothing_more_is_tried() 
     roomy = replace(CROWDED, bearable=math.inf)
     trials = roomy.search(PLENTY, AT_BASE)
     assert relent(trials, [PRECAUTION], roomy.attempt, PLENTY) == trials
+    # Nor is it where others would pass, if they did not cost too much.
+    passing = best_passing(trials)
+    assert passing is not None
+    trials = [*CROWDED.search(PLENTY, AT_BASE), passing]
+    assert relent(trials, [PRECAUTION], CROWDED.attempt, PLENTY) == trials
 
 
 def test_what_does_not_forget_is_not_helped_by_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.documents import Closeness
+from models.documents import Closeness, Rule
 from tests.unit.workers.unlearning.worlds import (
     COHORTS,
     PLENTY,
@@ -23,6 +23,7 @@ from tests.unit.workers.unlearning.worlds import (
     tried,
 )
 from workers.unlearning.cohorts import Cohort
+from workers.unlearning.intervals import Estimate
 from workers.unlearning.preference import best_passing, nearest
 from workers.unlearning.scale import FINEST, GENTLEST, RESOLUTION, STRONGEST
 from workers.unlearning.search import search
@@ -149,6 +150,26 @@ def test_cohorts_that_show_something_only_together_are_all_dampened_more() -> No
     # Half a step is as fine as the search looks, and three of them go at once.
     assert 4.0 <= sum(steps_of(best.settings)) <= 4.0 + 3 * RESOLUTION
     assert not any(trial.judgement.passes for trial in trials if sum(steps_of(trial.settings)) < 4)
+
+
+def test_of_a_label_that_is_gone_it_is_aimed_at_leaving_nothing_though_a_little_is_accepted() -> (
+    None
+):
+    world = World((0.0,), spared=True)
+
+    def attempt(settings: Mapping[Cohort, Setting]) -> Trial:
+        trial = world.attempt(settings)
+        left = 0.0 if steps_of(settings)[0] > 2.5 else 0.01
+        standings = {
+            cohort: replace(each, rule=Rule.CHANCE, recognised=Estimate(left, 1000, left, left))
+            for cohort, each in trial.judgement.standings.items()
+        }
+        return replace(trial, judgement=replace(trial.judgement, standings=standings))
+
+    at_base = dict.fromkeys(world.seeds, Closeness.FAMILIAR)
+    trials = search(world.seeds, at_base, attempt, PLENTY)
+    assert all(trial.judgement.passes for trial in trials)
+    assert tried(trials) == [(0.0,), (1.0,), (3.0,)]
 
 
 # Damage ------------------------------------------------------------------------------------------

@@ -156,6 +156,16 @@ def test_what_forgets_but_costs_selects_fewer_weights_and_dampens_each_more() ->
 @pytest.mark.parametrize("rule", [Rule.LIKE_UNSEEN, Rule.EXPECTED])
 def test_of_a_label_that_stays_what_has_passed_is_left_alone(rule: Rule) -> None:
     assert len(World(cost=0.03, rule=rule).strengthened()) == 1
+    # Though it is familiar: that was accepted with an earlier version.
+    assert len(World(left=0.09, rule=rule).strengthened()) == 1
+
+
+def test_what_costs_next_to_nothing_is_not_tried_to_cost_less() -> None:
+    world = World(cost=0.004)
+    first = world.attempt({FIRST: BEFORE})
+    # Of a small label it is more than that.
+    dearer = replace(first, judgement=replace(first.judgement, spares=False))
+    assert strengthen([dearer], [FIRST], world.attempt, PLENTY) == [dearer]
 
 
 def test_where_nothing_passes_the_nearest_without_damage_is_dampened_more() -> None:

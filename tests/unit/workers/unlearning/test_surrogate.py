@@ -1,5 +1,6 @@
 """The surrogate, against slow regressions, on pictures whose kinds are known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,14 @@ from workers.unlearning.cohorts import Cohort
 from workers.unlearning.observation import Observed
 from workers.unlearning.pictures import SIDE, collect
 from workers.unlearning.probe import Probe
-from workers.unlearning.surrogate import FEW, RIDGE, Surrogate, judged_by_others, make_surrogate
+from workers.unlearning.surrogate import (
+    FEW,
+    KIND,
+    RIDGE,
+    Surrogate,
+    judged_by_others,
+    make_surrogate,
+)
 
 SIZE = 8
 # Label 0 has two kinds. Of all that is left, the first of them looks most like label 1.
@@ -33,7 +41,7 @@ def picture(kind: int, noise: Tensor) -> Tensor:
         image[:, : SIZE // 2, :] = 1.0
         if kind == SANDAL:
             image[:, 0, :] = -1.0
-    return image + 0.2 * noise
+    return image + noise
 
 
 @dataclass
@@ -56,12 +64,12 @@ class World:
         return float(values[chosen].mean())
 
 
-def world(forgotten: list[int] | None = None) -> World:
+def world(forgotten: list[int] | None = None, noise: float = 0.2) -> World:
     """As many training samples of each kind, then as many unseen ones, of which all are holdout."""
     kinds = [kind for _ in range(2) for kind in (SANDAL, BOOT, SHIRT) for _ in range(EACH)]
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(len(kinds), 1, SIZE, SIZE, generator=generator)
-    images = torch.stack([picture(*each) for each in zip(kinds, noise, strict=True)])
+    spots = noise * torch.randn(len(kinds), 1, SIZE, SIZE, generator=generator)
+    images = torch.stack([picture(*each) for each in zip(kinds, spots, strict=True)])
     labels = torch.tensor([LABEL[kind] for kind in kinds])
     samples = Batch.of(images, labels)
     nothing = np.zeros(len(kinds))
@@ -184,6 +192,43 @@ def test_both_sides_of_a_kind_weigh_as_much_however_many_are_retained(others: in
     assert surrogate is not None
     sandals = {p for p in range(3 * EACH, 6 * EACH) if shoes.kinds[p] == SANDAL}
     assert surrogate.kinds == {COHORT: sandals}
+
+
+@pytest.mark.parametrize(("noise", "is_kind"), [(3.5, True), (4.6, False)])
+def test_of_a_kind_are_those_that_a_slow_regression_on_as_many_of_both_puts_on_its_side(
+    noise: float, is_kind: bool
+) -> None:
+    shoes = world(noise=noise)
+    boots = shoes.probe.retained[: EACH // 2]
+    shirts = [p for p in shoes.probe.retained if shoes.kinds[p] == SHIRT]
+    surrogate = replace(shoes, probe=replace(shoes.probe, retained=[*boots, *shirts])).surrogate()
+    assert surrogate is not None
+    pixels = shoes.samples.inputs.double().flatten(1).numpy()
+    looked_at = [*range(EACH), *boots, *shirts, *range(3 * EACH, 6 * EACH)]
+    scale = pixels[looked_at].var() * SIZE * SIZE
+
+    def near(rows: Sequence[int], others: Sequence[int]) -> np.ndarray:
+        distances = ((pixels[rows][:, None] - pixels[others][None]) ** 2).sum(axis=2)
+        similar: np.ndarray = np.exp(-distances / scale)
+        return similar
+
+    sides = [*range(0, EACH, 2), *boots]
+    half = EACH // 2
+    targets = np.repeat([1.0, -1.0], half)
+
+    def says(of: Sequence[int], taught: np.ndarray) -> np.ndarray:
+        rows = [sides[row] for row in taught]
+        gram = near(rows, rows) + RIDGE * np.eye(len(rows))
+        return near(of, rows) @ np.linalg.solve(gram, targets[taught])
+
+    all_of_them = np.arange(len(sides))
+    alone = [says([sides[row]], all_of_them[all_of_them != row])[0] for row in all_of_them]
+    told = np.mean([a > b for a in alone[:half] for b in alone[half:]])
+    assert (told >= KIND) == is_kind
+    assert abs(told - KIND) < 0.1
+    unseen = shoes.probe.unseen
+    alike = {p for p, said in zip(unseen, says(unseen, all_of_them), strict=True) if said > 0}
+    assert surrogate.kinds == ({COHORT: alike} if is_kind else {})
 
 
 def test_of_a_cohort_that_cannot_all_be_looked_at_nothing_is_called_a_kind() -> None:

@@ -1,10 +1,18 @@
 """Candidates on the workbench: made of the base, looked at, judged, and kept in order."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import torch
 
 from models.documents import Closeness
 from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
+from workers.unlearning.choosing import choose
+from workers.unlearning.dampening import Weights
+from workers.unlearning.observation import Observed
+from workers.unlearning.standing import Concession
 from workers.unlearning.tuning import Setting
+from workers.unlearning.workbench import Workbench
 
 GENTLE, STRONG = ({COHORT: Setting(selection, 1.0)} for selection in (10.0, 1.0))
 
@@ -63,6 +71,21 @@ def test_no_candidate_is_gentler_than_the_floor_whatever_is_asked_for() -> None:
     assert found == [floor, Setting(1.0, 0.5), Setting(3.0, 0.1)]
 
 
+def test_a_pinned_cohort_keeps_its_setting_and_none_is_sought_for_it() -> None:
+    workbench = bench(pinned=STRONG)
+    assert workbench.cohorts == []
+    assert workbench.attempt({}).settings == STRONG
+
+
+def test_what_is_excused_holds_nothing_up() -> None:
+    (standing,) = bench(in_pairs=True).attempt(GENTLE).judgement.standings.values()
+    assert not standing.accepted
+    workbench = bench(in_pairs=True, excused={COHORT: Concession.of(standing)})
+    judgement = workbench.attempt(GENTLE).judgement
+    assert judgement.passes
+    assert judgement.conceded
+
+
 def test_the_cohorts_are_those_of_the_probe_and_seeds_the_mixers() -> None:
     workbench = bench()
     assert list(workbench.cohorts) == [COHORT]
@@ -80,3 +103,29 @@ def test_of_a_label_that_is_gone_a_second_look_has_the_bases_last_layer() -> Non
     assert judgement.left_below == 1.0
     assert not bench(gone=gone).attempt(STRONG).judgement.last_layer_restored
     assert not bench(last_layer=["weight"]).attempt(STRONG).judgement.last_layer_restored
+
+
+def test_the_second_look_is_with_the_weights_of_the_base_in_the_last_layer() -> None:
+    made = bench(gone=frozenset({0}))
+    looks: list[tuple[Weights, Collection[int] | None]] = []
+
+    def look(weights: Weights, at: Collection[int] | None = None) -> Observed:
+        looks.append((weights, at))
+        return made.gate.base.at(made.gate.base.positions.tolist() if at is None else at)
+
+    Workbench(made.gate, made.mixer, look, ["weight"]).attempt(STRONG)
+    (first, everything), (second, telling) = looks
+    assert (everything, telling) == (None, made.gate.telling)
+    assert not torch.equal(first["weight"], made.mixer.base["weight"])
+    assert torch.equal(second["weight"], made.mixer.base["weight"])
+
+
+def test_one_that_passes_is_chosen_before_one_that_comes_as_near_and_does_not() -> None:
+    workbench = bench()
+    near = workbench.attempt(GENTLE)
+    short = replace(near, judgement=replace(near.judgement, unmeasured=["who knows"]))
+    workbench.ladder[0] = replace(workbench.ladder[0], trial=short)
+    assert choose(workbench).rung == 0
+    workbench.attempt(STRONG)
+    assert choose(workbench).rung == 1
+    assert choose(workbench).chosen.trial.settings == STRONG
