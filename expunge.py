@@ -36,7 +36,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Commands(click.Group):
-    """Domain errors end the program with their sentence, not with a trace."""
+    """What somebody can mend ends the program with a sentence, not with a trace."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
@@ -46,6 +46,15 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
         except ValidationError as error:
             raise click.ClickException(f"{sentences(error)}.") from error
+        except Exception as error:
+            # Imported only now: most commands are quicker than it.
+            from models.database import why_unreachable
+
+            if (reason := why_unreachable(error)) is None:
+                raise
+            raise click.ClickException(
+                f"The database cannot be reached: {reason}. Check DATABASE_URL."
+            ) from error
 
 
 @click.group(cls=Commands)

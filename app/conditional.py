@@ -1,5 +1,6 @@
 """Cheap polling: strong ETags over representations, 304, and long polls."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -27,12 +28,19 @@ class Polls:
     """The long polls of this process; lives on the event loop."""
 
     waiting: int = 0
+    # Set when the gateway stops: whoever waits is answered with what there is.
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(LOOKERS))
 
     @property
     def pause_s(self) -> float:
         """How long one waits before it looks again: longer if there are many."""
         return max(LOOK_EVERY_S, self.waiting / LOOKS_PER_S)
+
+    async def pause(self, most_s: float) -> None:
+        """Wait until it is time to look again, or to stop."""
+        with anyio.move_on_after(min(self.pause_s, most_s)):
+            await self.stopping.wait()
 
 
 def quoted(opaque: str) -> str:
@@ -93,9 +101,10 @@ async def long_poll(request: Request, look: Callable[[], Pollable], wait: float)
         while True:
             response = represent(request, body)
             news = response.status_code == 200 if conditional else body.ended
-            if news or time.monotonic() >= deadline or await request.is_disconnected():
+            over = polls.stopping.is_set() or time.monotonic() >= deadline
+            if news or over or await request.is_disconnected():
                 return response
-            await anyio.sleep(min(polls.pause_s, max(0.0, deadline - time.monotonic())))
+            await polls.pause(max(0.0, deadline - time.monotonic()))
             body = await to_thread.run_sync(look, limiter=polls.threads)
     finally:
         polls.waiting -= 1

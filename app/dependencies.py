@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.readiness import Watch
 from app.security import Principal, authenticate
 from app.slots import Slots
 from app.verified import VerifiedFiles
-from models.artifacts import ArtifactStore
 from models.database import Database
 from models.doorbell import Doorbell
 from models.settings import Scope, Settings
@@ -33,9 +33,9 @@ async def _doorbell(request: Request) -> Doorbell:
     return doorbell
 
 
-async def _store(request: Request) -> ArtifactStore:
-    store: ArtifactStore = request.app.state.store
-    return store
+async def _watch(request: Request) -> Watch:
+    watch: Watch = request.app.state.watch
+    return watch
 
 
 async def _files(request: Request) -> VerifiedFiles:
@@ -53,7 +53,7 @@ DatabaseDependency = Annotated[Database, Depends(_database)]
 DoorbellDependency = Annotated[Doorbell, Depends(_doorbell)]
 FilesDependency = Annotated[VerifiedFiles, Depends(_files)]
 DownloadSlots = Annotated[Slots, Depends(_downloads)]
-StoreDependency = Annotated[ArtifactStore, Depends(_store)]
+WatchDependency = Annotated[Watch, Depends(_watch)]
 
 
 def _with_scope(scope: Scope) -> Callable[..., Principal]:

@@ -13,6 +13,8 @@ from models.settings import Settings
 
 # A body over this size takes one of the few places for large ones.
 LARGE = 1 << 20
+# Nothing but sample IDs comes in lists of any length.
+OTHERS = 1 << 16
 # An NDJSON body takes one before any of it has come.
 NOTHING = -1
 # The rest of a body that was answered early is taken for so long, and with no longer a pause.
@@ -34,10 +36,11 @@ class BodyLimits:
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         bulk = kind == NDJSON.encode() and scope["path"] == PATH
         timeout = self.settings.bulk_timeout_s if bulk else self.settings.body_timeout_s
+        limit = self.settings.max_bulk_bytes if bulk else self.settings.max_body_bytes
         return Body(
             receive,
             enlarge,
-            limit=self.settings.max_bulk_bytes if bulk else self.settings.max_body_bytes,
+            limit=limit if scope["path"] == PATH else min(limit, OTHERS),
             declared=int(length) if length.isdigit() else None,
             chunked=b"transfer-encoding" in headers,
             small=NOTHING if bulk else LARGE,
@@ -124,7 +127,7 @@ class Body:
         if size > self._limit:
             raise BodyTooLarge(
                 f"The body is larger than the limit of {self._limit} bytes. "
-                "Send the sample IDs in several requests."
+                "Send sample IDs in several requests."
             )
         if size > self._small and self._enlarge is not None:
             enlarge, self._enlarge = self._enlarge, None

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from app.schemas.answers import Answers, described
 from app.schemas.problems import Problem
-from models.database import is_away
+from models.database import is_away, refuses_writes
 from models.errors import ExpungeError
 from models.specifications.sentences import violation
 
@@ -205,10 +205,14 @@ async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _no_database(_request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, DBAPIError) and not is_away(error):
-        raise error
+    what = "cannot be reached"
+    if isinstance(error, DBAPIError):
+        if not is_away(error):
+            raise error
+        if refuses_writes(error):
+            what = "refuses writes"
     return problem_response(
-        DatabaseUnavailable("The database cannot be reached at the moment. Try again shortly.")
+        DatabaseUnavailable(f"The database {what} at the moment. Try again shortly.")
     )
 
 

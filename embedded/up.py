@@ -75,7 +75,7 @@ def banner(settings: Settings) -> str:
         [
             "Expunge is up.",
             f"  gateway          {address(settings)}",
-            f"  documentation    {address(settings)}/docs",
+            f"  documentation    {address(settings)}/openapi.json",
             *(keys if not settings.api_keys else []),
             "Ctrl-C stops it.",
         ]

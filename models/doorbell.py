@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
 
+from models.errors import NotConfigured
 from models.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ QUEUE = "expunge"
 MARK_S = 24 * 3600
 # Redis must never hold up a client: accepting goes on without it.
 TIMEOUT_S = 2.0
+# What is written to see whether it can be.
+CHECK, CHECK_S = "expunge:check", 10
 # After a failure Redis is left alone for this long.
 QUIET_S = 1.0
 # Rings of one process go one after another; this long is one waited for.
@@ -109,17 +112,29 @@ class Doorbell:
             log.warning("The queue cannot be reached (%s); the job's mark stays.", error)
 
     def ping(self) -> None:
-        """Raise `RedisError` if the queue cannot be reached."""
-        self.connection.ping()
+        """Raise `RedisError` if nothing can be written to the queue.
+
+        One that is out of memory answers all the same, and takes no rings.
+        """
+        self.connection.set(CHECK, b"", ex=CHECK_S)
 
 
 def open_doorbell(settings: Settings) -> Doorbell:
-    """The doorbell of these settings, with the time limits of the jobs."""
-    return Doorbell(
-        settings.redis_url,
-        run_limit_s=settings.run_limit_s,
-        enrolment_limit_s=settings.enrolment_limit_s,
-    )
+    """The doorbell of these settings, with the time limits of the jobs.
+
+    Raises `NotConfigured` if there cannot be such an address.
+    """
+    try:
+        return Doorbell(
+            settings.redis_url,
+            run_limit_s=settings.run_limit_s,
+            enrolment_limit_s=settings.enrolment_limit_s,
+        )
+    except ValueError:
+        raise NotConfigured(
+            "REDIS_URL cannot be read as an address. Write redis://:password@host:6379/0 or "
+            "unix:///path/redis.sock."
+        ) from None
 
 
 def _mark(job: Job, model_id: uuid.UUID) -> str:

@@ -83,7 +83,7 @@ def merged(document: Any, patch: Any) -> Any:
         if value is None:
             result.pop(key, None)
         else:
-            result[key] = value if key in WHOLE else merged(result.get(key), value)
+            result[key] = merged(None if key in WHOLE else result.get(key), value)
     return result
 
 

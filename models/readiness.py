@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.artifacts import ArtifactStore, open_store
-from models.database import Database, check_schema
+from models.database import Database, WritesRefused, check_schema, check_writable
 from models.doorbell import Doorbell, open_doorbell
 from models.errors import SchemaOutOfDate
 from models.scrubbing import count_faults
@@ -34,17 +34,24 @@ def check_readiness(settings: Settings) -> tuple[States, int]:
 def readiness(database: Database, doorbell: Doorbell, store: ArtifactStore) -> States:
     """Check database with its schema, queue and store."""
     return {
-        "database": _fault(lambda: check_schema(database)),
+        "database": _fault(lambda: _check_database(database)),
         "queue": _fault(doorbell.ping),
         "store": _fault(store.check),
     }
 
 
+def _check_database(database: Database) -> None:
+    check_schema(database)
+    check_writable(database)
+
+
 def _fault(check: Callable[[], object]) -> str | None:
     try:
         check()
-    except SchemaOutOfDate as error:
+    except (SchemaOutOfDate, WritesRefused) as error:
         return str(error)
+    except ResponseError:
+        return "refuses writes: it is out of memory, a replica or read-only"
     except (SQLAlchemyError, RedisError):
         return "cannot be reached"
     except OSError as error:

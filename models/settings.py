@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from models.errors import NotConfigured
 
@@ -77,8 +77,15 @@ class Settings(BaseSettings):
         default=None,
         description="If set, weights and datasets are enrolled from below this folder only.",
     )
+    gateway_grace_s: int = Field(
+        default=30,
+        ge=0,
+        description="After SIGTERM, how long the gateway waits for answers that are under way.",
+    )
     max_body_bytes: int = Field(
-        default=32 * 1024 * 1024, ge=1024, description="Largest request body accepted."
+        default=32 * 1024 * 1024,
+        ge=1024,
+        description="Largest body of a deletion request; others may have 64 KiB.",
     )
     max_inline_ids: int = Field(
         default=100_000, ge=1, description="Most sample IDs in one JSON request."
@@ -197,9 +204,16 @@ def services_file(data_dir: Path) -> Path:
 def load_settings(data_dir: Path | None = None, *, with_services: bool = True) -> Settings:
     """Read the settings; `data_dir` overrides `EXPUNGE_DATA_DIR`.
 
-    Without `with_services` the addresses of embedded servers are not looked up.
+    Without `with_services` the addresses of embedded servers are not looked up. Raises
+    `NotConfigured` if something is not JSON that must be, without repeating it.
     """
     folder = data_dir or Path(os.environ.get("EXPUNGE_DATA_DIR", ".expunge"))
     folder = folder.expanduser().absolute()
     file = services_file(folder) if with_services else None
-    return Settings(_env_file=file, data_dir=folder)
+    try:
+        return Settings(_env_file=file, data_dir=folder)
+    except SettingsError:
+        raise NotConfigured(
+            "EXPUNGE_API_KEYS is not JSON. It is a list of entries that `expunge key` prints, in "
+            "square brackets; quote it, so that the shell leaves its quotation marks."
+        ) from None

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 # Most requests, and most sample IDs of one request, that share a transaction.
 GROUP = 64
 SMALL = 1000
+# Threads for bodies that the event loop must not parse.
+PARSING = 2
 # Threads for requests that are written alone, each with a connection to the database.
 ALONE = 4
 # The answer waits so long for Redis; the steward rings anyway.
@@ -40,6 +42,7 @@ class Grouping:
     intake: Intake
     doorbell: Doorbell
     bulk_threads: int
+    parsing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(PARSING))
     _waiting: list[Waiting] = field(default_factory=list)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     _busy: bool = False

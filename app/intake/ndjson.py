@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from app.intake.outline import outline
 from app.schemas.deletion_requests import SampleId
 from models.errors import MalformedLine
 from models.records.sample import MAX_SAMPLE_ID
 
 # Every character escaped, twice if it lies beyond the first plane, and room for the rest.
 MAX_LINE = 12 * MAX_SAMPLE_ID + 1000
+# Of an object with one field; a sample ID may hold more.
+QUOTES = 4
 
 
 class Line(BaseModel):
@@ -48,9 +51,15 @@ def _sample_ids(lines: list[bytes], before: int) -> list[str]:
         if len(line) > MAX_LINE:
             raise _malformed(number)
         try:
-            append(_STRING(line) if line.lstrip().startswith(b'"') else _OBJECT(line).sample_id)
+            if line.lstrip().startswith(b'"'):
+                append(_STRING(line))
+                continue
+            append(_OBJECT(line).sample_id)
         except ValidationError:
             raise _malformed(number) from None
+        if line.count(b'"') > QUOTES and outline(line).count(b":") > 1:
+            # The same name twice, of which one ID would be lost.
+            raise _malformed(number)
     return found
 
 

@@ -9,11 +9,17 @@ from datetime import datetime
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.intake.outline import count_strings, outline
 from app.schemas.deletion_requests import NewDeletionRequest
 from app.security import Principal
 from models.errors import TooManySamples
 from models.records import RequestMode
 from models.requests import NewRequest
+
+# Names and values of a request beside its sample IDs.
+OTHERS = 2 * len(NewDeletionRequest.model_fields) - 1
+# More names than this are not told one by one.
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ def read_posted(
 
     Raises `RequestValidationError` as the framework would have, and `TooManySamples`.
     """
+    names = _require_modest(body, max_ids)
     try:
         new = NewDeletionRequest.model_validate_json(body)
     except ValidationError as error:
@@ -74,11 +81,10 @@ def read_posted(
         raise RequestValidationError(
             [{**item, "loc": ("body", *item["loc"])} for item in found]
         ) from None
+    if names != len(new.model_fields_set):
+        raise _invalid("holds a field twice")
     if len(new.sample_ids) > max_ids:
-        raise TooManySamples(
-            f"{len(new.sample_ids)} sample IDs were sent; the limit of one JSON request is "
-            f"{max_ids}. Send them in several requests, or as NDJSON."
-        )
+        raise _too_many(f"{len(new.sample_ids)} sample IDs", max_ids)
     distinct = list(dict.fromkeys(new.sample_ids))
     return Posted(
         id=uuid.uuid4(),
@@ -92,6 +98,30 @@ def read_posted(
         sample_ids=distinct,
         duplicates=len(new.sample_ids) - len(distinct),
     )
+
+
+def _require_modest(body: bytes, max_ids: int) -> int:
+    """How many names of fields the body holds; raises if it is far from a request already."""
+    if count_strings(body) > max_ids + OTHERS:
+        raise _too_many(f"More than {max_ids} sample IDs or other texts", max_ids)
+    rest = outline(body)
+    if rest.count(b",") > max_ids + OTHERS:
+        raise _too_many(f"More than {max_ids} sample IDs or other values", max_ids)
+    names = rest.count(b":")
+    if names > MOST_NAMES:
+        raise _invalid(f"holds {names} fields, most of which there cannot be")
+    return names
+
+
+def _too_many(what: str, max_ids: int) -> TooManySamples:
+    return TooManySamples(
+        f"{what} were sent; the limit of one JSON request is {max_ids} sample IDs. Send them in "
+        "several requests, or as NDJSON."
+    )
+
+
+def _invalid(what: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "value_error", "loc": ("body",), "msg": what}])
 
 
 def _digest(new: NewDeletionRequest) -> str:

@@ -1,5 +1,7 @@
 """Posting deletion requests: a JSON body, or very many sample IDs as NDJSON."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -69,20 +71,14 @@ ANSWERS: Answers = {
 }
 
 
+@dataclass(frozen=True)
 class BulkQuery:
     """What an NDJSON body has no place for; a JSON body holds it itself."""
 
-    def __init__(
-        self,
-        model: Annotated[str | None, Query(pattern=MODEL_NAME)] = None,
-        mode: RequestMode | None = None,
-        reference: Annotated[str | None, Query(max_length=255, pattern=SAMPLE_ID)] = None,
-        deadline: Annotated[Deadline | None, Field()] = None,
-    ) -> None:
-        self.model = model
-        self.mode = mode
-        self.reference = reference
-        self.deadline = deadline
+    model: str | None
+    mode: RequestMode | None
+    reference: str | None
+    deadline: datetime | None
 
     def require_absent(self) -> None:
         """Raise if anything is given: it would be ignored, and `mode` must not be."""
@@ -104,6 +100,16 @@ class BulkQuery:
         )
 
 
+# Asynchronous: a class would be made in one of the threads that reading takes, and wait for it.
+async def _bulk_query(
+    model: Annotated[str | None, Query(pattern=MODEL_NAME)] = None,
+    mode: RequestMode | None = None,
+    reference: Annotated[str | None, Query(max_length=255, pattern=SAMPLE_ID)] = None,
+    deadline: Annotated[Deadline | None, Field()] = None,
+) -> BulkQuery:
+    return BulkQuery(model, mode, reference, deadline)
+
+
 @router.post(
     "",
     status_code=202,
@@ -114,7 +120,7 @@ class BulkQuery:
 async def create_deletion_request(
     request: Request,
     principal: Requester,
-    query: Annotated[BulkQuery, Depends(BulkQuery)],
+    query: Annotated[BulkQuery, Depends(_bulk_query)],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Ask that samples be forgotten. 202 means that the service has taken it over, durably.
@@ -146,7 +152,7 @@ async def create_deletion_request(
         raise UnsupportedEncoding(f"Only {NDJSON} bodies may have a Content-Encoding.")
     given = (body, idempotency_key, principal, settings.max_inline_ids)
     if len(body) > LARGE_BODY:
-        posted = await to_thread.run_sync(read_posted, *given)
+        posted = await to_thread.run_sync(read_posted, *given, limiter=grouping.parsing)
     else:
         posted = read_posted(*given)
     return _answer(await grouping.accept(posted))

@@ -1,10 +1,11 @@
 """Registered models: enrol, look, and ask after a sample."""
 
 import re
+import uuid
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import select
+from sqlalchemy import exists, select, true
 from sqlalchemy.orm import Session
 
 from app.conditional import long_poll, represent
@@ -20,10 +21,11 @@ from app.problems import refusals
 from app.schemas.answers import CONDITIONAL, ELSEWHERE
 from app.schemas.registered_models import BaseAccuracyView, ModelList, ModelView, SampleView
 from app.schemas.runs import FailureView, ProgressView
+from app.security import Principal
 from models.advice import is_retraining_advised
 from models.doorbell import Job
 from models.errors import UnknownSample
-from models.records import RegisteredModel, Sample
+from models.records import DeletionItem, DeletionRequest, RegisteredModel, Sample
 from models.records.sample import SAMPLE_ID
 from models.registry import find_model, register_model
 from models.specifications import Enrolment, Policy
@@ -90,16 +92,21 @@ def get_sample(
     model: str,
     sample_id: str,
     request: Request,
-    _principal: Requester,
+    principal: Requester,
     database: DatabaseDependency,
 ) -> Response:
-    """Whether a sample is retained or forgotten, and since which version."""
+    """Whether a sample is retained or forgotten, and since which version.
+
+    Admins may ask after every sample, others after those of their own deletion requests.
+    """
     with database.reading() as session:
         identity = find_model(session, model).id
-        possible = re.fullmatch(SAMPLE_ID, sample_id) is not None
-        row = session.get(Sample, (identity, sample_id)) if possible else None
+        row = _find_sample(session, identity, sample_id, principal)
     if row is None:
-        raise UnknownSample(f"The registered model {model!r} has no sample of this ID.")
+        raise UnknownSample(
+            f"The registered model {model!r} has no sample of this ID, or none that this key has "
+            "asked to be forgotten."
+        )
     return represent(
         request,
         SampleView(
@@ -110,6 +117,31 @@ def get_sample(
             forgotten_version=row.forgotten_version,
             forgotten_at=row.forgotten_at,
         ),
+    )
+
+
+def _find_sample(
+    session: Session, model_id: uuid.UUID, sample_id: str, principal: Principal
+) -> Sample | None:
+    """The sample, unless there is none or it is not this principal's to know of."""
+    if re.fullmatch(SAMPLE_ID, sample_id) is None:
+        return None
+    asked = (
+        exists()
+        .where(
+            DeletionItem.request_id == DeletionRequest.id,
+            DeletionItem.sample_id == sample_id,
+            DeletionRequest.model_id == model_id,
+            DeletionRequest.principal == principal.name,
+        )
+        .correlate(None)
+    )
+    return session.scalar(
+        select(Sample).where(
+            Sample.model_id == model_id,
+            Sample.sample_id == sample_id,
+            true() if principal.is_admin else asked,
+        )
     )
 
 

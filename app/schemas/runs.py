@@ -9,8 +9,11 @@ from app.schemas.meanings import RUN_STATES, explained
 from app.schemas.polling import Pollable
 from models.documents import Decision, Review, Verdict
 from models.records import Phase, RequestMode, RunState
-from models.records.sample import SAMPLE_ID
+from models.specifications.base import Integer
 
+# Printable, one line, and not only spaces.
+_SIGN = r"[^\x00-\x1f\x7f-\x9f]"
+REASON = rf"^{_SIGN}*[^\x00-\x1f\x7f-\x9f\s]{_SIGN}*$"
 # A run of very many cohorts may have a reason for each.
 MOST_REASONS = 10
 
@@ -103,7 +106,7 @@ class NewApproval(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rung": 2}]})
 
-    rung: int = Field(ge=0, description="Its place in `verdict.ladder`, from 0.")
+    rung: Integer = Field(ge=0, description="Its place in `verdict.ladder`, from 0.")
 
 
 class NewRejection(BaseModel):
@@ -117,6 +120,6 @@ class NewRejection(BaseModel):
     reason: str = Field(
         min_length=1,
         max_length=400,
-        pattern=SAMPLE_ID,
+        pattern=REASON,
         description="Shown with the items. Printable, one line.",
     )

@@ -22,6 +22,9 @@ from models.durable import PRIVATE, sync_folder
 from models.errors import ArtifactDamaged, ArtifactMissing
 from models.failpoints import Failpoint, failpoint
 
+# Bytes by which it is seen whether there is room.
+CHECKED = 8192
+
 
 class FilesystemStore:
     """A store below `root`; any number of processes may use the same folder."""
@@ -89,9 +92,11 @@ class FilesystemStore:
         return path
 
     def check(self) -> None:
-        """Write and remove an empty file."""
-        with tempfile.NamedTemporaryFile(dir=self._temporary):
-            pass
+        """Write a small file to disk, and remove it: a full disk still takes empty ones."""
+        with tempfile.NamedTemporaryFile(dir=self._temporary) as file:
+            file.write(bytes(CHECKED))
+            file.flush()
+            os.fsync(file.fileno())
 
     def old(self, shelf: str, *, age_s: float) -> list[str]:
         """The digests on one of the `SHELVES` of what was put longer than `age_s` ago."""

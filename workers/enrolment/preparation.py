@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.errors import DatasetUnreadable, SourceOutsideRoot
+from models.errors import DatasetUnreadable, SourceOutsideRoot, WeightsUnreadable
 from models.records import Split
 from models.specifications import Enrolment
 from workers.architectures import build
@@ -53,6 +53,7 @@ class Prepared:
 def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Prepared:
     """Check everything that an enrolment declares, and that its parts fit together."""
     _require_below_root(enrolment, root)
+    _require_files(enrolment)
     network = build(enrolment.architecture).to(device)
     weights = _checked_weights(enrolment, network)
     network.load_state_dict(weights)
@@ -89,10 +90,25 @@ def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
 def _require_below_root(enrolment: Enrolment, root: Path | None) -> None:
     if root is None:
         return
-    dataset = enrolment.dataset
-    given = [enrolment.weights, getattr(dataset, "path", None), getattr(dataset, "manifest", None)]
-    for path in filter(None, given):
+    for path in [enrolment.weights, *_sources(enrolment)]:
         if not Path(path).expanduser().resolve().is_relative_to(root.resolve()):
             raise SourceOutsideRoot(
                 f"{path} is not below {root}, the only folder this service enrols from."
             )
+
+
+def _require_files(enrolment: Enrolment) -> None:
+    """Raise if something is neither a file nor a folder: a pipe would be waited for without end."""
+    for path in [enrolment.weights, *_sources(enrolment)]:
+        found = Path(path).expanduser()
+        if found.exists() and not (found.is_file() or found.is_dir()):
+            kind = WeightsUnreadable if path == enrolment.weights else DatasetUnreadable
+            raise kind(f"{path} is no regular file, but a pipe or a device. Name the file itself.")
+
+
+def _sources(enrolment: Enrolment) -> list[str]:
+    """Where the dataset lies, if it lies anywhere."""
+    dataset = enrolment.dataset
+    return [
+        path for name in ("path", "manifest") if (path := getattr(dataset, name, None)) is not None
+    ]

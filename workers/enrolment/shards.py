@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import distributed, nn
 
+from models.durable import make_folder_durably
 from models.errors import (
     DatasetUnreadable,
     SampleUnreadable,
@@ -77,7 +78,7 @@ class ShardLog:
 
     def write(self, sums: Sums, shards: int) -> None:
         """Replace the file, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_durably(self.path.parent)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         try:
             save_tensors(temporary, sums, {"shards": shards, "sha256": _digest(sums, shards)})

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
-import uvicorn
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import create_engine, inspect, text
 
-from app.main import create_app
+from app.main import Server
 from models.database import with_driver
 from models.settings import Settings
 from tests.conftest import Digits, work
@@ -109,7 +108,7 @@ def enrolment(digits: Digits, name: str, /, **changed: Any) -> dict[str, Any]:
 def served(settings: Settings) -> Iterator[str]:
     """A gateway on a port of its own; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, ws="none"))
+        server = Server(settings)
         thread = Thread(target=server.run, args=([listening],))
         thread.start()
         try:

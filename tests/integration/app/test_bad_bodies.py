@@ -141,6 +141,21 @@ def test_a_second_content_type_does_not_make_room_for_a_larger_body(unchanged: S
         )
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/models"),
+        ("PATCH", "/v1/models/digits/policy"),
+        ("POST", "/v1/runs/00000000-0000-0000-0000-000000000001/approve"),
+    ],
+)
+def test_what_is_no_list_of_sample_ids_is_not_taken_at_their_length(
+    reader: TestClient, method: str, path: str
+) -> None:
+    refused = reader.request(method, path, content=b" " * 65_537, headers=JSON)
+    assert "65536" in assert_problem(refused, 413, "body-too-large")["detail"]
+
+
 def test_the_default_limit_of_a_body_is_kept(reader: TestClient, unchanged: Settings) -> None:
     refused = reader.post(REQUESTS, content=b" " * (unchanged.max_body_bytes + 1), headers=JSON)
     assert_problem(refused, 413, "body-too-large")

@@ -89,6 +89,9 @@ def test_a_pending_request_can_be_withdrawn_and_nothing_is_forgotten(
     view = client.get(posted.headers["Location"]).json()
     assert view["status"] == "cancelled"
     assert view["counts"] == {"cancelled": len(digits.of_label(3)), "unknown": 1}
+    assert view["settled_at"] is not None
+    items = client.get(f"{posted.headers['Location']}/items").json()["items"]
+    assert all(item["settled_at"] for item in items)
     assert client.get("/v1/models/digits").json()["head_version"] == 0
     assert client.get("/v1/runs").json()["runs"] == []
     assert_problem(client.delete(posted.headers["Location"]), 409, "request-not-pending")

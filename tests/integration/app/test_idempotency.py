@@ -85,6 +85,9 @@ def test_a_key_belongs_to_its_principal(pipeline: TestClient, other: TestClient)
 
     assert mine.status_code == theirs.status_code == 202
     assert mine.json()["id"] != theirs.json()["id"]
+    # Each gets the first answer to its own.
+    assert post(pipeline, ["person-1"], key="order-1").content == mine.content
+    assert post(other, ["person-2"], key="order-1").content == theirs.content
 
 
 def test_a_refused_request_does_not_use_up_its_key(client: TestClient) -> None:

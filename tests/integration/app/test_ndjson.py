@@ -37,18 +37,21 @@ def post_lines(
 
 def test_strings_and_objects_are_taken_in_any_mixture(client: TestClient) -> None:
     body = (
-        b'"person-1"\n{"sample_id": "nobody"}\r\n"person-1"\n {"sample_id":"person-2"} \n"a\\u00fc"'
+        b'"person-1"\n{"sample_id": "nobody"}\r\n"person-1"\n {"sample_id":"person-2"} \n'
+        b'"a\\u00fc"\n{"sample_id": "\\"a\\":\\"b\\""}'
     )
 
     posted = post_lines(client, body)
 
     assert posted.status_code == 202, posted.text
     answer = posted.json()
-    assert answer["counts"] == {"pending": 2, "unknown": 2}
+    assert answer["counts"] == {"pending": 2, "unknown": 3}
     assert answer["duplicates"] == 1
     assert answer["status"] == "pending"
     items = client.get(posted.headers["Location"] + "/items").json()["items"]
-    assert [item["sample_id"] for item in items] == ["person-1", "nobody", "person-2", "aü"]
+    assert [item["sample_id"] for item in items] == [
+        *("person-1", "nobody", "person-2", "aü", '"a":"b"')
+    ]
 
 
 def test_what_json_holds_in_its_body_is_given_by_the_query(client: TestClient) -> None:
@@ -63,6 +66,9 @@ def test_what_json_holds_in_its_body_is_given_by_the_query(client: TestClient) -
     view = client.get(posted.headers["Location"]).json()
     assert (view["mode"], view["reference"]) == ("dry_run", "ticket 7")
     assert view["deadline"] == "2030-01-02T02:04:05Z"
+    (record,) = client.get("/v1/audit/records?event=request.accepted").json()["records"]
+    assert (record["actor"], record["request"]) == ("admin", view["id"])
+    assert record["details"] == {"items": 1, "counts": {"pending": 1}}
 
 
 def test_it_is_carried_out_like_any_other_request(
@@ -102,6 +108,14 @@ def test_gzip_is_taken(client: TestClient, members: int) -> None:
     assert posted.json()["counts"] == {"pending": members, "unknown": 1}
 
 
+def test_a_short_list_may_pack_very_well(client: TestClient) -> None:
+    packed = gzip.compress(lines("nobody") * 50_000)
+    assert 50_000 * len(lines("nobody")) > 100 * len(packed)
+    posted = post_lines(client, packed, GZIP)
+    assert posted.status_code == 202, posted.text
+    assert posted.json()["duplicates"] == 49_999
+
+
 def test_the_same_key_with_the_same_lines_gets_the_first_answer(
     client: TestClient, enrolled: Settings
 ) -> None:
@@ -128,6 +142,8 @@ def test_the_same_key_with_other_lines_or_another_form_is_refused(
         post_lines(client, lines("person-2"), key),
         post_lines(client, lines("person-1", "person-1"), key),
         post_lines(client, lines("person-1"), key, mode="dry_run"),
+        post_lines(client, lines("person-1"), key, reference="another"),
+        post_lines(client, lines("person-1"), key, deadline="2030-01-02T03:04:05+01:00"),
         post(client, ["person-1"], key="bulk-1"),
     ):
         assert_problem(answer, 422, "idempotency-key-reused")
@@ -181,6 +197,8 @@ class TestRefused:
             b'{"sample_id": 5}',
             b'{"sample_id": "secret-1", "label": 3}',
             b'{"id": "secret-1"}',
+            b'{"sample_id": "secret-1", "sample_id": "secret-2"}',
+            b'{"sample_id": "secret-1", "sample_\\u0069d": "secret-2"}',
             b"{}",
             b'"secret\\u0000"',
             b'"secret\\ud800"',

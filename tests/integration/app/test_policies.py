@@ -1,13 +1,19 @@
 """GET and PATCH of a registered model's policy."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
+from models.database import Database
+from models.policies import change_policy
+from models.registry import find_model
 from models.settings import Settings
 from tests.conftest import Digits
 from tests.integration.app.support import assert_problem, enrolment, row_counts
+from workers.resources import Resources
 
 PATH = "/v1/models/digits/policy"
 
@@ -25,12 +31,55 @@ def test_a_patch_changes_what_it_names_and_counts_a_version(client: TestClient) 
     assert (model["policy_version"], model["policy"]) == (2, after["policy"])
     record = client.get("/v1/audit/records").json()["records"][-1]
     assert record["event"] == "policy.changed"
+    assert record["actor"] == "admin"
     assert record["details"] == {"version": 2, "policy": after["policy"]}
+    # The fields of one method are not merged into those of another.
+    for method in ({"method": "auto", "max_candidates": 3}, {"method": "adaptive"}):
+        changed = client.patch(PATH, json={"method": method})
+        assert changed.status_code == 200, changed.text
+        assert changed.json()["policy"]["method"].items() >= method.items()
+
+
+def test_of_two_admins_at_once_neither_undoes_what_the_other_has_changed(
+    resources: Resources,
+) -> None:
+    database = resources.database
+
+    def change() -> None:
+        with database.transaction() as session:
+            change_policy(session, "digits", {"gate": {"min_probe": 7}}, "second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as session:
+            change_policy(session, "digits", {"probe_size": 50}, "first")
+            waiting = pool.submit(change)
+            while not _waits_for_a_lock(database):
+                assert not waiting.done()
+        waiting.result()
+    with database.reading() as session:
+        model = find_model(session, "digits")
+    assert (model.policy["probe_size"], model.policy["gate"]["min_probe"]) == (50, 7)
+    assert model.policy_version == 3
+
+
+def _waits_for_a_lock(database: Database) -> bool:
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with database.reading() as session:
+        return bool(session.scalar(blocked))
 
 
 def test_null_goes_back_to_the_default(client: TestClient) -> None:
     client.patch(PATH, json={"probe_size": 50})
     assert client.patch(PATH, json={"probe_size": None}).json()["policy"]["probe_size"] == 1000
+
+
+def test_null_within_what_is_replaced_whole_is_the_default_too(client: TestClient) -> None:
+    method = {"method": "fixed", "alpha": 3, "lambda": None}
+    after = client.patch(PATH, json={"method": method}).json()
+    assert after["policy"]["method"] == {"method": "fixed", "alpha": 3, "lambda": 1}
 
 
 def test_a_patch_that_changes_nothing_is_no_new_version(client: TestClient) -> None:

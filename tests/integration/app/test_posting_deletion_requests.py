@@ -10,6 +10,7 @@ from tests.conftest import Digits
 from tests.integration.app.support import (
     REQUESTS,
     assert_problem,
+    execute,
     pages,
     post,
     row_counts,
@@ -125,3 +126,36 @@ def test_a_sample_id_may_be_any_printable_text_of_up_to_255_characters(client: T
     assert posted.status_code == 202
     items = client.get(posted.headers["Location"] + "/items").json()["items"]
     assert [item["sample_id"] for item in items] == odd
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_more_than_the_policy_allows_is_refused_whatever_was_accepted_before(
+    client: TestClient, enrolled: Settings, digits: Digits, kind: str
+) -> None:
+    client.patch("/v1/models/digits/policy", json={"gate": {"max_forgotten_share": 0.1}})
+    trained, others = (
+        [name for name in digits.of_label(label) if int(name.split("-")[1]) % 10]
+        for label in (3, 5)
+    )
+    unseen = [name for name in digits.of_label(3) if name not in trained]
+    named = ", ".join(f"'{name}'" for name in others[:4])
+    execute(enrolled, f"UPDATE sample SET forgotten_version = 0 WHERE sample_id IN ({named})")
+    # What would happen does not count, and of 540 samples 54 may be forgotten.
+    assert post(client, others[4:54], mode="dry_run").status_code == 202
+    assert post(client, trained[:36]).status_code == 202
+    # By now it is known that ten more fit.
+    if kind == "application/json":
+        more = post(client, trained[36:46])
+    else:
+        lines = "".join(f'"{name}"\n' for name in trained[36:46])
+        more = client.post(
+            f"{REQUESTS}?model=digits", content=lines, headers={"Content-Type": kind}
+        )
+    assert more.status_code == 202
+    before = row_counts(enrolled)
+    refused = assert_problem(post(client, trained[46:51]), 422, "forgets-too-much")
+    assert "55 of 540 training samples" in refused["detail"]
+    assert row_counts(enrolled) == before
+    # What is asked for again is no more than before, nor is what was never learnt.
+    assert post(client, [*trained[:46], *unseen]).status_code == 202
+    assert post(client, trained[46:50]).status_code == 202

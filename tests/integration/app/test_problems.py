@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 from models.settings import Settings
 from tests.integration.app.support import (
     assert_problem,
-    assert_some_problem,
     execute,
     post,
     row_counts,
@@ -85,5 +84,13 @@ def test_a_stored_file_that_is_gone_is_a_problem_of_the_service(
     assert_problem(answer, 500, "artifact-missing")
 
 
-def test_slashes_at_the_end_are_no_way_around(reader_without_key: TestClient) -> None:
-    assert_some_problem(reader_without_key.get("/v1/models/"))
+@pytest.mark.parametrize("path", ["/v1/models/", "/v1/deletion-requests/", "/readyz/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_slash_at_the_end_leads_nowhere(reader: TestClient, method: str, path: str) -> None:
+    answer = reader.request(method, path, follow_redirects=False)
+    assert_problem(answer, 404, "not-found")
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/docs/oauth2-redirect"])
+def test_no_page_loads_what_others_serve(reader_without_key: TestClient, path: str) -> None:
+    assert_problem(reader_without_key.get(path), 404, "not-found")

@@ -58,6 +58,12 @@ def test_decisions_that_cannot_be_taken_are_problems(
     assert_problem(client.post(f"{path}/approve", json={"rung": 99}), 422, "unknown-rung")
     assert_problem(client.post(f"{path}/approve", json={"rung": -1}), 422, "invalid-request")
     assert_problem(client.post(f"{path}/approve", json={}), 422, "invalid-request")
+    # A slip must not publish the rung beside the one that was meant.
+    for slip in (True, "1", 0.0, "0"):
+        assert_problem(client.post(f"{path}/approve", json={"rung": slip}), 422, "invalid-request")
+    for blank in (" ", "\u00a0 \u2003"):
+        refused = client.post(f"{path}/reject", json={"reason": blank})
+        assert_problem(refused, 422, "invalid-request")
     assert_problem(client.post(f"{path}/reject", json={"reason": ""}), 422, "invalid-request")
     assert_problem(client.post(f"{path}/reject", json={"reason": "a\nb"}), 422, "invalid-request")
     assert_problem(pipeline.post(f"{path}/approve", json={"rung": 0}), 403, "not-permitted")

@@ -35,9 +35,12 @@ def test_a_retained_sample_says_so(reader: TestClient, digits: Digits) -> None:
 def test_a_forgotten_sample_says_since_which_version(
     client: TestClient, enrolled: Settings, digits: Digits, forgotten: dict[str, Any]
 ) -> None:
+    # So gentle that label 5 is still recognised, and is not called forgotten.
+    method = {"method": "fixed", "alpha": 1e9}
+    changed = client.patch("/v1/models/digits/policy", json={"method": method})
+    assert changed.status_code == 200
     forget(client, enrolled, digits.of_label(5))
 
-    # At its adaptive setting label 5 is still recognised, and is not called forgotten.
     for label, version, state in ((3, 1, "forgotten"), (5, 2, "weakened")):
         for sample_id in digits.of_label(label)[:3]:
             sample = client.get(f"{SAMPLES}/{sample_id}").json()
@@ -51,6 +54,21 @@ def test_a_forgotten_sample_says_since_which_version(
 def test_a_pending_sample_is_still_retained(client: TestClient) -> None:
     client.post("/v1/deletion-requests", json={"model": "digits", "sample_ids": ["person-1"]})
     assert client.get(f"{SAMPLES}/person-1").json()["state"] == "retained"
+
+
+def test_a_pipeline_may_ask_after_what_it_has_asked_for_and_nothing_else(
+    client: TestClient, pipeline: TestClient, other: TestClient
+) -> None:
+    body = {"model": "digits", "sample_ids": ["person-1", "nobody"]}
+    assert pipeline.post("/v1/deletion-requests", json=body).status_code == 202
+
+    for asking in (pipeline, client):
+        assert asking.get(f"{SAMPLES}/person-1").json()["state"] == "retained"
+    unknown = assert_problem(pipeline.get(f"{SAMPLES}/nobody"), 404, "unknown-sample")
+    for asking, sample_id in ((other, "person-1"), (pipeline, "person-2"), (other, "nobody")):
+        refused = assert_problem(asking.get(f"{SAMPLES}/{sample_id}"), 404, "unknown-sample")
+        assert refused == unknown
+    assert client.get(f"{SAMPLES}/person-2").status_code == 200
 
 
 def test_a_sample_that_the_network_never_saw_is_unknown(reader: TestClient) -> None:

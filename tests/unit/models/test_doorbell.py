@@ -12,6 +12,7 @@ import pytest
 from rq import Queue
 
 from models.doorbell import MARK_S, QUEUE, QUIET_S, TIMEOUT_S, Doorbell, Job, open_doorbell
+from models.errors import NotConfigured
 from models.settings import Settings
 
 MODEL = uuid.UUID(int=1)
@@ -85,6 +86,19 @@ def test_an_unreachable_redis_costs_a_warning_and_no_secret(
         assert doorbell.ring(Job.UNLEARN, MODEL) is False
     assert "steward" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_a_check_leaves_nothing_that_stays(doorbell: Doorbell) -> None:
+    doorbell.ping()
+    [key] = doorbell.connection.keys()
+    assert doorbell.connection.ttl(key) > 0
+
+
+def test_an_address_that_cannot_be_is_named_and_not_repeated(settings: Settings) -> None:
+    wrong = settings.model_copy(update={"redis_url": f"http://:{SECRET}@host/0"})
+    with pytest.raises(NotConfigured, match="REDIS_URL") as refused:
+        open_doorbell(wrong)
+    assert SECRET not in str(refused.value)
 
 
 def test_a_redis_that_never_answers_does_not_hold_up_the_client(

@@ -120,6 +120,13 @@ def test_no_key_has_the_name_of_who_asks_again_for_what_was_lost(
         load_settings()
 
 
+def test_keys_that_are_no_json_are_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPUNGE_API_KEYS", "[{name: s3cret}]")
+    with pytest.raises(NotConfigured, match="EXPUNGE_API_KEYS is not JSON") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
+
+
 def test_every_setting_is_described() -> None:
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undescribed == []

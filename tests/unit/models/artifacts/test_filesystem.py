@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -140,6 +141,18 @@ def test_two_stores_on_one_folder_are_one(store: FilesystemStore, root: Path) ->
 
 def test_checking_leaves_no_file(store: FilesystemStore, root: Path) -> None:
     store.check()
+    assert _files(root) == []
+
+
+def test_checking_a_disk_on_which_nothing_fits_raises(store: FilesystemStore, root: Path) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Files may be made, and hold nothing, as on a disk that is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.check()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert _files(root) == []
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from models.errors import DatasetUnreadable, EnrolmentRefused, WeightsUnreadable
 from models.specifications import Enrolment
 from workers.enrolment.preparation import prepare
+from workers.enrolment.shards import ShardLog
+from workers.unlearning.importances import zero_sums
 
 
 def enrolment(**changed: Any) -> Enrolment:
@@ -52,3 +55,11 @@ def test_a_link_to_a_file_is_as_good_as_the_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsUnreadable) as refused:
         prepare(enrolment(weights=str(tmp_path / "link")), None, torch.device("cpu"))
     assert "no regular file" not in str(refused.value)
+
+
+def test_what_is_noted_of_an_enrolment_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    network = nn.Linear(2, 1)
+    log = ShardLog(tmp_path / "data" / "enrolments" / "log.safetensors")
+    log.write(zero_sums(network), 1)
+    for folder in (log.path.parent, log.path.parent.parent):
+        assert folder.stat().st_mode & 0o077 == 0
