@@ -7,9 +7,9 @@ labels first and then a part of one, by networks of several training seeds:
     retrained   a new network without them
     auto        this service's search and gate
     adaptive    the percentile rule, with the service's cohorts: each label by itself
-    published   α = 10 and λ = 1 for all of them at once, with the importance of all samples in
-                place of the retained ones'; no ratio then exceeds N/n, so that nothing at all is
-                selected once a tenth is forgotten
+    published   SSD as its authors published it, for all of them at once: gradients of batches, the
+                importance of all samples in place of the retained ones', λ = 1, and α = 10 (for
+                vision transformers as they scale it)
 
 A method's candidate is measured whatever the gate decides. A published network is held against a
 retrained one, not against the base: without half of the data nobody does as well.
@@ -27,9 +27,9 @@ from rich.console import Console
 from torch import nn
 
 from benchmarks.experiments import bench, fraction_report, runs, summary
-from benchmarks.experiments.dampened import dampened_as_published, importances
 from benchmarks.experiments.figures import measure_without_retained
 from benchmarks.experiments.fractions import at_random, by_class
+from benchmarks.experiments.methods.ssd_published import ssd_published
 from benchmarks.experiments.methods.unchanged import unchanged
 from benchmarks.experiments.notes import Noted
 from benchmarks.experiments.subjects import Subjects
@@ -40,7 +40,6 @@ from models.specifications import AdaptiveMethod, AutoMethod, Method
 from workers.unlearning.mixing import change_of_weights
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
-PUBLISHED_SELECTION = 10.0
 console = Console()
 
 
@@ -65,7 +64,7 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
             "retrained": partial(_retrained, subjects),
             "auto": partial(_requested, subjects, AutoMethod()),
             "adaptive": partial(_requested, subjects, AdaptiveMethod(method="adaptive")),
-            "published": partial(_published, subjects),
+            "published": _published,
         },
         prepared.networks,
         prepared.store("fraction"),
@@ -93,15 +92,8 @@ def _requested(
     return Noted(candidate, {**request.notes, "dampened": dampened_share(network, candidate)})
 
 
-def _published(subjects: Subjects, network: nn.Module, task: Task, seed: int) -> Noted:
-    subject = subjects.of(task, seed)
-    rows = task.forgotten.nonzero().flatten()
-    dampened = dampened_as_published(
-        network,
-        importances(subject.full, len(task.train)),
-        importances(subject.sums_of(rows), len(rows)),
-        selection=PUBLISHED_SELECTION,
-    )
+def _published(network: nn.Module, task: Task, seed: int) -> Noted:
+    dampened = ssd_published(network, task, seed)
     return Noted(dampened, {"dampened": dampened_share(network, dampened)})
 
 

@@ -3,7 +3,8 @@
 A whole class, a class within a superclass, and a hundred random samples are forgotten by every
 method of `benchmarks.experiments.methods`, from networks of several training seeds. An interrupted
 run goes on where it stopped. A method's seconds include all that it needs the training set for,
-the importances of all samples too, which a service would compute once.
+the importances of all samples too, which a service would compute once; on a CPU they are the
+processor's.
 
 `python -m benchmarks.paper`; `make data` fetches Fashion-MNIST.
 """

@@ -2,8 +2,8 @@
 
 planted   A network of which it is known what weights are one class's alone (`experiments.planted`):
           how many of the selected weights are among them (precision) and how many of them are
-          selected (recall), over α; with the exact importance of retained samples, and with that
-          of all samples in their place, as published.
+          selected (recall), over α; with the exact sums of retained samples, and with the full
+          sums in place of the retained ones.
 layers    What share of each layer is dampened for a class, a sub-class and random samples, by the
           percentile rule's α and by the published one.
 alpha     What is left of retained and of forgotten accuracy, over α, with λ = 1.

@@ -22,8 +22,8 @@ def dampened_as_published(
 ) -> nn.Module:
     """A copy, dampened with λ = 1 and with the importance of all samples as the retained ones'.
 
-    All samples include the n of N that are forgotten, so no forget importance exceeds N/n times
-    theirs: where a tenth is forgotten, α = 10 selects next to nothing.
+    All samples include the n of N that are forgotten, so no forget importance that is a mean over
+    samples exceeds N/n times theirs: where a tenth is forgotten, α = 10 selects nothing then.
     """
     copy = deepcopy(network)
     weights = {name: parameter.detach() for name, parameter in copy.named_parameters()}

@@ -1,7 +1,8 @@
 """A dataset as tensors: drawn training images, and drawn test images in two halves.
 
-One half, `test`, is what accuracy is measured on and what the published attack learns from. The
-other, `unseen`, serves as reference in the loss-based attack alone, so that nothing is tuned on it.
+One half, `test`, is what accuracy is measured on and what the published attack learns from; no
+method gets it. The other, `unseen`, is the holdout that this service's search and gate look at,
+which no other method gets, and the reference of the loss-based attack.
 """
 
 from dataclasses import dataclass

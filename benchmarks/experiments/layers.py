@@ -50,7 +50,7 @@ def selected_by_difference(
 
 
 def selected_by_full(full: Sums, forget: Sums, population: Population, selection: float) -> Masks:
-    """Where I_f > α · I, with the importance of all samples, as published."""
+    """Where I_f > α · I, with that of all samples in place of the retained ones."""
     return {
         name: forget[name] / population.forgotten > selection * tensor / population.total
         for name, tensor in full.items()

@@ -1,6 +1,5 @@
 """From tasks and methods to cells: what is kept is skipped, the rest is measured now."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.store import Cell, Store
 from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.experiments.training import Networks
-from benchmarks.tools.timing import finish
+from benchmarks.tools.timing import clock_of, finish
 
 Measure = Callable[[nn.Module, Task], Figures]
 
@@ -82,16 +81,19 @@ def measured_now(
     """Figures and seconds, or why there are none.
 
     The seconds are the method's alone, with all it needs the training set for, and with neither
-    the training of the network it starts from nor the figures.
+    the training of the network it starts from nor the figures: a processor's, or on a GPU by the
+    clock.
     """
     network = networks.trained(task.recipe, task.train, seed)
-    started = time.perf_counter()
+    finish()
+    clock = clock_of(networks.device)
+    started = clock()
     try:
         made = method(network, task, seed)
     except NotApplicable as reason:
         return {"not_applicable": str(reason)}
     finish()
-    seconds = time.perf_counter() - started
+    seconds = clock() - started
     forgetful = made if isinstance(made, Noted) else Noted(made, {})
     figures = {**asdict(measure(forgetful.network, task)), "seconds": seconds}
     return {"figures": figures, "notes": forgetful.notes}

@@ -15,7 +15,8 @@ from benchmarks.experiments.runs import Measured
 from benchmarks.experiments.store import Cell
 from benchmarks.tools import results
 
-VARIANTS = {"difference": "exact", "full": "published"}
+# Which sums stand for the retained samples: their own, or those of all samples.
+VARIANTS = {"difference": "exact", "full": "full sums"}
 COLUMNS = 3
 
 # What is measured → task → the cells of all seeds.
@@ -86,7 +87,8 @@ def _show_planted(cells: Sequence[Cell], console: Console) -> None:
     console.print(
         f"Before: {100 * _mean(each['forgotten'] for each in base):.1f} % of the planted class, "
         f"{100 * _mean(each['retained'] for each in base):.1f} % of the others. Of the planted "
-        f"weights {100 * used:.1f} % have any importance; recall cannot exceed that."
+        f"weights {100 * used:.1f} % have any importance; recall cannot exceed that. "
+        "Full sums are those of all samples, in place of the retained ones."
     )
 
 

@@ -15,6 +15,10 @@ from typing import Any
 Cell = dict[str, Any]
 
 
+class DamagedCell(Exception):
+    """A kept cell cannot be read; the message says which one, and what to do."""
+
+
 @dataclass(frozen=True)
 class Store:
     """The cells of one run's settings."""
@@ -22,11 +26,21 @@ class Store:
     folder: Path
 
     def find(self, method: str, task: str, seed: int) -> Cell | None:
-        """The cell, if it was measured."""
+        """The cell, if it was measured.
+
+        Raises:
+            DamagedCell: it is empty, half written, or something else.
+
+        """
         path = self._path(method, task, seed)
         if not path.exists():
             return None
-        cell: Cell = json.loads(path.read_text())
+        try:
+            cell = json.loads(path.read_text())
+        except ValueError as error:
+            raise _damaged(path) from error
+        if not isinstance(cell, dict):
+            raise _damaged(path)
         return cell
 
     def keep(self, method: str, task: str, seed: int, cell: Cell) -> None:
@@ -39,3 +53,7 @@ class Store:
 
     def _path(self, method: str, task: str, seed: int) -> Path:
         return self.folder / method / f"{task}, seed {seed}.json"
+
+
+def _damaged(path: Path) -> DamagedCell:
+    return DamagedCell(f"{path} is not a cell. Delete it, and it is measured again.")

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,37 @@ import torch
 FOLDER = Path(__file__).parents[1] / "results"
 
 
+def _source() -> dict[str, Any]:
+    """The commit, and whether anything but results differs from it; None without a repository."""
+    changes = _git("status", "--porcelain", "--", ":/", f":(exclude){FOLDER.name}")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": None if changes is None else bool(changes),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    # Without the lock that would keep others from committing.
+    command = ["git", "--no-optional-locks", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=FOLDER.parent, capture_output=True, check=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+# When the program begins: by the time it writes its result, the files may be others.
+STARTED_FROM = _source()
+
+
 def machine() -> dict[str, Any]:
     """What figures depend on."""
     return {
+        **STARTED_FROM,
         "processor": platform.processor() or platform.machine(),
+        "processor_model": _processor_model(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
@@ -26,6 +54,15 @@ def machine() -> dict[str, Any]:
         "gpu": _gpu(),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _processor_model() -> str | None:
+    """As Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), None)
 
 
 def _gpu() -> str | None:

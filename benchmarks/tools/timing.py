@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 Run = Callable[[], object]
+Clock = Callable[[], float]
 
 
 def interleaved(runs: Mapping[str, Run], repetitions: int) -> dict[str, float]:
@@ -22,6 +23,15 @@ def interleaved(runs: Mapping[str, Run], repetitions: int) -> dict[str, float]:
             finish()
             taken[name].append(time.perf_counter() - started)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def clock_of(device: torch.device) -> Clock:
+    """What seconds of one run there are taken by.
+
+    A processor's own, of all threads together: of a single thread these are hardly lengthened by
+    other work on the machine. What a GPU does they do not count.
+    """
+    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def finish() -> None:

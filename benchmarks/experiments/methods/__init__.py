@@ -14,17 +14,25 @@ that code does not do what the paper says, the paper is followed:
 - its random task measures forgotten accuracy on the training samples, under the name of test
   accuracy: here the two are two figures, and there is no test accuracy of a hundred samples.
 
+Elsewhere it differs from that code in little:
+
+- `finetune` takes random samples, too, in batches of 64, which there has 128;
+- `bad_teacher` has batches of 256 for vision transformers, too, which there has 128;
+- the noise of `unsir` is made on a network in evaluation mode, which there stays in train mode;
+- `label_free` is per sample, and `adaptive_…` are on sums over samples: their files say more.
+
 Epochs are as published, too, where they were chosen for 50 000 training images; with fewer images
-the same epochs are fewer steps, which `bad_teacher` feels most.
+the same epochs are fewer steps, which `bad_teacher` feels most. So it and `amnesiac` are there with
+more epochs as well, as `…_longer`.
 """
 
 from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from benchmarks.experiments.methods.adaptive import adaptive
-from benchmarks.experiments.methods.amnesiac import amnesiac
-from benchmarks.experiments.methods.bad_teacher import bad_teacher
+from benchmarks.experiments.methods.adaptive import adaptive_empirical, adaptive_label_free
+from benchmarks.experiments.methods.amnesiac import amnesiac, amnesiac_longer
+from benchmarks.experiments.methods.bad_teacher import bad_teacher, bad_teacher_longer
 from benchmarks.experiments.methods.finetune import finetune
 from benchmarks.experiments.methods.label_free import label_free
 from benchmarks.experiments.methods.ours import ours, ours_empirical
@@ -42,11 +50,14 @@ METHODS: Mapping[str, Method] = {
     "retrain": retrain,
     "finetune": finetune,
     "amnesiac": amnesiac,
+    "amnesiac_longer": amnesiac_longer,
     "bad_teacher": bad_teacher,
+    "bad_teacher_longer": bad_teacher_longer,
     "unsir": unsir,
     "ssd_published": ssd_published,
     "label_free": label_free,
-    "adaptive": adaptive,
+    "adaptive_empirical": adaptive_empirical,
+    "adaptive_label_free": adaptive_label_free,
     "ours": ours,
     "ours_empirical": ours_empirical,
 }

@@ -4,6 +4,9 @@ A student, at first the network itself, learns what the network says of retained
 a network with random weights says of forgotten ones:
 
     loss(x) = KL(t(x) ‖ s(x)),   t = the random network if x is forgotten, else the network
+
+The one epoch is as published, or for comparison there are 24 of them: for a class of 2 000 images
+these make 72 steps, as one does for a tenth of the 50 000 that it was chosen for.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from benchmarks.experiments.training import another
 from workers.unlearning.batches import joined
 
 EPOCHS = 1
+LONGER = 24
 BATCH = 256
 LEARNING_RATE = 1e-4
 # Of the retained samples, so many are shown again.
@@ -42,6 +46,16 @@ class Teachers:
 
 
 def bad_teacher(network: nn.Module, task: Task, seed: int) -> nn.Module:
+    """With the published epoch."""
+    return _taught(network, task, seed, epochs=EPOCHS)
+
+
+def bad_teacher_longer(network: nn.Module, task: Task, seed: int) -> nn.Module:
+    """With more of them."""
+    return _taught(network, task, seed, epochs=LONGER)
+
+
+def _taught(network: nn.Module, task: Task, seed: int, *, epochs: int) -> nn.Module:
     """Adam on the forgotten samples and a part of the retained ones."""
     device = device_of(network)
     teachers = Teachers(network, task.recipe.build(another(seed)).to(device))
@@ -51,7 +65,7 @@ def bad_teacher(network: nn.Module, task: Task, seed: int) -> nn.Module:
     forgotten = torch.arange(len(samples), device=device) < len(forget)
     student = trainable_copy(network)
     optimiser = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for rows in torch.split(torch.randperm(len(samples)), BATCH):
             optimiser.zero_grad()
             inputs = samples.inputs[rows]

@@ -1,8 +1,9 @@
-"""Loss-free SSD (LFSSD, arXiv 2402.19308): importance without labels.
+"""Loss-free SSD (LFSSD, arXiv 2402.19308), per sample: importance without labels.
 
-The importance of a weight is the mean of |∂‖f(x)‖² / ∂w|. It is taken sample by sample here, not of
-batches. All samples stand for the retained ones, and λ = 1, as in SSD; α is lower where a label is
-a large part of the data, and for random samples.
+The importance of a weight is the mean over samples of |∂‖f(x)‖² / ∂w|. So this is not LFSSD as
+published: its authors' README has |∂ mean ‖f(x)‖² / ∂w| of batches, in which gradients of different
+sign cancel. All samples stand for the retained ones, and λ = 1, as in SSD. The README names no α,
+and where those below are from is not on record: they count as ours.
 """
 
 from torch import Tensor, nn

@@ -1,15 +1,16 @@
 """From courses and strategies to cells: what is kept is skipped, the rest is measured now."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.experiments.placement import device_of
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.runs import progress
 from benchmarks.experiments.sequences.course import Course, Strategy
 from benchmarks.experiments.sequences.figures import measure
 from benchmarks.experiments.store import Cell, Store
+from benchmarks.tools.timing import clock_of
 
 # Figures are taken after these requests.
 SHOWN = (1, 2, 5, 10, 15, 20)
@@ -55,7 +56,8 @@ def run(
 def measured_now(course: Course, strategy: Strategy) -> Cell:
     """Each request's seconds and notes, and figures after some; or why there are none.
 
-    The seconds are those of the request alone, without what is computed once before the first.
+    The seconds are those of the request alone, without what is computed once before the first: a
+    processor's.
     """
     try:
         return {"requests": _requests(course, strategy)}
@@ -65,14 +67,15 @@ def measured_now(course: Course, strategy: Strategy) -> Cell:
 
 def _requests(course: Course, strategy: Strategy) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    started = time.perf_counter()
+    clock = clock_of(device_of(course.network))
+    started = clock()
     for version in strategy(course):
-        seconds = time.perf_counter() - started
+        seconds = clock() - started
         if version.request:
             entry = {"request": version.request, "seconds": seconds, **version.notes}
             if version.request in SHOWN:
                 figures = measure(version.network, course, version.request)
                 entry["figures"] = asdict(figures)
             found.append(entry)
-        started = time.perf_counter()
+        started = clock()
     return found

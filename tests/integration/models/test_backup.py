@@ -125,7 +125,7 @@ def test_a_restored_service_is_the_one_that_was_backed_up(
     before = rows(story.resources.settings.database_url)
     found = restored(empty, folder)
     assert found.current
-    assert found.copied == len(made.manifest.artifacts) == 4
+    assert found.copied == len(made.manifest.artifacts) == 5
     assert rows(empty.database_url) == before
     with set_back_to(empty) as again:
         assert again.path(1).read_bytes() == story.path(1).read_bytes()
@@ -240,7 +240,7 @@ def test_another_backup_copies_what_is_new_and_drops_what_is_not_needed(
     story: Story, digits: Digits, folder: Path
 ) -> None:
     story.forget(digits.of_label(3)[:20])
-    assert back_up(story, folder) == 4
+    assert back_up(story, folder) == 5
     assert back_up(story, folder) == 0
     story.forget(digits.of_label(3)[20:])
     # A version, and the sums of the label, which replace the ones before.

@@ -8,7 +8,7 @@ from torch import nn
 from benchmarks.experiments.methods.unchanged import unchanged
 from benchmarks.experiments.refusals import NotApplicable
 from benchmarks.experiments.runs import run
-from benchmarks.experiments.store import Store
+from benchmarks.experiments.store import DamagedCell, Store
 from benchmarks.experiments.tasks import Task, random_samples
 from benchmarks.experiments.training import Networks
 from tests.unit.benchmarks.experiments.samples import RECIPE, data
@@ -20,6 +20,22 @@ def test_a_cell_is_found_as_it_was_kept_and_only_there(tmp_path: Path) -> None:
     assert store.find("retrain", "class 3", 1) == {"figures": {"forgotten": 0.25}}
     assert store.find("retrain", "class 3", 2) is None
     assert store.find("finetune", "class 3", 1) is None
+
+
+@pytest.mark.parametrize("content", [b"", b'{"figures": {"forg', b"[]", b"\xff\xfe\x00"])
+def test_of_a_cell_that_cannot_be_read_it_is_said_which_file_to_delete(
+    tmp_path: Path, content: bytes
+) -> None:
+    store = Store(tmp_path)
+    store.keep("retrain", "class 3", 1, {})
+    (path,) = tmp_path.rglob("*.json")
+    path.write_bytes(content)
+    with pytest.raises(DamagedCell) as said:
+        store.find("retrain", "class 3", 1)
+    assert str(path) in str(said.value)
+    assert "Delete it" in str(said.value)
+    path.unlink()
+    assert store.find("retrain", "class 3", 1) is None
 
 
 class Interrupted(Exception):
