@@ -81,8 +81,8 @@ def test_what_no_row_names_is_collected_after_an_hour(story: Story) -> None:
 def test_what_rows_name_is_never_collected_however_old(story: Story, digits: Digits) -> None:
     story.forget(digits.of_label(3))
     kept = needed(story)
-    # Base, full sums, a version, and the sums of a label.
-    assert len(kept) == 4
+    # Base, digests of images, full sums, a version, and the sums of a label.
+    assert len(kept) == 5
     for artifact in kept:
         make_old(path_of(story, artifact), 1000 * HOUR)
     assert collect(story) == 0
