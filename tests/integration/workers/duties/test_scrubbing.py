@@ -173,6 +173,7 @@ def test_everything_at_once_says_what_the_damaged_ones_are_for(
     assert uses == {
         "version 0 of 'digits'",
         "version 1 of 'digits'",
+        "digests of the images of 'digits'",
         "Fisher sums of 'digits' over all samples",
         "Fisher sums of 'digits' over the forgotten samples of label 3",
     }
