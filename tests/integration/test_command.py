@@ -431,11 +431,11 @@ def test_damaged_artifacts_are_listed_by_what_they_are_for_and_put_back_from_a_b
 ) -> None:
     environment = environment_of(enrolled)
     whole = expunge("scrub", environment=environment)
-    assert (whole.returncode, whole.stdout) == (0, "2 artifacts read, 0 damaged or missing\n")
+    assert (whole.returncode, whole.stdout) == (0, "3 artifacts read, 0 damaged or missing\n")
     backup = str(tmp_path / "backup")
     made = expunge("backup", backup, environment=environment)
     assert made.returncode == 0, made.stderr
-    assert "2 artifacts, 2 of them copied" in made.stdout
+    assert "3 artifacts, 3 of them copied" in made.stdout
 
     store = Path(enrolled.artifact_store_url.removeprefix("file://"))
     for path in store.glob("sha256/*/*"):
@@ -443,13 +443,13 @@ def test_damaged_artifacts_are_listed_by_what_they_are_for_and_put_back_from_a_b
     found = expunge("scrub", environment=environment)
     assert found.returncode == 1
     assert "version 0 of 'digits': Artifact" in found.stdout
-    assert "2 artifacts read, 2 damaged or missing" in found.stdout
+    assert "3 artifacts read, 3 damaged or missing" in found.stdout
     ready = expunge("ready", environment=environment)
-    assert (ready.returncode, "artifacts: 2 damaged" in ready.stdout) == (0, True)
+    assert (ready.returncode, "artifacts: 3 damaged" in ready.stdout) == (0, True)
     assert expunge("backup", backup, environment=environment).returncode == 0
 
     back = expunge("restore", backup, "--files-only", environment=environment)
-    assert (back.returncode, back.stdout) == (0, "2 artifacts put back\n")
+    assert (back.returncode, back.stdout) == (0, "3 artifacts put back\n")
     assert expunge("scrub", environment=environment).returncode == 0
 
 

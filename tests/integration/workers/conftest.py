@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import update
 from torch import Tensor
 
 from app.intake.accepting import Intake
@@ -50,6 +51,11 @@ class Story:
         with self.database.transaction() as session:
             model = find_model(session, "digits")
             model.policy = checked.model_dump(mode="json", by_alias=True)
+
+    def drop_digests(self) -> None:
+        """As if all had been enrolled before images had any."""
+        with self.database.transaction() as session:
+            session.execute(update(RegisteredModel).values(digests_sha256=None, digests_size=None))
 
     def post(
         self, sample_ids: Sequence[str], mode: str = "delete", model: str = "digits"

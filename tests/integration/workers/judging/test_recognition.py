@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import update
 
-from models.records import Outcome, RegisteredModel
+from models.records import Outcome
 from tests.conftest import Digits, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes
@@ -15,10 +14,7 @@ from tests.integration.workers.test_pipeline import training_ids
 def test_a_base_that_only_guesses_is_noticed_where_images_have_no_digests(
     story: Story, digits: Digits
 ) -> None:
-    # As if it had been enrolled before there were any.
-    without = update(RegisteredModel).values(digests_sha256=None, digests_size=None)
-    with story.database.transaction() as session:
-        session.execute(without)
+    story.drop_digests()
     path = Path(digits.enrolment.dataset.path)
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
