@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from models.errors import ExpungeError, NotConfigured, SchemaOutOfDate
+from models.errors import NotConfigured, SchemaOutOfDate, WritesRefused
 
 # PostgreSQL's setting, in milliseconds.
 IDLE_LIMIT = "idle_in_transaction_session_timeout"
@@ -35,10 +35,6 @@ PATIENCE = {
 DRIVER = "postgresql+psycopg"
 # SQLSTATE of a write that is refused because nothing may be written.
 READ_ONLY = "25006"
-
-
-class WritesRefused(ExpungeError):
-    """PostgreSQL answers, and takes nothing: it is a standby, or read-only."""
 
 
 class Database:

@@ -33,6 +33,10 @@ class SchemaOutOfDate(ExpungeError):
     """The database's schema is not the one this program was written for."""
 
 
+class WritesRefused(ExpungeError):
+    """PostgreSQL answers, and takes nothing: it is a standby, or read-only."""
+
+
 # Who asks, and what for ------------------------------------------------------------------------
 
 

@@ -6,9 +6,9 @@ from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.artifacts import ArtifactStore, open_store
-from models.database import Database, WritesRefused, check_schema, check_writable
+from models.database import Database, check_schema, check_writable
 from models.doorbell import Doorbell, open_doorbell
-from models.errors import SchemaOutOfDate
+from models.errors import SchemaOutOfDate, WritesRefused
 from models.scrubbing import count_faults
 from models.settings import Settings
 

@@ -15,13 +15,12 @@ from sqlalchemy.orm import Session
 
 from models.database import (
     Database,
-    WritesRefused,
     check_writable,
     is_away,
     refuses_writes,
     why_unreachable,
 )
-from models.errors import NotConfigured
+from models.errors import NotConfigured, WritesRefused
 from models.records import ArtifactCheck
 from models.settings import Settings
 

@@ -253,6 +253,15 @@ def test_suspects_of_an_approved_run_are_approved_no_more(story: Story, digits: 
     assert len(run.samples) == (len(samples) + 1) // 2
 
 
+def pause(story: Story) -> int:
+    """For how many seconds the only item rests after its last run."""
+    (item,) = items(story).values()
+    ended = story.runs()[-1].finished_at
+    assert item.retry_at is not None
+    assert ended is not None
+    return round((item.retry_at - ended).total_seconds())
+
+
 def test_items_rest_longer_with_every_failure_and_an_hour_at_most(
     story: Story, digits: Digits
 ) -> None:
@@ -265,11 +274,7 @@ def test_items_rest_longer_with_every_failure_and_an_hour_at_most(
         run = claimed(story, resources)
         give_up(run, resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
         assert claim(story.model().id, resources) is None
-        (item,) = items(story).values()
-        ended = story.runs()[-1].finished_at
-        assert item.retry_at is not None
-        assert ended is not None
-        pauses.append(round((item.retry_at - ended).total_seconds()))
+        pauses.append(pause(story))
         set_items(story, retry_at=None)
     assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
 
@@ -284,11 +289,7 @@ def test_what_has_failed_for_months_rests_an_hour_like_any_other(
     # Two to that power is no number that PostgreSQL has.
     set_items(story, attempts=2000)
     give_up(claimed(story, resources), resources, FAILURE, {}, Cause.ITS_SURROUNDINGS)
-    (item,) = items(story).values()
-    ended = story.runs()[-1].finished_at
-    assert item.retry_at is not None
-    assert ended is not None
-    assert round((item.retry_at - ended).total_seconds()) == 3600
+    assert pause(story) == 3600
 
 
 def test_lost_workers_say_nothing_about_their_items_until_there_are_many(
