@@ -23,8 +23,8 @@ A method's candidate is measured whatever the gate decides. It has collapsed if 
 accuracy is more than a point below the base's and it would be published nevertheless.
 
 A request's time is held against that of retraining, both in seconds of the processor, which other
-work on the machine does not lengthen. The search looks at probes of fixed size, so its share is
-largest where training is as short as here.
+work on the machine does not lengthen; on a GPU by the clock. The search looks at probes of fixed
+size, so its share is largest where training is as short as here.
 
 `python -m benchmarks.calibration`; `make data` fetches Fashion-MNIST.
 """
@@ -64,6 +64,7 @@ METHODS: Mapping[str, Method] = {
     "adaptive": AdaptiveMethod(method="adaptive"),
     "published": FixedMethod.model_validate({"method": "fixed", "alpha": 10, "lambda": 1}),
 }
+AUTO, *OTHERS = METHODS
 SELECTIONS = (0.1, 100.0)
 STRENGTHS = (0.1, 1.0)
 console = Console()
@@ -80,7 +81,7 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
         [
             (Place(task.kind, task.name, method, seed), measure)
             for seed in given.seeds
-            for task in prepared.tasks(given.classes, given.subclasses, seed)
+            for task in prepared.tasks(given, seed)
             for method, measure in _cells(task, seed, subjects, given).items()
         ],
         prepared.store(f"calibration-{given.references}-{given.grid}", given.estimator),
@@ -89,8 +90,8 @@ def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     summary = outcomes.summarise(runs)
     own = given.estimator == DEFAULT_ESTIMATOR.kind
     name = bench.result_name(given, "calibration" if own else f"calibration-{given.estimator}")
-    options = ("seeds", "estimator", "references", "grid", "grid_tasks")
-    asked = {key: getattr(given, key) for key in options}
+    options = ("seeds", "kinds", "estimator", "references", "grid", "grid_tasks")
+    asked = {key: getattr(given, key) for key in options} | {"methods": _methods(given)}
     grids = [
         {"task": each.task, "seed": each.seed, **each.cell}
         for each in measured
@@ -117,11 +118,15 @@ def _cells(
     cells: dict[str, Callable[[], Cell]] = {
         outcomes.BASE: partial(_base, task, seed, subjects.networks),
         outcomes.RETRAINED: partial(_retrained, task, given.references, subjects.networks),
-        **{name: partial(_chosen, task, seed, subjects, METHODS[name]) for name in METHODS},
+        **{name: partial(_chosen, task, seed, subjects, METHODS[name]) for name in _methods(given)},
     }
     if {task.name, task.kind.value} & set(given.grid_tasks):
         cells[outcomes.GRID] = partial(_grid, task, seed, subjects, given.grid)
     return cells
+
+
+def _methods(given: argparse.Namespace) -> list[str]:
+    return [AUTO, *given.others]
 
 
 def _base(task: Task, seed: int, networks: Networks) -> Cell:
@@ -176,8 +181,12 @@ def _grid(task: Task, seed: int, subjects: Subjects, size: int) -> Cell:
 def _arguments() -> argparse.Namespace:
     parser = bench.options(__doc__, images=3000, test_images=3000)
     bench.task_options(parser, classes=range(10), subclasses=[5])
+    bench.device_option(parser)
     parser.add_argument(
         "--estimator", choices=ESTIMATORS, default=DEFAULT_ESTIMATOR.kind, help="of importances"
+    )
+    parser.add_argument(
+        "--others", choices=OTHERS, nargs="*", default=OTHERS, help="methods besides auto"
     )
     parser.add_argument("--grid", type=int, default=10, help="values of α, and of λ")
     parser.add_argument(

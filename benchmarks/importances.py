@@ -1,7 +1,8 @@
 """What do exact per-sample Fisher sums cost, next to one plain forward and backward pass?
 
 Interleaved in one process, medians, threads fixed; every contender gets the same batch. Contenders
-that take seconds a sample get a part of it. Peak memory is read in a process of its own for each.
+that take seconds a sample get a part of it. On a CPU peak memory is read in a process of its own
+for each.
 
 `python -m benchmarks.importances`
 """
@@ -32,7 +33,6 @@ from workers.unlearning.passes import reproducible_size
 
 THREADS = 2
 CLASSES = 10
-GROWTH = (8, 32, 128)
 Contender = Callable[[nn.Module, list[Batch]], Run]
 
 
@@ -41,19 +41,20 @@ class Sizes:
     """Samples of a batch, and of all batches: ours and the plain pass get at least a window.
 
     Contenders that take very long get `few`. `vmap(grad)` takes one of `chunks` at once: which is
-    best depends on the network, so all are tried.
+    best depends on the network, so all are tried. Batches grow through `growing`.
     """
 
     batch: int
     samples: int
     few: int
     chunks: tuple[int, ...]
+    growing: tuple[int, ...]
 
 
 # GPUs want more at a time.
 SIZES = {
-    "cpu": Sizes(batch=64, samples=256, few=16, chunks=(8, 16, 32)),
-    "cuda": Sizes(batch=256, samples=1024, few=64, chunks=(32, 64, 128)),
+    "cpu": Sizes(batch=64, samples=256, few=16, chunks=(8, 16, 32), growing=(8, 32, 128)),
+    "cuda": Sizes(batch=256, samples=1024, few=64, chunks=(32, 64, 128), growing=(64, 256, 1024)),
 }
 
 PLAIN, OURS = "plain", "ours"
@@ -209,7 +210,7 @@ def growth(network: nn.Module, device: torch.device, repetitions: int) -> dict[s
     """
     found = {}
     samples = SIZES[device.type].samples
-    for size in GROWTH:
+    for size in SIZES[device.type].growing:
         batches = [batch_of(size, device)] * (samples // size)
         runs = {
             PLAIN: contenders.plain(network, batches),
@@ -222,14 +223,17 @@ def growth(network: nn.Module, device: torch.device, repetitions: int) -> dict[s
 
 
 def peak(network: str, contender: str, device: torch.device) -> float:
-    """MiB that a pass adds to a process of its own, over a window and one batch more.
+    """MiB that a pass adds, on a CPU to a process of its own, over a window and one batch more.
 
     The plain pass is at its peak in every batch; ours is when it sums a window and already holds
     the sums of one before.
     """
+    if device.type == "cuda":
+        # What was taken and given back before does not count there.
+        return _peak(network, contender, device)
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_peak, args=(network, contender, device, sender))
+    process = context.Process(target=_send_peak, args=(network, contender, device, sender))
     process.start()
     # Else nobody would hear that it has died.
     sender.close()
@@ -238,15 +242,19 @@ def peak(network: str, contender: str, device: torch.device) -> float:
     return mebibytes
 
 
-def _peak(network: str, contender: str, device: torch.device, sender: Any) -> None:
+def _send_peak(network: str, contender: str, device: torch.device, sender: Any) -> None:
     _prepare(device)
     memory.give_back_what_is_freed()
+    sender.send(_peak(network, contender, device))
+
+
+def _peak(network: str, contender: str, device: torch.device) -> float:
     built = NETWORKS[network]().to(device)
     make, size, count = contenders_for(built, device)[contender]
     # Libraries and kernels are loaded by a first pass.
     make(built, [batch_of(2, device)])()
     run = make(built, [batch_of(size, device)] * (count + 1))
-    sender.send(memory.peak_above_now(run, device))
+    return memory.peak_above_now(run, device)
 
 
 def size_of_sums(network: nn.Module) -> float:

@@ -28,7 +28,7 @@ def main() -> int:
 
 def _measure(prepared: bench.Bench, given: argparse.Namespace) -> None:
     measured = runs.run(
-        {seed: prepared.tasks(given.classes, given.subclasses, seed) for seed in given.seeds},
+        {seed: prepared.tasks(given, seed) for seed in given.seeds},
         {name: METHODS[name] for name in given.methods},
         prepared.networks,
         prepared.store("paper"),

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from benchmarks.tools import results
 from benchmarks.tools.stack import OPEN_GATE, TEMPLATE, Service, Stack, open_stack
+from benchmarks.tools.timing import finish
 from demo import training
 from models.specifications import (
     AdaptiveMethod,
@@ -65,13 +66,16 @@ def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    sizes = parser.parse_args().sizes
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of the worker")
+    parser.add_argument("--name", help="of the result")
+    given = parser.parse_args()
+    device = torch.device(given.device)
     torch.manual_seed(0)
     with open_stack() as stack:
         database = stack.postgres.url(TEMPLATE)
-        with stack.service("request", database) as service:
+        with stack.service("request", database, device=given.device) as service:
             ends = end_to_end(service, stack)
-            measured = [measure_size(service, stack, size) for size in sizes]
+            measured = [measure_size(service, stack, size, device) for size in given.sizes]
     first, last = measured[0], measured[-1]
     found = {
         "end_to_end": ends,
@@ -82,7 +86,7 @@ def main() -> int:
             "worker_seconds": last["worker_seconds"] / first["worker_seconds"],
         },
     }
-    path = results.write("request", found)
+    path = results.write(results.name_on("request", given), found)
     console.print_json(data=found)
     console.print(f"Written to {path}.")
     return 0
@@ -143,7 +147,7 @@ def _enrolment(
     )
 
 
-def measure_size(service: Service, stack: Stack, size: int) -> dict[str, Any]:
+def measure_size(service: Service, stack: Stack, size: int, device: torch.device) -> dict[str, Any]:
     """One training set: requests over HTTP, then what the alternatives would take."""
     name = f"random-{size}"
     enrolment = _enrolment(stack, name, ARCHITECTURE, size, 1000)
@@ -158,7 +162,7 @@ def measure_size(service: Service, stack: Stack, size: int) -> dict[str, Any]:
         runs.append(service.forget(name, trained_ids[repetition::REPETITIONS][:SAMPLES]))
     seconds = [sum(run["timings"].values()) for run in runs]
     median = statistics.median(seconds)
-    per_sample = _seconds_per_sample()
+    per_sample = _seconds_per_sample(device)
     alternatives = {
         "full Fisher anew, batch gradients (the authors' way)": per_sample["batch gradients"],
         "full Fisher anew, per sample": per_sample["per sample"],
@@ -214,16 +218,21 @@ def _trained_ids(size: int) -> dict[int, list[str]]:
     return by_label
 
 
-def _seconds_per_sample() -> dict[str, float]:
+def _seconds_per_sample(device: torch.device) -> dict[str, float]:
     """What one training sample costs each of the alternatives."""
-    network = build(ARCHITECTURE)
-    inputs = torch.randn(TIMED, 3, 32, 32)
-    labels = torch.randint(0, CLASSES, (TIMED,))
+    network = build(ARCHITECTURE).to(device)
+    inputs = torch.randn(TIMED, 3, 32, 32).to(device)
+    labels = torch.randint(0, CLASSES, (TIMED,)).to(device)
     passes: dict[str, Callable[[], object]] = {
         "per sample": lambda: fisher_sums(network, [Batch.of(inputs, labels)]),
         "batch gradients": lambda: _batch_gradients(network, inputs, labels),
         "epoch": lambda: training.fit(network, inputs, labels, epochs=1, learning_rate=0.01),
     }
+    if device.type == "cuda":
+        # Kernels are loaded by a first pass of each.
+        for run in passes.values():
+            run()
+        network.eval()
     return {name: _timed(run) / TIMED for name, run in passes.items()}
 
 
@@ -240,8 +249,10 @@ def _batch_gradients(network: nn.Module, inputs: Tensor, labels: Tensor) -> list
 
 
 def _timed(run: Callable[[], object]) -> float:
+    finish()
     started = time.monotonic()
     run()
+    finish()
     return time.monotonic() - started
 
 

@@ -82,7 +82,7 @@ def _places(
             partial(_planted, planted, given.epochs, seed),
         )
     ]
-    for task in prepared.tasks(given.classes, given.subclasses, seed):
+    for task in prepared.tasks(given, seed):
         for what, measure in (("layers", _layers), ("alpha", _alpha)):
             place = Place(task.kind, task.name, what, seed)
             places.append((place, partial(measure, task, seed, subjects)))

@@ -14,6 +14,7 @@ from benchmarks.experiments.data import Data, load
 from benchmarks.experiments.networks import NETWORKS, Shape, weight_count
 from benchmarks.experiments.sources import SOURCES, Source
 from benchmarks.experiments.store import Store
+from benchmarks.experiments.tasks import Kind
 from benchmarks.experiments.training import Networks, Recipe, content_digest, digest
 from benchmarks.tools import places, results
 from models.specifications import DEFAULT_ESTIMATOR
@@ -46,15 +47,17 @@ class Bench:
         names = (benchmark, estimator, dataset, network, digest(self.settings))
         return Store(self.folder / "cells" / "-".join(names))
 
-    def tasks(
-        self, classes: Sequence[int], subclasses: Sequence[int], seed: int
-    ) -> list[tasks.Task]:
-        """Whole classes, classes within superclasses, and random samples that `seed` draws."""
-        return [
-            *(tasks.whole_class(self.data, self.recipe, label) for label in classes),
-            *(tasks.sub_class(self.data, self.source, self.recipe, label) for label in subclasses),
-            tasks.random_samples(self.data, self.recipe, seed),
+    def tasks(self, given: argparse.Namespace, seed: int) -> list[tasks.Task]:
+        """What `task_options` ask for: whole classes, classes within superclasses, and random
+        samples that `seed` draws.
+        """
+        data, recipe = self.data, self.recipe
+        every = [
+            *(tasks.whole_class(data, recipe, label) for label in given.classes),
+            *(tasks.sub_class(data, self.source, recipe, label) for label in given.subclasses),
+            tasks.random_samples(data, recipe, seed),
         ]
+        return [task for task in every if task.kind in given.kinds]
 
 
 def options(description: str | None, *, images: int, test_images: int) -> argparse.ArgumentParser:
@@ -91,6 +94,9 @@ def task_options(
         nargs="+",
         default=subclasses,
         help="the same within superclasses",
+    )
+    parser.add_argument(
+        "--kinds", choices=list(Kind), nargs="+", default=list(Kind), help="no other tasks"
     )
 
 

@@ -14,7 +14,8 @@ from benchmarks.experiments.tasks import Kind
 from benchmarks.tools import results
 
 AUTO = "auto"
-MARKERS = ("o", "x", "s", "D")
+OPTIMUM = "grid optimum"
+MARKERS = {AUTO: "o", "adaptive": "x", "published": "s", OPTIMUM: "D"}
 SMALLEST_DISTANCE = 0.1
 
 
@@ -120,13 +121,11 @@ def _draw_distances(panel: Any, runs: Sequence[Run]) -> None:
         method: [(run.outcomes[method].distance, names.index(run.task)) for run in runs]
         for method in runs[0].outcomes
     }
-    points["grid optimum"] = [
-        (run.optimum.distance, names.index(run.task)) for run in runs if run.optimum
-    ]
-    for (method, places), marker in zip(points.items(), MARKERS, strict=True):
+    points[OPTIMUM] = [(run.optimum.distance, names.index(run.task)) for run in runs if run.optimum]
+    for method, places in points.items():
         distances = [max(SMALLEST_DISTANCE, distance) for distance, _ in places]
         rows = [row for _, row in places]
-        panel.plot(distances, rows, marker, label=method, fillstyle="none", alpha=0.8)
+        panel.plot(distances, rows, MARKERS[method], label=method, fillstyle="none", alpha=0.8)
     panel.set_xscale("log")
     panel.set_yticks(range(len(names)), names)
     panel.set_xlabel("points from retraining")

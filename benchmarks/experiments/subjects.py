@@ -1,30 +1,33 @@
 """Networks under management, each enrolled once for all tasks of its recipe and seed."""
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from benchmarks.experiments.laboratory import OWN_ESTIMATOR, Forgotten, Subject
+from benchmarks.experiments.placement import device_of
 from benchmarks.experiments.tasks import Task
 from benchmarks.experiments.training import Networks, Recipe
+from benchmarks.tools.timing import clock_of, finish
 from models.specifications import AdaptiveMethod, Method
 from workers.unlearning.estimators import Estimator
 
 
 @dataclass(frozen=True)
 class Request:
-    """What came of a deletion request, and the processor's seconds without enrolment's."""
+    """What came of a deletion request on a device, and its seconds without enrolment's."""
 
     found: Forgotten
     seconds: float
+    device: torch.device
 
     def network(self, recipe: Recipe) -> nn.Module:
         """The candidate, whatever the gate says of it."""
         network = recipe.build(seed=0)
         network.load_state_dict(self.found.weights)
-        return network
+        return network.to(self.device)
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -64,6 +67,10 @@ class Subjects:
     def request(self, task: Task, seed: int, method: Method) -> Request:
         """Forget what the task says, by a method of the product."""
         subject = self.of(task, seed)
-        started = time.process_time()
+        device = device_of(subject.network)
+        clock = clock_of(device)
+        finish()
+        started = clock()
         found = subject.forget(task.forgotten, method=method)
-        return Request(found, time.process_time() - started)
+        finish()
+        return Request(found, clock() - started, device)

@@ -102,7 +102,11 @@ class Stack:
 
     @contextmanager
     def service(
-        self, name: str, database_url: str, policy: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        database_url: str,
+        policy: Mapping[str, Any] | None = None,
+        device: str = "auto",
     ) -> Iterator[Service]:
         """Gateway, worker and steward on a database, for the time of the block."""
         if policy is not None:
@@ -114,6 +118,7 @@ class Stack:
             api_keys=[],
             ARTIFACT_STORE_URL=self._store(str(make_url(database_url).database)).as_uri(),
             gateway_port=free_port(),
+            device=device,
             log_level="WARNING",
         )
         with running(settings, threading.Event()):

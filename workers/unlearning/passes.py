@@ -12,28 +12,27 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-# Operations of a forward pass that a reproducible batch may cost: about a tenth of a second on two
-# cores, with the backward pass.
-MOST_OPERATIONS = 6_000_000_000
-
 
 @dataclass(frozen=True)
 class Passes:
     """How many samples a pass has, until memory says otherwise.
 
     With fewer samples, `usual` ones are filled up to a power of two. Reproducible ones have from
-    `fewest` to `most`.
+    `fewest` to `most`, and more than `fewest` only if a forward pass of them costs no more than
+    `operations`.
     """
 
     usual: int
     fewest: int
     most: int
+    operations: int
 
 
-# A GPU takes no longer for 64 samples than for eight: it waits to be told what to do.
+# With the backward pass, the operations are about a tenth of a second on two cores, or on a large
+# GPU. A GPU takes no longer for 64 samples than for eight: it waits to be told what to do.
 PASSES = {
-    "cpu": Passes(usual=64, fewest=8, most=64),
-    "cuda": Passes(usual=256, fewest=64, most=64),
+    "cpu": Passes(usual=64, fewest=8, most=64, operations=6 * 10**9),
+    "cuda": Passes(usual=256, fewest=64, most=256, operations=4 * 10**11),
 }
 
 
@@ -49,12 +48,10 @@ def reproducible_size(network: nn.Module, sample: Tensor) -> int:
     samples there are: sums that are compared must have been taken in batches of one size.
     """
     passes = passes_on(sample.device)
-    if passes.fewest == passes.most:
-        return passes.most
     # A network may change what it is given, and the sample is needed again.
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(sample.clone())
     size = passes.most
-    while size > passes.fewest and size * counter.get_total_flops() > MOST_OPERATIONS:
+    while size > passes.fewest and size * counter.get_total_flops() > passes.operations:
         size //= 2
     return size

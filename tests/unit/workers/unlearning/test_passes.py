@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from workers.unlearning.passes import MOST_OPERATIONS, passes_on, reproducible_size
+from workers.unlearning.passes import passes_on, reproducible_size
 
 CPU = passes_on(torch.device("cpu"))
 
@@ -34,13 +34,13 @@ def test_a_cheap_network_has_large_passes() -> None:
 
 
 def test_a_single_sample_of_a_dear_network_fills_a_small_pass() -> None:
-    assert reproducible_size(*of_operations(MOST_OPERATIONS)) == CPU.fewest
+    assert reproducible_size(*of_operations(CPU.operations)) == CPU.fewest
 
 
 @pytest.mark.parametrize("size", [16, 32])
 def test_a_pass_is_as_large_as_its_bound_allows(size: int) -> None:
-    below = MOST_OPERATIONS // size - 10**7
-    above = MOST_OPERATIONS // size + 10**7
+    below = CPU.operations // size - 10**7
+    above = CPU.operations // size + 10**7
     assert reproducible_size(*of_operations(below)) == size
     assert reproducible_size(*of_operations(above)) == size // 2
 
