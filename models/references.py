@@ -6,13 +6,20 @@ base is: it is needed whether it is withdrawn or not.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, exists, or_, select
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
-from models.records import Checkpoint, FisherSums, RegisteredModel
+from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
 
+# What sums were taken over, in words.
+SAMPLES: Mapping[SumsKind, str] = {
+    SumsKind.FULL: "all samples",
+    SumsKind.LABEL: "the samples of label {label}",
+    SumsKind.FORGET: "the forgotten samples of label {label}",
+}
 # Of checkpoints: whether the file is needed.
 NEEDED = or_(Checkpoint.withdrawn_at.is_(None), Checkpoint.version == 0)
 
@@ -58,12 +65,11 @@ def find_uses(session: Session) -> dict[str, list[str]]:
         checkpoints.join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id).where(NEEDED)
     ):
         uses[sha256].append(f"version {version} of {name!r}")
-    sums = select(FisherSums.sha256, RegisteredModel.name, FisherSums.label)
-    for sha256, name, label in session.execute(
+    sums = select(FisherSums.sha256, RegisteredModel.name, FisherSums.kind, FisherSums.label)
+    for sha256, name, kind, label in session.execute(
         sums.join(RegisteredModel, RegisteredModel.id == FisherSums.model_id)
     ):
-        over = "all samples" if label is None else f"the forgotten samples of label {label}"
-        uses[sha256].append(f"Fisher sums of {name!r} over {over}")
+        uses[sha256].append(f"Fisher sums of {name!r} over {SAMPLES[kind].format(label=label)}")
     digests = select(RegisteredModel.digests_sha256, RegisteredModel.name)
     for found, name in session.execute(digests):
         if found is not None:

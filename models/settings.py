@@ -17,6 +17,8 @@ from models.errors import NotConfigured
 # Who asks once more for the deletions that a restored database has lost (`models/journal`). Nobody
 # may withdraw these, so no client may go by the name.
 RESTORE = "restore"
+# Ten labels of a ResNet18 have as much.
+LABEL_SUMS_BYTES = 1 << 30
 
 
 class Scope(StrEnum):
@@ -160,6 +162,11 @@ class Settings(BaseSettings):
     )
     shard_size: int = Field(
         default=8192, ge=1, description="Samples after which an enrolment notes how far it is."
+    )
+    label_sums_bytes: int = Field(
+        default=LABEL_SUMS_BYTES,
+        ge=0,
+        description="Bytes of sums that an enrolment keeps for single labels; 0 keeps none.",
     )
     loaders: int = Field(
         default=0, ge=0, description="Processes that read images for each of an enrolment's own."

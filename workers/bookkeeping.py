@@ -67,6 +67,14 @@ class Bookkeeping:
         self._following = [later for later in self._following if later > label]
         self._read_ahead()
 
+    def keep_all_of(self, label: int) -> None:
+        """Take a label's sums from the enrolment: none of its training samples will stay."""
+        kept = self._subject.of_labels[label]
+        settled: Future[KeptSums] = Future()
+        settled.set_result(kept)
+        self._written[label] = settled
+        self.forgotten[label] = kept.count
+
     def sums_of(self, label: int) -> Sums:
         """All of a label's sums, to be read only; from the store if they are not in memory."""
         if label in self._at_hand:

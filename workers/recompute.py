@@ -79,7 +79,9 @@ def _kept(name: str, resources: Resources) -> _Kept:
         run = session.get_one(UnlearningRun, head.run_id)
         sums = session.scalars(select(FisherSums).where(FisherSums.model_id == model.id)).all()
     assert run.verdict is not None
-    by_label = {row.label: Artifact(row.sha256, row.size) for row in sums}
+    by_label = {
+        row.label: Artifact(row.sha256, row.size) for row in sums if row.kind is SumsKind.FORGET
+    }
     full = next(row for row in sums if row.kind is SumsKind.FULL)
     for row in sums:
         Provenance(**full.provenance).require_same(Provenance(**row.provenance))

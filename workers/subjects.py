@@ -32,7 +32,7 @@ DIGESTS = "digests"
 
 @dataclass(frozen=True)
 class KeptSums:
-    """The stored sums of one label's forgotten samples, not loaded."""
+    """Stored sums and the number of samples that they are of, not loaded."""
 
     artifact: Artifact
     count: int
@@ -47,7 +47,10 @@ class Subject:
     full: Sums
     estimator: Estimator
     provenance: Provenance
+    # Of labels: over the samples that versions have forgotten, and over all there were in training
+    # where the enrolment kept them.
     forgotten: dict[int, KeptSums]
+    of_labels: dict[int, KeptSums]
     # How the head dampens its cohorts, by their names; nothing if the head is the base.
     on_record: dict[str, CohortVerdict]
     # Whether the head forgot what several cohorts show only together.
@@ -141,16 +144,21 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         full=full,
         estimator=estimator,
         provenance=provenance,
-        forgotten={
-            row.label: KeptSums(Artifact(row.sha256, row.size), row.sample_count)
-            for row in sums
-            if row.label is not None
-        },
+        forgotten=_by_label(sums, SumsKind.FORGET),
+        of_labels=_by_label(sums, SumsKind.LABEL),
         on_record={cohort.name: cohort for cohort in verdict.cohorts} if verdict else {},
         forgotten_together=bool(verdict and verdict.pool and verdict.pool.forgotten),
         dataset=dataset,
         device=device,
     )
+
+
+def _by_label(sums: Sequence[FisherSums], kind: SumsKind) -> dict[int, KeptSums]:
+    return {
+        row.label: KeptSums(Artifact(row.sha256, row.size), row.sample_count)
+        for row in sums
+        if row.kind is kind and row.label is not None
+    }
 
 
 def _digests(model: RegisteredModel, resources: Resources) -> Tensor | None:

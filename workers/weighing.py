@@ -1,9 +1,11 @@
 """The gradient pass of a run: Fisher sums of the samples to be forgotten, label by label.
 
 Each label's sums go to the books as soon as they are complete. Only the new samples cost a pass;
-those of earlier runs are added from the store.
+those of earlier runs are added from the store. A label of which nothing will stay costs none, if
+its enrolment has kept the label's sums.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +37,7 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, tell: Tell) -> Weighed
     """Sum the squared gradients of the run's samples at the base weights, and keep the sums.
 
     Holdout samples never shaped the weights and cost no gradient. A sample whose image cannot be
-    read is left out and named; the others do not suffer from it.
+    read is left out and named, unless its gradient is known; the others do not suffer from it.
     """
     subject.put(subject.base)
     # In dataset order within each label, whatever the order they were asked in.
@@ -43,19 +45,35 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, tell: Tell) -> Weighed
         (sample for sample in run.samples if sample.split is Split.TRAIN),
         key=lambda sample: (sample.label, sample.position),
     )
+    known = _labels_known(run, subject, samples)
+    for label in known:
+        books.keep_all_of(label)
+    to_read = [sample for sample in samples if sample.label not in known]
     unusable: dict[int, str] = {}
     tracker = Tracker(Phase.WEIGH, len(samples), tell)
-    books.expect(_labels(samples, unusable))
-    for label, sums in _sums_by_label(run, subject, samples, tracker, unusable):
-        count = sum(s.label == label and s.position not in unusable for s in samples)
+    tracker.advance(len(samples) - len(to_read))
+    books.expect(_labels(to_read, unusable))
+    for label, sums in _sums_by_label(run, subject, to_read, tracker, unusable):
+        count = sum(s.label == label and s.position not in unusable for s in to_read)
         books.keep(label, sums, count)
     books.expect(())
-    if unusable:
+    if unusable or known:
         _require_others(subject, samples)
     return Weighed(
         trained=tuple(s for s in samples if s.position not in unusable),
         holdout=tuple(s for s in run.samples if s.split is Split.HOLDOUT),
         unreadable={s.sample_id: unusable[s.position] for s in samples if s.position in unusable},
+    )
+
+
+def _labels_known(run: Run, subject: Subject, samples: Sequence[ForgetSample]) -> frozenset[int]:
+    """Labels none of whose training samples will stay, and whose sums the enrolment has kept."""
+    new = Counter(sample.label for sample in samples)
+    earlier = {label: kept.count for label, kept in subject.forgotten.items()}
+    return frozenset(
+        label
+        for label, count in new.items()
+        if label in subject.of_labels and count + earlier.get(label, 0) == run.trained[label]
     )
 
 

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from benchmarks.experiments.placement import in_parts
 from models.documents import Decision
+from models.settings import LABEL_SUMS_BYTES
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
+from workers.enrolment.portions import portions_of
 from workers.unlearning.batches import Batch, among, joined
 from workers.unlearning.bounds import Bounds
 from workers.unlearning.choosing import choose
@@ -62,6 +64,8 @@ class Subject:
     holdout: Batch
     estimator: Estimator
     full: Sums
+    # Of labels that a service would have kept them of.
+    of_labels: dict[int, Sums]
     base: Weights
     # Sums of sets of samples, by the set: only new ones cost a gradient pass.
     _sums: dict[frozenset[int], Sums] = field(default_factory=dict)
@@ -73,8 +77,15 @@ class Subject:
         """One gradient pass over all training samples."""
         copy = deepcopy(network)
         base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
-        full = fisher_sums(copy, in_parts(copy, train), estimator=estimator)
-        return cls(copy, train, holdout, estimator, full, base)
+        full, of_labels = zero_sums(copy), {}
+        training = list(enumerate(train.labels.tolist()))
+        for portion in portions_of(training, copy, LABEL_SUMS_BYTES):
+            samples = train.rows(torch.tensor([row for row, _ in portion.samples]))
+            sums = fisher_sums(copy, in_parts(copy, samples), estimator=estimator)
+            add_sums(full, sums)
+            if portion.label is not None:
+                of_labels[portion.label] = sums
+        return cls(copy, train, holdout, estimator, full, of_labels, base)
 
     def forget(
         self,
@@ -164,8 +175,11 @@ class Subject:
     def _of_cohort(self, cohort: Cohort, forgotten: Tensor) -> Sums:
         total = zero_sums(self.network)
         for label in cohort.labels:
-            rows = (forgotten & (self.train.labels == label)).nonzero().flatten()
-            add_sums(total, self.sums_of(rows))
+            of_label = self.train.labels == label
+            rows = (forgotten & of_label).nonzero().flatten()
+            goes_whole = len(rows) == int(of_label.sum())
+            known = self.of_labels.get(label) if goes_whole else None
+            add_sums(total, self.sums_of(rows) if known is None else known)
         return total
 
     def _probe(self, cohorts: list[Cohort], forgotten: Tensor, size: int) -> Probe:

@@ -105,9 +105,12 @@ class Split(StrEnum):
 
 
 class SumsKind(StrEnum):
-    """What Fisher sums were taken over: the whole training set, or forgotten samples."""
+    """What Fisher sums were taken over: all training samples, those of a label, or of these the
+    forgotten ones.
+    """
 
     FULL = "full"
+    LABEL = "label"
     FORGET = "forget"
 
 

@@ -1,7 +1,7 @@
 """Enrolment: a trained network becomes a registered model that can forget.
 
-    weights checked → dataset indexed → images digested → Fisher sums over all training samples
-    → one transaction
+    weights checked → dataset indexed → images digested → Fisher sums over all training samples,
+    and over those of each larger label → one transaction
 
 Nothing is visible until the last step; if any step refuses, the registered model says why and
 nothing else is kept.
@@ -10,11 +10,11 @@ nothing else is kept.
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.artifacts import Artifact
 from models.errors import ExpungeError, LeaseLost, WorkerStopping
@@ -23,6 +23,7 @@ from models.settings import Settings
 from models.specifications import Enrolment
 from workers.bookkeeping import store_sums
 from workers.datasets.digests import digest_images
+from workers.enrolment.portions import Portion, portions_of, sum_portions
 from workers.enrolment.preparation import Prepared, prepare
 from workers.enrolment.ranks import sum_in_ranks
 from workers.enrolment.records import (
@@ -33,16 +34,16 @@ from workers.enrolment.records import (
     lay_down_enrolment,
     write_progress,
 )
-from workers.enrolment.shards import ShardLog, fingerprint, shard_count, sum_shards
+from workers.enrolment.shards import ShardLog, fingerprint, shard_count
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.persistence import persist
 from workers.progress import Progress, Tell, Tracker
 from workers.resources import Resources
-from workers.subjects import DIGESTS
+from workers.subjects import DIGESTS, KeptSums
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.importances import Provenance, Sums
+from workers.unlearning.importances import Provenance, add_sums, zero_sums
 
 log = logging.getLogger(__name__)
 
@@ -98,24 +99,28 @@ def _enrolled(
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
     indexed = prepared.indexed
     digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
-    samples = len(indexed.training())
-    log = _shard_log(model_id, enrolment, prepared, resources)
-    tracker = Tracker(Phase.WEIGH, samples, tell)
-    sums = _sums(enrolment, prepared, log, resources.settings, tracker.advance)
+    training = indexed.training()
+    portions = portions_of(training, prepared.network, resources.settings.label_sums_bytes)
+    log = _shard_log(model_id, enrolment, prepared, portions, resources)
+    tracker = Tracker(Phase.WEIGH, len(training), tell)
+    _sum(enrolment, prepared, portions, log, resources.settings, tracker.advance)
     # Only now, when nothing can be refused any more, are files made that stay.
     metadata = enrolment.checkpoint_metadata()
     base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
     provenance = _provenance(enrolment, prepared, base.sha256, resources)
+    full, of_labels = _stored(prepared.network, portions, log, provenance, resources)
     enrolled = Enrolled(
         base=base,
         digests=_store_digests(digests, indexed.manifest_digest, resources),
-        full=store_sums(sums, samples, provenance, resources),
+        full=full,
+        of_labels=of_labels,
         provenance=provenance,
         rows=indexed.rows,
         manifest_digest=indexed.manifest_digest,
         recognised=prepared.recognised,
     )
-    log.discard()
+    for portion in portions:
+        log.of_label(portion.label).discard()
     return enrolled
 
 
@@ -124,28 +129,49 @@ def _store_digests(digests: Tensor, manifest: str, resources: Resources) -> Arti
     return resources.store.put(lambda writer: write_tensors(writer, {DIGESTS: digests}, metadata))
 
 
-def _sums(
+def _sum(
     enrolment: Enrolment,
     prepared: Prepared,
+    portions: Sequence[Portion],
     log: ShardLog,
     settings: Settings,
     advance: Callable[[int], None],
-) -> Sums:
-    """Over all training samples, by this process or by several others."""
-    training = prepared.indexed.training()
+) -> None:
+    """Sum all training samples, by this process or by several others."""
     if settings.processes > 1:
         sum_in_ranks(enrolment, log.path, settings, advance)
-        # The file has been in other hands: that they ended well does not say that it is whole.
-        return log.read_all(prepared.network, shard_count(len(training), settings.shard_size))
-    return sum_shards(
+        return
+    sum_portions(
         prepared.network,
         estimator_of(enrolment.estimator),
         prepared.indexed.dataset,
-        training,
+        portions,
         log,
         settings,
         advance,
     )
+
+
+def _stored(
+    network: nn.Module,
+    portions: Sequence[Portion],
+    log: ShardLog,
+    provenance: Provenance,
+    resources: Resources,
+) -> tuple[KeptSums, dict[int, KeptSums]]:
+    """The sums over all samples and, by label, those that labels have of their own, as files."""
+    full = zero_sums(network)
+    of_labels = {}
+    for portion in portions:
+        count = len(portion.samples)
+        shards = shard_count(count, resources.settings.shard_size)
+        # The file may have been in other hands: that they ended well does not say it is whole.
+        sums = log.of_label(portion.label).read_all(network, shards)
+        add_sums(full, sums)
+        if portion.label is not None:
+            of_labels[portion.label] = store_sums(sums, count, provenance, resources)
+    samples = sum(len(portion.samples) for portion in portions)
+    return store_sums(full, samples, provenance, resources), of_labels
 
 
 def _provenance(
@@ -160,7 +186,11 @@ def _provenance(
 
 
 def _shard_log(
-    model_id: uuid.UUID, enrolment: Enrolment, prepared: Prepared, resources: Resources
+    model_id: uuid.UUID,
+    enrolment: Enrolment,
+    prepared: Prepared,
+    portions: Sequence[Portion],
+    resources: Resources,
 ) -> ShardLog:
     """That of this registered model alone: an equal one may be enrolled beside it, and each
     discards its own.
@@ -171,6 +201,7 @@ def _shard_log(
         model=str(model_id),
         provenance=vars(_provenance(enrolment, prepared, weights, resources)),
         shard_size=resources.settings.shard_size,
+        portions=[portion.label for portion in portions],
         **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
     )
     return ShardLog(resources.settings.data_dir / "enrolments" / f"{name}.safetensors")

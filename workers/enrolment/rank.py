@@ -13,8 +13,9 @@ from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import load_settings
 from models.specifications import Enrolment
+from workers.enrolment.portions import portions_of, sum_portions
 from workers.enrolment.preparation import prepare
-from workers.enrolment.shards import ShardLog, sum_shards
+from workers.enrolment.shards import ShardLog
 from workers.failures import describe
 from workers.progress import TELL_EVERY_S
 from workers.resources import choose_device, require_determinism
@@ -37,11 +38,11 @@ def take_part(job: Path) -> int:
     try:
         enrolment = Enrolment.model_validate(said["enrolment"])
         prepared = prepare(enrolment, settings.sources_root, device)
-        sum_shards(
+        sum_portions(
             prepared.network,
             estimator_of(enrolment.estimator),
             prepared.indexed.dataset,
-            prepared.indexed.training(),
+            portions_of(prepared.indexed.training(), prepared.network, settings.label_sums_bytes),
             ShardLog(Path(said["log"])),
             settings,
             _Teller(tells=distributed.get_rank() == 0).advance,

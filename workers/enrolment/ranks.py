@@ -23,7 +23,8 @@ PROGRAM = "workers.enrolment.torchrun"
 def sum_in_ranks(
     enrolment: Enrolment, log: Path, settings: Settings, advance: Callable[[int], None]
 ) -> None:
-    """Have `settings.processes` processes sum all shards; the sums are in the file `log` then.
+    """Have `settings.processes` processes sum all portions; the sums are in the file `log` then,
+    and in those beside it for labels.
 
     Raises:
         RankRefused: what one of them found wrong, in its words.

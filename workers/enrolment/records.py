@@ -67,6 +67,8 @@ class Enrolled:
     base: Artifact
     digests: Artifact
     full: KeptSums
+    # Of the labels that have sums of their own.
+    of_labels: dict[int, KeptSums]
     provenance: Provenance
     rows: SampleRows
     manifest_digest: str
@@ -146,16 +148,10 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
                 weakened_count=0,
             )
         )
-        session.add(
-            FisherSums(
-                model_id=model_id,
-                kind=SumsKind.FULL,
-                version=0,
-                sample_count=full.count,
-                provenance=vars(enrolled.provenance),
-                sha256=full.artifact.sha256,
-                size=full.artifact.size,
-            )
+        session.add(_sums_row(model_id, SumsKind.FULL, None, full, enrolled.provenance))
+        session.add_all(
+            _sums_row(model_id, SumsKind.LABEL, label, kept, enrolled.provenance)
+            for label, kept in enrolled.of_labels.items()
         )
         session.flush()
         _copy_samples(session, model_id, enrolled.rows)
@@ -170,9 +166,25 @@ def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Res
                 "manifest": enrolled.manifest_digest,
                 "images": enrolled.digests.sha256,
                 "training_samples": full.count,
+                "labels_with_sums": len(enrolled.of_labels),
             },
         )
         give_back(session, model_id, epoch)
+
+
+def _sums_row(
+    model_id: uuid.UUID, kind: SumsKind, label: int | None, kept: KeptSums, provenance: Provenance
+) -> FisherSums:
+    return FisherSums(
+        model_id=model_id,
+        kind=kind,
+        label=label,
+        version=0,
+        sample_count=kept.count,
+        provenance=vars(provenance),
+        sha256=kept.artifact.sha256,
+        size=kept.artifact.size,
+    )
 
 
 def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Failure, resources: Resources) -> None:

@@ -1,4 +1,4 @@
-"""The pass over all training samples: shard by shard, by one process or by several together.
+"""The pass over training samples: shard by shard, by one process or by several together.
 
 After every shard the sums so far are written down, so an enrolment that was killed goes on where it
 was. What is written belongs to one registered model, and to exactly these weights, samples and this
@@ -49,6 +49,12 @@ class ShardLog:
     """The file in which the sums of the first shards are kept, one for each fingerprint."""
 
     path: Path
+
+    def of_label(self, label: int | None) -> "ShardLog":
+        """The log beside this one for samples of a label alone; this one if it is None."""
+        if label is None:
+            return self
+        return ShardLog(self.path.with_stem(f"{self.path.stem}-label-{label}"))
 
     def read(self, network: nn.Module) -> tuple[Sums, int]:
         """The sums, and how many shards they are of; of none if there is no whole file, or if it is

@@ -23,6 +23,7 @@ from models.specifications import Enrolment
 from tests.conftest import Digits, enrol_model
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
 from tests.integration.workers.enrolment.test_refusals import refusal
+from tests.integration.workers.test_weighing import SMALL, several
 from workers.enrolment import pipeline
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.preparation import prepare
@@ -81,6 +82,33 @@ def test_two_processes_enrol_a_network_with_the_sums_of_one(
         sums, _ = read_tensors(resources.store.sized_path(Artifact(full.sha256, full.size)))
     require_equal(sums, by_one_process(digits, tmp_path / "log.safetensors"))
     # What was written on the way is gone.
+    assert not list((two.data_dir / "enrolments").glob("*"))
+
+
+def test_two_processes_keep_the_sums_of_labels_as_one_does(
+    two: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment = several(digits, tmp_path)
+    found = []
+    for name, settings in (("one", two.model_copy(update={"processes": 1})), ("two", two)):
+        with open_resources(settings.model_copy(update={"shard_size": 100})) as resources:
+            enrol_model(resources, enrolment.model_copy(update={"name": name}))
+            with resources.database.reading() as session:
+                model = find_model(session, name)
+                rows = session.query(FisherSums).filter_by(model_id=model.id).all()
+            assert model.state is ModelState.ACTIVE
+            found.append(
+                {
+                    row.label: read_tensors(
+                        resources.store.sized_path(Artifact(row.sha256, row.size))
+                    )[0]
+                    for row in rows
+                }
+            )
+    by_one, by_two = found
+    assert by_one.keys() == by_two.keys() == {None, *range(10)} - {SMALL}
+    for label, sums in by_one.items():
+        require_equal(by_two[label], sums)
     assert not list((two.data_dir / "enrolments").glob("*"))
 
 

@@ -1,0 +1,254 @@
+"""Labels of which nothing stays: their sums are those that the enrolment has kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.tools.stack import OPEN_GATE
+from models.artifacts import Artifact
+from models.records import FisherSums, ModelState, Outcome, RunState, SumsKind
+from models.references import find_referenced, find_uses
+from models.settings import Settings
+from models.specifications import Enrolment
+from tests.conftest import Digits, Servers, enrol_model, isolated, settings_for, work
+from tests.integration.workers.conftest import Story
+from tests.integration.workers.queries import outcomes
+from workers.enrolment.portions import LEAST
+from workers.recompute import recompute
+from workers.resources import open_resources
+from workers.tensors import read_tensors
+
+# Copies of every digit: then most labels are large enough for sums of their own.
+COPIES = 6
+# One that is, and the one that is not.
+LABEL, SMALL = 3, 4
+
+
+def several(digits: Digits, folder: Path) -> Enrolment:
+    """Every digit several times, a little darker each time."""
+    path = folder / "several.npz"
+    with np.load(Path(digits.enrolment.dataset.path)) as file:  # type: ignore[union-attr]
+        arrays = {key: file[key] for key in file}
+    copies = range(COPIES)
+    np.savez(
+        path,
+        ids=np.array([f"{name}-{copy}" for copy in copies for name in arrays["ids"]]),
+        images=np.concatenate([arrays["images"] * (1 - copy / 50) for copy in copies]),
+        labels=np.tile(arrays["labels"], COPIES),
+        splits=np.tile(arrays["splits"], COPIES),
+    )
+    dataset = digits.enrolment.dataset.model_copy(update={"path": str(path)})
+    return digits.enrolment.model_copy(update={"dataset": dataset})
+
+
+@pytest.fixture(scope="session")
+def several_template(servers: Servers, digits: Digits) -> str:
+    """The name of a database in which they are enrolled."""
+    name = "several_template"
+    servers.execute(f'CREATE DATABASE "{name}" TEMPLATE migrated')
+    folder = servers.folder / "several"
+    folder.mkdir()
+    with open_resources(settings_for(servers, servers.postgres.url(name))) as resources:
+        model = enrol_model(resources, several(digits, folder))
+    assert model.state is ModelState.ACTIVE
+    return name
+
+
+@pytest.fixture
+def own(servers: Servers, several_template: str) -> Iterator[Settings]:
+    """Settings on a copy of that database."""
+    yield from isolated(servers, several_template)
+
+
+@pytest.fixture
+def story(own: Settings) -> Iterator[Story]:
+    """What happens to it in one test."""
+    with open_resources(own) as resources:
+        yield Story(resources)
+
+
+@pytest.fixture
+def source(servers: Servers, several_template: str) -> Iterator[Path]:
+    """The file of images, put back afterwards."""
+    path = servers.folder / several_template.removesuffix("_template") / "several.npz"
+    before = path.read_bytes()
+    yield path
+    path.write_bytes(before)
+
+
+def ids_of(digits: Digits, label: int = LABEL) -> list[str]:
+    """All training samples of a label; every tenth digit is holdout."""
+    return [
+        f"{name}-{copy}"
+        for copy in range(COPIES)
+        for name in digits.of_label(label)
+        if int(name.split("-")[1]) % 10
+    ]
+
+
+def rows(story: Story, kind: SumsKind) -> dict[int | None, FisherSums]:
+    """What is on record, by label."""
+    with story.database.reading() as session:
+        return {row.label: row for row in session.query(FisherSums).filter_by(kind=kind)}
+
+
+def read(story: Story, row: FisherSums) -> dict[str, Tensor]:
+    """The sums of a row."""
+    return read_tensors(story.resources.store.sized_path(Artifact(row.sha256, row.size)))[0]
+
+
+def test_an_enrolment_keeps_the_sums_of_every_large_label(story: Story, digits: Digits) -> None:
+    found = {label: row.sample_count for label, row in rows(story, SumsKind.LABEL).items()}
+    counts = {label: len(ids_of(digits, label)) for label in range(10)}
+    assert found == {label: count for label, count in counts.items() if label != SMALL}
+    assert counts[SMALL] < LEAST <= min(found.values())
+    (full,) = rows(story, SumsKind.FULL).values()
+    assert full.sample_count == sum(counts.values())
+
+
+def test_they_and_those_of_the_other_labels_add_up_to_the_sums_of_all(
+    story: Story, digits: Digits
+) -> None:
+    (full,) = rows(story, SumsKind.FULL).values()
+    story.forget(ids_of(digits, SMALL))
+    others = [*rows(story, SumsKind.LABEL).values(), *rows(story, SumsKind.FORGET).values()]
+    all_others = [read(story, row) for row in others]
+    for name, expected in read(story, full).items():
+        found = torch.stack([sums[name] for sums in all_others]).sum(dim=0)
+        assert float((found - expected).abs().max()) <= 1e-6 * float(expected.max()), name
+
+
+def test_the_sums_of_all_are_those_of_an_enrolment_that_keeps_none_of_labels(
+    story: Story, servers: Servers, digits: Digits, tmp_path: Path
+) -> None:
+    (full,) = rows(story, SumsKind.FULL).values()
+    for settings in isolated(servers, "migrated"):
+        without = settings.model_copy(update={"label_sums_bytes": 0})
+        with open_resources(without) as resources:
+            assert enrol_model(resources, several(digits, tmp_path)).state is ModelState.ACTIVE
+            other = Story(resources)
+            assert rows(other, SumsKind.LABEL) == {}
+            (expected,) = rows(other, SumsKind.FULL).values()
+            found, sums = read(story, full), read(other, expected)
+    for name, total in sums.items():
+        assert float((found[name] - total).abs().max()) <= 1e-6 * float(total.abs().max()), name
+
+
+def test_what_is_kept_of_labels_is_needed_and_says_what_it_is(story: Story) -> None:
+    row = rows(story, SumsKind.LABEL)[LABEL]
+    with story.database.reading() as session:
+        assert Artifact(row.sha256, row.size) in find_referenced(session)
+        assert find_uses(session)[row.sha256] == [
+            "Fisher sums of 'digits' over the samples of label 3"
+        ]
+
+
+def test_a_label_that_goes_whole_has_the_sums_of_its_enrolment(
+    story: Story, digits: Digits
+) -> None:
+    request = story.forget(ids_of(digits))
+    (run,) = story.runs()
+    assert run.state is RunState.PUBLISHED
+    assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
+    (forgotten,) = rows(story, SumsKind.FORGET).values()
+    kept = rows(story, SumsKind.LABEL)[LABEL]
+    assert (forgotten.label, forgotten.sample_count) == (LABEL, len(ids_of(digits)))
+    assert (forgotten.sha256, forgotten.size) == (kept.sha256, kept.size)
+
+
+def test_a_label_of_which_a_sample_stays_is_summed_anew(story: Story, digits: Digits) -> None:
+    story.forget(ids_of(digits)[1:])
+    forgotten, kept = rows(story, SumsKind.FORGET)[LABEL], rows(story, SumsKind.LABEL)[LABEL]
+    assert forgotten.sample_count == kept.sample_count - 1
+    assert forgotten.sha256 != kept.sha256
+    for name, total in read(story, kept).items():
+        assert bool((read(story, forgotten)[name] <= total * (1 + 1e-6)).all())
+
+
+def test_a_label_that_goes_in_pieces_ends_as_one_that_goes_at_once(
+    story: Story, digits: Digits, servers: Servers, several_template: str
+) -> None:
+    sample_ids = ids_of(digits)
+    story.set_policy(gate=OPEN_GATE)
+    for piece in (sample_ids[:40], sample_ids[40:200], sample_ids[200:]):
+        story.forget(piece)
+    for settings in isolated(servers, several_template):
+        with open_resources(settings) as resources:
+            at_once = Story(resources)
+            at_once.set_policy(gate=OPEN_GATE)
+            at_once.forget(sample_ids)
+            assert at_once.checkpoints()[-1].sha256 == story.checkpoints()[-1].sha256
+
+
+def test_beside_a_label_that_goes_whole_others_are_summed_as_ever(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(gate=OPEN_GATE)
+    story.forget([*ids_of(digits), *ids_of(digits, 5)[:60], *ids_of(digits, 7)])
+    found, kept = rows(story, SumsKind.FORGET), rows(story, SumsKind.LABEL)
+    assert {label: row.sample_count for label, row in found.items()} == {
+        3: len(ids_of(digits)),
+        5: 60,
+        7: len(ids_of(digits, 7)),
+    }
+    same = {label for label, row in found.items() if row.sha256 == kept[label].sha256}
+    assert same == {3, 7}
+    came = recompute("digits", story.resources)
+    assert came.found == came.published
+
+
+def test_a_dry_run_of_a_whole_label_predicts_and_keeps_nothing(
+    story: Story, digits: Digits
+) -> None:
+    story.post(ids_of(digits), mode="dry_run")
+    work(story.resources.settings)
+    (run,) = story.runs()
+    assert run.state is RunState.PREDICTED
+    assert rows(story, SumsKind.FORGET) == {}
+    assert len(story.checkpoints()) == 1
+
+
+def exchange(source: Path, digits: Digits, *, all_of_them: bool) -> None:
+    """Other images in the place of those of the label, or of all."""
+    with np.load(source) as file:
+        arrays = {key: file[key] for key in file}
+    asked = np.isin(arrays["ids"], ids_of(digits))
+    arrays["images"][np.full_like(asked, fill_value=True) if all_of_them else asked] = 0.5
+    np.savez(source, **arrays)
+
+
+def test_images_of_a_label_may_be_gone_before_it_is_forgotten_whole(
+    story: Story, digits: Digits, source: Path
+) -> None:
+    story.forget(ids_of(digits))
+    expected = rows(story, SumsKind.FORGET)[LABEL].sha256
+    assert expected == rows(story, SumsKind.LABEL)[LABEL].sha256
+    exchange(source, digits, all_of_them=False)
+    request = story.forget(ids_of(digits, 5))
+    assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
+
+
+def test_samples_of_a_whole_label_do_not_fail_for_images_that_are_gone(
+    story: Story, digits: Digits, source: Path
+) -> None:
+    exchange(source, digits, all_of_them=False)
+    request = story.forget(ids_of(digits))
+    (run,) = story.runs()
+    assert run.failure is None
+    assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
+
+
+def test_nothing_is_forgotten_unseen_where_no_image_is_the_one_that_was_enrolled(
+    story: Story, digits: Digits, source: Path
+) -> None:
+    exchange(source, digits, all_of_them=True)
+    request = story.post(ids_of(digits))
+    work(story.resources.settings.model_copy(update={"retry_s": 60}))
+    assert outcomes(story.database, request) == {Outcome.PENDING: len(ids_of(digits))}
+    (run,) = story.runs()
+    assert (run.failure or {})["kind"] == "dataset-unreadable"
+    assert len(story.checkpoints()) == 1
