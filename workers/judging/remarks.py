@@ -32,7 +32,7 @@ def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
     yield from _left_below(tuned)
     yield from _excused(tuned)
     yield from _without_counterpart(tuned)
-    yield from _not_seen_again(tuned)
+    yield from _not_seen(tuned)
 
 
 def _of_few(tuned: Tuned) -> Iterator[str]:
@@ -126,12 +126,12 @@ def _without_counterpart(tuned: Tuned) -> Iterator[str]:
             )
 
 
-def _not_seen_again(tuned: Tuned) -> Iterator[str]:
+def _not_seen(tuned: Tuned) -> Iterator[str]:
     for cohort, standing in tuned.chosen.trial.judgement.standings.items():
         seen = standing.accuracy.count if standing.accuracy else 0
         missing = len(tuned.gate.probe.forgotten[cohort]) - seen
         if missing:
             yield (
-                f"{cohort.title}: {missing} forgotten samples of earlier requests could not be "
-                "looked at again, because their images are gone."
+                f"{cohort.title}: {missing} forgotten samples could not be looked at, because "
+                "their images are gone, or are other ones by now."
             )

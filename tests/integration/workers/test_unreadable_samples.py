@@ -238,7 +238,7 @@ def test_what_was_forgotten_stays_so_although_its_image_is_deleted_afterwards(
     for setting in ("selection", "strength", "dampened"):
         assert getattr(after["label 3"], setting) == getattr(before, setting)
     assert after["label 3"].candidate.closeness == "undecidable"
-    assert "could not be looked at again" in second.verdict.remarks[-1]
+    assert "could not be looked at, because their images are gone" in second.verdict.remarks[-1]
     assert second.version == 2
 
 

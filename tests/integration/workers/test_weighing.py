@@ -242,6 +242,20 @@ def test_samples_of_a_whole_label_do_not_fail_for_images_that_are_gone(
     assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
 
 
+def test_nothing_is_claimed_of_a_label_of_which_nothing_can_be_looked_at(
+    story: Story, digits: Digits, source: Path
+) -> None:
+    story.set_policy(gate={"min_probe": 20})
+    exchange(source, digits, all_of_them=False)
+    request = story.forget(ids_of(digits))
+    (run,) = story.runs()
+    assert run.state is RunState.NEEDS_REVIEW
+    assert set(outcomes(story.database, request.id)) == {Outcome.PENDING}
+    assert run.verdict is not None
+    assert run.verdict.outcome == "undecidable"
+    assert any("200 forgotten samples could not be looked at" in it for it in run.verdict.remarks)
+
+
 def test_nothing_is_forgotten_unseen_where_no_image_is_the_one_that_was_enrolled(
     story: Story, digits: Digits, source: Path
 ) -> None:
