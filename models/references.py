@@ -15,7 +15,7 @@ from models.artifacts import Artifact
 from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
 
 # What sums were taken over, in words.
-SAMPLES: Mapping[SumsKind, str] = {
+SUMMED: Mapping[SumsKind, str] = {
     SumsKind.FULL: "all samples",
     SumsKind.LABEL: "the samples of label {label}",
     SumsKind.FORGET: "the forgotten samples of label {label}",
@@ -69,7 +69,7 @@ def find_uses(session: Session) -> dict[str, list[str]]:
     for sha256, name, kind, label in session.execute(
         sums.join(RegisteredModel, RegisteredModel.id == FisherSums.model_id)
     ):
-        uses[sha256].append(f"Fisher sums of {name!r} over {SAMPLES[kind].format(label=label)}")
+        uses[sha256].append(f"Fisher sums of {name!r} over {SUMMED[kind].format(label=label)}")
     digests = select(RegisteredModel.digests_sha256, RegisteredModel.name)
     for found, name in session.execute(digests):
         if found is not None:

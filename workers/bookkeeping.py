@@ -37,6 +37,8 @@ class Bookkeeping:
         self._following: Sequence[int] = ()
         self._ahead: dict[int, Future[Sums]] = {}
         self._written: dict[int, Future[KeptSums]] = {}
+        # Of labels that go whole: written by the enrolment.
+        self._whole: dict[int, KeptSums] = {}
         self._at_hand: dict[int, Sums] = {}
         # Forgotten samples by label: those of earlier runs, and those kept in this one.
         self.forgotten = {label: kept.count for label, kept in subject.forgotten.items()}
@@ -69,23 +71,23 @@ class Bookkeeping:
 
     def keep_all_of(self, label: int) -> None:
         """Take a label's sums from the enrolment: none of its training samples will stay."""
-        kept = self._subject.of_labels[label]
-        settled: Future[KeptSums] = Future()
-        settled.set_result(kept)
-        self._written[label] = settled
+        self._whole[label] = kept = self._subject.of_labels[label]
         self.forgotten[label] = kept.count
 
     def sums_of(self, label: int) -> Sums:
         """All of a label's sums, to be read only; from the store if they are not in memory."""
         if label in self._at_hand:
             return self._at_hand[label]
+        if label in self._whole:
+            return self._read(self._whole[label]).result()
         written = self._written.get(label)
         kept = self._subject.forgotten[label] if written is None else written.result()
         return self._read(kept).result()
 
     def stored(self) -> dict[int, KeptSums]:
         """What was kept in this run, once all of it is stored."""
-        return {label: written.result() for label, written in self._written.items()}
+        written = {label: each.result() for label, each in self._written.items()}
+        return {**self._whole, **written}
 
     def _read_ahead(self) -> None:
         forgotten = self._subject.forgotten

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import torch
 from torch.utils import data
@@ -17,19 +18,38 @@ CPU = torch.device("cpu")
 
 
 def load_ahead(
-    dataset: Dataset, samples: Sequence[Position], device: torch.device, *, loaders: int
-) -> Iterator[Batch]:
-    """Batches of `samples`, in order, read by so many processes; by this one if there are none.
+    dataset: Dataset,
+    pieces: Sequence[Sequence[Position]],
+    device: torch.device,
+    *,
+    loaders: int,
+) -> Iterator[Iterator[Batch]]:
+    """Of each piece its batches, in order; read by so many processes, or by this one if by none.
 
-    Raises `SampleUnreadable` for the first batch with an image that cannot be read.
+    The batches of a piece must be taken before the next piece is. Raises `SampleUnreadable` for the
+    first batch with an image that cannot be read.
     """
+    chunks = [
+        [piece[start : start + BATCH] for start in range(0, len(piece), BATCH)] for piece in pieces
+    ]
     loader = data.DataLoader(
         # A process that only reads is isolated already, and may not have children.
-        _Batches(replace(dataset, reader=None) if loaders else dataset, samples),
+        _Batches(
+            replace(dataset, reader=None) if loaders else dataset,
+            list(chain.from_iterable(chunks)),
+        ),
         batch_size=None,
         num_workers=loaders,
         pin_memory=device.type == "cuda",
     )
+    arriving = _arriving(loader, device)
+    for chunks_of_piece in chunks:
+        yield islice(arriving, len(chunks_of_piece))
+
+
+def _arriving(
+    loader: "data.DataLoader[Batch | _Unreadable]", device: torch.device
+) -> Iterator[Batch]:
     for found in loader:
         if isinstance(found, _Unreadable):
             raise SampleUnreadable(found.message, found.position)
@@ -47,18 +67,15 @@ class _Unreadable:
 class _Batches(data.Dataset[Batch | _Unreadable]):
     """The batches of a pass, by their number."""
 
-    def __init__(self, dataset: Dataset, samples: Sequence[Position]) -> None:
+    def __init__(self, dataset: Dataset, chunks: Sequence[Sequence[Position]]) -> None:
         self._dataset = dataset
-        self._samples = samples
+        self._chunks = chunks
 
     def __len__(self) -> int:
-        return (len(self._samples) + BATCH - 1) // BATCH
+        return len(self._chunks)
 
     def __getitem__(self, number: int) -> Batch | _Unreadable:
-        start = number * BATCH
-        if start >= len(self._samples):
-            raise IndexError(number)
         try:
-            return one_batch(self._dataset, self._samples[start : start + BATCH], CPU)
+            return one_batch(self._dataset, self._chunks[number], CPU)
         except SampleUnreadable as error:
             return _Unreadable(str(error), error.position)

@@ -19,12 +19,14 @@ from models.artifacts import open_store
 from models.artifacts.scratch import beside
 from models.errors import ExpungeError, LeaseLost, RunCancelled, RunTimedOut, WorkerStopping
 from models.failpoints import Failpoint, failpoint
-from models.records import Phase, RequestMode, RunState
+from models.records import Phase, RequestMode, RunState, Split
 from workers.architectures import build
 from workers.bookkeeping import Bookkeeping, keeping_books
+from workers.datasets.source import Position
 from workers.failures import describe, log_unexpected
 from workers.judging.candidates import Tuned, tune
 from workers.judging.examination import Examiner
+from workers.judging.probes import quotas, select_probe
 from workers.judging.reports import details
 from workers.judging.verdicts import Judged, judge
 from workers.leases import Heartbeat
@@ -40,6 +42,8 @@ from workers.transactions.publication import Stored, publish
 from workers.unlearning.resemblance import zero_retrain_forgetting
 from workers.weighing import Weighed, weigh
 
+# How many images are looked at, at least, to tell whether the dataset is there at all.
+SOME = 20
 log = logging.getLogger(__name__)
 
 
@@ -93,7 +97,7 @@ def _weigh_and_judge(
 ) -> None:
     with runlog.phase(Phase.WEIGH):
         failpoint(Failpoint.WEIGH)
-        weighed = weigh(run, subject, books, runlog.tell)
+        weighed = weigh(run, subject, books, lambda: _retained(run, resources), runlog.tell)
     if not weighed.trained:
         persist(lambda: settle_without_checkpoint(run, weighed, runlog.timings, resources))
         return
@@ -133,6 +137,13 @@ def _kept_or_not(run: Run, resources: Resources) -> Iterator[Resources]:
         return
     with beside(open_store(resources.settings.artifact_store_url)) as scratch:
         yield replace(resources, store=scratch)
+
+
+def _retained(run: Run, resources: Resources) -> list[Position]:
+    """Some training samples that stay, of every label that has any."""
+    with resources.database.reading() as session:
+        limits = quotas(run.trained, SOME)
+        return select_probe(session, run.model_id, Split.TRAIN, limits=limits, without=run.samples)
 
 
 def verify(

@@ -6,7 +6,7 @@ its enrolment has kept the label's sums.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from models.errors import DatasetUnreadable, NonFiniteGradient, SampleUnreadable
@@ -19,9 +19,6 @@ from workers.subjects import Subject, readable_batches
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import BATCH, Sums, sums_by_label
 
-# How many images are looked at to tell whether the dataset is there at all.
-OTHERS = 20
-
 
 @dataclass(frozen=True)
 class Weighed:
@@ -33,11 +30,19 @@ class Weighed:
     unreadable: dict[str, str]
 
 
-def weigh(run: Run, subject: Subject, books: Bookkeeping, tell: Tell) -> Weighed:
+def weigh(
+    run: Run,
+    subject: Subject,
+    books: Bookkeeping,
+    others: Callable[[], Sequence[Position]],
+    tell: Tell,
+) -> Weighed:
     """Sum the squared gradients of the run's samples at the base weights, and keep the sums.
 
     Holdout samples never shaped the weights and cost no gradient. A sample whose image cannot be
     read is left out and named, unless its gradient is known; the others do not suffer from it.
+    `others` finds samples that stay: raises `DatasetUnreadable` if none of them can be read where
+    images of the run cannot be, or need not be.
     """
     subject.put(subject.base)
     # In dataset order within each label, whatever the order they were asked in.
@@ -45,20 +50,19 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, tell: Tell) -> Weighed
         (sample for sample in run.samples if sample.split is Split.TRAIN),
         key=lambda sample: (sample.label, sample.position),
     )
-    known = _labels_known(run, subject, samples)
+    known = _labels_known(subject, samples)
     for label in known:
         books.keep_all_of(label)
     to_read = [sample for sample in samples if sample.label not in known]
     unusable: dict[int, str] = {}
-    tracker = Tracker(Phase.WEIGH, len(samples), tell)
-    tracker.advance(len(samples) - len(to_read))
+    tracker = Tracker(Phase.WEIGH, len(to_read), tell)
     books.expect(_labels(to_read, unusable))
     for label, sums in _sums_by_label(run, subject, to_read, tracker, unusable):
         count = sum(s.label == label and s.position not in unusable for s in to_read)
         books.keep(label, sums, count)
     books.expect(())
     if unusable or known:
-        _require_others(subject, samples)
+        _require_readable(subject, others())
     return Weighed(
         trained=tuple(s for s in samples if s.position not in unusable),
         holdout=tuple(s for s in run.samples if s.split is Split.HOLDOUT),
@@ -66,14 +70,14 @@ def weigh(run: Run, subject: Subject, books: Bookkeeping, tell: Tell) -> Weighed
     )
 
 
-def _labels_known(run: Run, subject: Subject, samples: Sequence[ForgetSample]) -> frozenset[int]:
+def _labels_known(subject: Subject, samples: Sequence[ForgetSample]) -> frozenset[int]:
     """Labels none of whose training samples will stay, and whose sums the enrolment has kept."""
     new = Counter(sample.label for sample in samples)
     earlier = {label: kept.count for label, kept in subject.forgotten.items()}
     return frozenset(
         label
-        for label, count in new.items()
-        if label in subject.of_labels and count + earlier.get(label, 0) == run.trained[label]
+        for label, kept in subject.of_labels.items()
+        if label in new and new[label] + earlier.get(label, 0) == kept.count
     )
 
 
@@ -116,16 +120,13 @@ def _counted(
         done += BATCH
 
 
-def _require_others(subject: Subject, samples: Sequence[ForgetSample]) -> None:
-    """Raise `DatasetUnreadable` unless some image can be read that nobody asked for.
+def _require_readable(subject: Subject, others: Sequence[Position]) -> None:
+    """Raise `DatasetUnreadable` unless some image of `others` can be read.
 
     A folder that is not mounted must not be taken for images that are gone.
     """
-    asked = {sample.position for sample in samples}
-    count = len(subject.dataset.index().sample_ids)
-    others = [p for p in range(0, count, max(1, count // OTHERS)) if p not in asked]
     found: SampleUnreadable | None = None
-    for position in others:
+    for position, _ in others:
         try:
             subject.dataset.load([position])
         except SampleUnreadable as error:

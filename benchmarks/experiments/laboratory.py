@@ -16,7 +16,7 @@ from benchmarks.experiments.placement import in_parts
 from models.documents import Decision
 from models.settings import LABEL_SUMS_BYTES
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
-from workers.enrolment.portions import portions_of
+from workers.enrolment.portions import labels_apart, portions_of
 from workers.unlearning.batches import Batch, among, joined
 from workers.unlearning.bounds import Bounds
 from workers.unlearning.choosing import choose
@@ -79,7 +79,8 @@ class Subject:
         base = {name: tensor.clone() for name, tensor in copy.state_dict().items()}
         full, of_labels = zero_sums(copy), {}
         training = list(enumerate(train.labels.tolist()))
-        for portion in portions_of(training, copy, LABEL_SUMS_BYTES):
+        apart = labels_apart(training, copy, LABEL_SUMS_BYTES)
+        for portion in portions_of(training, apart):
             samples = train.rows(torch.tensor([row for row, _ in portion.samples]))
             sums = fisher_sums(copy, in_parts(copy, samples), estimator=estimator)
             add_sums(full, sums)

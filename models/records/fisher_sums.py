@@ -1,4 +1,5 @@
-"""Fisher sums that are kept: over the whole training set, and over each label's forgotten samples.
+"""Fisher sums that are kept: over the whole training set, over each larger label of it, and over
+each label's forgotten samples.
 
 Sums of forgotten samples are kept per label because cohorts are formed by adding labels, and
 which labels stand alone changes as more is forgotten.
@@ -15,7 +16,10 @@ from models.records.states import SumsKind
 
 
 class FisherSums(Base):
-    """One stored tensor file of sums; `version` is the checkpoint that last added samples to it."""
+    """One stored tensor file of sums.
+
+    `version` is the checkpoint that last added samples to it, or 0 if it is the enrolment's.
+    """
 
     __tablename__ = "fisher_sums"
     __table_args__ = (

@@ -14,16 +14,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.artifacts import Artifact
-from models.errors import ExpungeError, LeaseLost, WorkerStopping
+from models.errors import ExpungeError, LeaseLost, ShardsMissing, WorkerStopping
 from models.records import Phase
 from models.settings import Settings
 from models.specifications import Enrolment
 from workers.bookkeeping import store_sums
 from workers.datasets.digests import digest_images
-from workers.enrolment.portions import Portion, portions_of, sum_portions
+from workers.enrolment.portions import Portion, labels_apart, portions_of
 from workers.enrolment.preparation import Prepared, prepare
 from workers.enrolment.ranks import sum_in_ranks
 from workers.enrolment.records import (
@@ -34,16 +34,17 @@ from workers.enrolment.records import (
     lay_down_enrolment,
     write_progress,
 )
-from workers.enrolment.shards import ShardLog, fingerprint, shard_count
+from workers.enrolment.shardlog import ShardLogs, fingerprint
+from workers.enrolment.shards import sum_portions
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.persistence import persist
 from workers.progress import Progress, Tell, Tracker
 from workers.resources import Resources
-from workers.subjects import DIGESTS, KeptSums
+from workers.subjects import DIGESTS
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.importances import Provenance, add_sums, zero_sums
+from workers.unlearning.importances import Provenance, Sums, add_sums, zero_sums
 
 log = logging.getLogger(__name__)
 
@@ -100,27 +101,39 @@ def _enrolled(
     indexed = prepared.indexed
     digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
     training = indexed.training()
-    portions = portions_of(training, prepared.network, resources.settings.label_sums_bytes)
-    log = _shard_log(model_id, enrolment, prepared, portions, resources)
+    apart = labels_apart(training, prepared.network, resources.settings.label_sums_bytes)
+    portions = portions_of(training, apart)
+    logs = _shard_logs(model_id, enrolment, prepared, resources)
     tracker = Tracker(Phase.WEIGH, len(training), tell)
-    _sum(enrolment, prepared, portions, log, resources.settings, tracker.advance)
-    # Only now, when nothing can be refused any more, are files made that stay.
+    if resources.settings.processes > 1:
+        sum_in_ranks(enrolment, apart, logs, resources.settings, tracker.advance)
+    else:
+        _sum(enrolment, prepared, portions, logs, resources.settings, tracker.advance)
+    # Only now, when hardly anything can be refused any more, are files made that stay.
     metadata = enrolment.checkpoint_metadata()
     base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
     provenance = _provenance(enrolment, prepared, base.sha256, resources)
-    full, of_labels = _stored(prepared.network, portions, log, provenance, resources)
+    full, of_labels = zero_sums(prepared.network), {}
+    for portion in portions:
+        go_on()
+        sums = _noted(enrolment, prepared, portion, logs, resources.settings)
+        add_sums(full, sums)
+        if portion.label is not None:
+            count = len(portion.samples)
+            of_labels[portion.label] = store_sums(sums, count, provenance, resources)
     enrolled = Enrolled(
         base=base,
         digests=_store_digests(digests, indexed.manifest_digest, resources),
-        full=full,
+        full=store_sums(full, len(training), provenance, resources),
         of_labels=of_labels,
         provenance=provenance,
         rows=indexed.rows,
         manifest_digest=indexed.manifest_digest,
         recognised=prepared.recognised,
     )
+    go_on()
     for portion in portions:
-        log.of_label(portion.label).discard()
+        logs.of(portion).discard()
     return enrolled
 
 
@@ -133,45 +146,35 @@ def _sum(
     enrolment: Enrolment,
     prepared: Prepared,
     portions: Sequence[Portion],
-    log: ShardLog,
+    logs: ShardLogs,
     settings: Settings,
     advance: Callable[[int], None],
 ) -> None:
-    """Sum all training samples, by this process or by several others."""
-    if settings.processes > 1:
-        sum_in_ranks(enrolment, log.path, settings, advance)
-        return
-    sum_portions(
-        prepared.network,
-        estimator_of(enrolment.estimator),
-        prepared.indexed.dataset,
-        portions,
-        log,
-        settings,
-        advance,
-    )
+    """Sum what the logs lack of these portions, in this process."""
+    estimator, dataset = estimator_of(enrolment.estimator), prepared.indexed.dataset
+    sum_portions(prepared.network, estimator, dataset, portions, logs, settings, advance)
 
 
-def _stored(
-    network: nn.Module,
-    portions: Sequence[Portion],
-    log: ShardLog,
-    provenance: Provenance,
-    resources: Resources,
-) -> tuple[KeptSums, dict[int, KeptSums]]:
-    """The sums over all samples and, by label, those that labels have of their own, as files."""
-    full = zero_sums(network)
-    of_labels = {}
-    for portion in portions:
-        count = len(portion.samples)
-        shards = shard_count(count, resources.settings.shard_size)
-        # The file may have been in other hands: that they ended well does not say it is whole.
-        sums = log.of_label(portion.label).read_all(network, shards)
-        add_sums(full, sums)
-        if portion.label is not None:
-            of_labels[portion.label] = store_sums(sums, count, provenance, resources)
-    samples = sum(len(portion.samples) for portion in portions)
-    return store_sums(full, samples, provenance, resources), of_labels
+def _noted(
+    enrolment: Enrolment,
+    prepared: Prepared,
+    portion: Portion,
+    logs: ShardLogs,
+    settings: Settings,
+) -> Sums:
+    """A portion's sums from its log.
+
+    A worker that was taken over and wakes up late leaves fewer shards in it than there were: what
+    is missing this process sums again. Of several processes it is an error that any is missing,
+    since then they may not all see the same folder.
+    """
+    try:
+        return logs.read_all(portion, prepared.network)
+    except ShardsMissing:
+        if settings.processes > 1:
+            raise
+    _sum(enrolment, prepared, [portion], logs, settings, lambda _count: None)
+    return logs.read_all(portion, prepared.network)
 
 
 def _provenance(
@@ -185,14 +188,10 @@ def _provenance(
     )
 
 
-def _shard_log(
-    model_id: uuid.UUID,
-    enrolment: Enrolment,
-    prepared: Prepared,
-    portions: Sequence[Portion],
-    resources: Resources,
-) -> ShardLog:
-    """That of this registered model alone: an equal one may be enrolled beside it, and each
+def _shard_logs(
+    model_id: uuid.UUID, enrolment: Enrolment, prepared: Prepared, resources: Resources
+) -> ShardLogs:
+    """Those of this registered model alone: an equal one may be enrolled beside it, and each
     discards its own.
     """
     with Path(enrolment.weights).expanduser().open("rb") as file:
@@ -200,8 +199,7 @@ def _shard_log(
     name = fingerprint(
         model=str(model_id),
         provenance=vars(_provenance(enrolment, prepared, weights, resources)),
-        shard_size=resources.settings.shard_size,
-        portions=[portion.label for portion in portions],
         **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
     )
-    return ShardLog(resources.settings.data_dir / "enrolments" / f"{name}.safetensors")
+    settings = resources.settings
+    return ShardLogs(settings.data_dir / "enrolments" / name, settings.shard_size)

@@ -5,17 +5,15 @@ it needs no gradient pass (docs/decisions/0023). They are as large as all sums, 
 as a bound of bytes allows, and none of labels that a pass is soon through with.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import nn
 
-from models.settings import Settings
-from workers.datasets import Dataset
 from workers.datasets.source import Position
-from workers.enrolment.shards import ShardLog, sum_shards
-from workers.unlearning.estimators import Estimator
 
 # Samples of a label from which on its sums are worth a file.
 LEAST = 256
@@ -28,35 +26,31 @@ class Portion:
     label: int | None
     samples: list[Position]
 
+    def shards(self, size: int) -> list[list[Position]]:
+        """The samples in order, so many at a time; the last shard may have fewer."""
+        return [self.samples[start : start + size] for start in range(0, len(self.samples), size)]
 
-def portions_of(training: Sequence[Position], network: nn.Module, most_bytes: int) -> list[Portion]:
-    """All of `training`, in order within each portion; portions in the order of their labels.
+    def digest(self) -> str:
+        """Of the positions of its samples: what its sums are sums of."""
+        positions = np.array([position for position, _ in self.samples], np.int64)
+        return hashlib.sha256(positions.tobytes()).hexdigest()
 
-    Labels with the most samples get their own first, as many as there are sets of float64 sums in
-    `most_bytes`.
+
+def labels_apart(training: Sequence[Position], network: nn.Module, most_bytes: int) -> list[int]:
+    """The labels that get a portion of their own.
+
+    Those with the most samples first, as many as there are sets of float64 sums in `most_bytes`.
     """
     size = sum(8 * parameter.numel() for parameter in network.parameters())
-    room = most_bytes // max(1, size)
     counts = Counter(label for _, label in training)
     large = sorted(label for label, count in counts.items() if count >= LEAST)
-    own = set(sorted(large, key=lambda label: -counts[label])[:room])
-    by_label: dict[int | None, list[Position]] = {label: [] for label in sorted(own)}
+    return sorted(sorted(large, key=lambda label: -counts[label])[: most_bytes // max(1, size)])
+
+
+def portions_of(training: Sequence[Position], apart: Collection[int]) -> list[Portion]:
+    """All of `training`, in order within each portion; those of the labels `apart` come first."""
+    by_label: dict[int | None, list[Position]] = {label: [] for label in sorted(apart)}
     by_label[None] = []
     for position, label in training:
-        by_label[label if label in own else None].append((position, label))
+        by_label[label if label in by_label else None].append((position, label))
     return [Portion(label, samples) for label, samples in by_label.items() if samples]
-
-
-def sum_portions(
-    network: nn.Module,
-    estimator: Estimator,
-    dataset: Dataset,
-    portions: Sequence[Portion],
-    log: ShardLog,
-    settings: Settings,
-    advance: Callable[[int], None],
-) -> None:
-    """Fisher sums over each portion, in a log of its own beside `log`; see `sum_shards`."""
-    for portion in portions:
-        of_portion = log.of_label(portion.label)
-        sum_shards(network, estimator, dataset, portion.samples, of_portion, settings, advance)

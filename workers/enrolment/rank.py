@@ -13,9 +13,10 @@ from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import load_settings
 from models.specifications import Enrolment
-from workers.enrolment.portions import portions_of, sum_portions
+from workers.enrolment.portions import portions_of
 from workers.enrolment.preparation import prepare
-from workers.enrolment.shards import ShardLog
+from workers.enrolment.shardlog import ShardLogs
+from workers.enrolment.shards import sum_portions
 from workers.failures import describe
 from workers.progress import TELL_EVERY_S
 from workers.resources import choose_device, require_determinism
@@ -42,8 +43,8 @@ def take_part(job: Path) -> int:
             prepared.network,
             estimator_of(enrolment.estimator),
             prepared.indexed.dataset,
-            portions_of(prepared.indexed.training(), prepared.network, settings.label_sums_bytes),
-            ShardLog(Path(said["log"])),
+            portions_of(prepared.indexed.training(), said["apart"]),
+            ShardLogs(Path(said["logs"]), said["shard_size"]),
             settings,
             _Teller(tells=distributed.get_rank() == 0).advance,
         )

@@ -9,22 +9,27 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.errors import RankRefused, RanksFailed
 from models.settings import Settings
 from models.specifications import Enrolment
+from workers.enrolment.shardlog import ShardLogs
 from workers.failures import Failure
 
 PROGRAM = "workers.enrolment.torchrun"
 
 
 def sum_in_ranks(
-    enrolment: Enrolment, log: Path, settings: Settings, advance: Callable[[int], None]
+    enrolment: Enrolment,
+    apart: Sequence[int],
+    logs: ShardLogs,
+    settings: Settings,
+    advance: Callable[[int], None],
 ) -> None:
-    """Have `settings.processes` processes sum all portions; the sums are in the file `log` then,
-    and in those beside it for labels.
+    """Have `settings.processes` processes sum all portions, the labels `apart` and the others; the
+    sums are in the `logs` then.
 
     Raises:
         RankRefused: what one of them found wrong, in its words.
@@ -35,7 +40,12 @@ def sum_in_ranks(
         job = Path(folder) / "job.json"
         job.write_text(
             json.dumps(
-                {"enrolment": enrolment.model_dump(mode="json", by_alias=True), "log": str(log)}
+                {
+                    "enrolment": enrolment.model_dump(mode="json", by_alias=True),
+                    "apart": list(apart),
+                    "logs": str(logs.path),
+                    "shard_size": logs.shard_size,
+                }
             )
         )
         process = subprocess.Popen(

@@ -13,36 +13,14 @@ from models.artifacts import Artifact
 from models.records import FisherSums, ModelState, Outcome, RunState, SumsKind
 from models.references import find_referenced, find_uses
 from models.settings import Settings
-from models.specifications import Enrolment
 from tests.conftest import Digits, Servers, enrol_model, isolated, settings_for, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes
+from tests.support.several import LARGE, SMALL, ids_of, several
 from workers.enrolment.portions import LEAST
 from workers.recompute import recompute
 from workers.resources import open_resources
 from workers.tensors import read_tensors
-
-# Copies of every digit: then most labels are large enough for sums of their own.
-COPIES = 6
-# One that is, and the one that is not.
-LABEL, SMALL = 3, 4
-
-
-def several(digits: Digits, folder: Path) -> Enrolment:
-    """Every digit several times, a little darker each time."""
-    path = folder / "several.npz"
-    with np.load(Path(digits.enrolment.dataset.path)) as file:  # type: ignore[union-attr]
-        arrays = {key: file[key] for key in file}
-    copies = range(COPIES)
-    np.savez(
-        path,
-        ids=np.array([f"{name}-{copy}" for copy in copies for name in arrays["ids"]]),
-        images=np.concatenate([arrays["images"] * (1 - copy / 50) for copy in copies]),
-        labels=np.tile(arrays["labels"], COPIES),
-        splits=np.tile(arrays["splits"], COPIES),
-    )
-    dataset = digits.enrolment.dataset.model_copy(update={"path": str(path)})
-    return digits.enrolment.model_copy(update={"dataset": dataset})
 
 
 @pytest.fixture(scope="session")
@@ -78,16 +56,6 @@ def source(servers: Servers, several_template: str) -> Iterator[Path]:
     before = path.read_bytes()
     yield path
     path.write_bytes(before)
-
-
-def ids_of(digits: Digits, label: int = LABEL) -> list[str]:
-    """All training samples of a label; every tenth digit is holdout."""
-    return [
-        f"{name}-{copy}"
-        for copy in range(COPIES)
-        for name in digits.of_label(label)
-        if int(name.split("-")[1]) % 10
-    ]
 
 
 def rows(story: Story, kind: SumsKind) -> dict[int | None, FisherSums]:
@@ -139,7 +107,7 @@ def test_the_sums_of_all_are_those_of_an_enrolment_that_keeps_none_of_labels(
 
 
 def test_what_is_kept_of_labels_is_needed_and_says_what_it_is(story: Story) -> None:
-    row = rows(story, SumsKind.LABEL)[LABEL]
+    row = rows(story, SumsKind.LABEL)[LARGE]
     with story.database.reading() as session:
         assert Artifact(row.sha256, row.size) in find_referenced(session)
         assert find_uses(session)[row.sha256] == [
@@ -155,14 +123,14 @@ def test_a_label_that_goes_whole_has_the_sums_of_its_enrolment(
     assert run.state is RunState.PUBLISHED
     assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
     (forgotten,) = rows(story, SumsKind.FORGET).values()
-    kept = rows(story, SumsKind.LABEL)[LABEL]
-    assert (forgotten.label, forgotten.sample_count) == (LABEL, len(ids_of(digits)))
+    kept = rows(story, SumsKind.LABEL)[LARGE]
+    assert (forgotten.label, forgotten.sample_count) == (LARGE, len(ids_of(digits)))
     assert (forgotten.sha256, forgotten.size) == (kept.sha256, kept.size)
 
 
 def test_a_label_of_which_a_sample_stays_is_summed_anew(story: Story, digits: Digits) -> None:
     story.forget(ids_of(digits)[1:])
-    forgotten, kept = rows(story, SumsKind.FORGET)[LABEL], rows(story, SumsKind.LABEL)[LABEL]
+    forgotten, kept = rows(story, SumsKind.FORGET)[LARGE], rows(story, SumsKind.LABEL)[LARGE]
     assert forgotten.sample_count == kept.sample_count - 1
     assert forgotten.sha256 != kept.sha256
     for name, total in read(story, kept).items():
@@ -225,8 +193,8 @@ def test_images_of_a_label_may_be_gone_before_it_is_forgotten_whole(
     story: Story, digits: Digits, source: Path
 ) -> None:
     story.forget(ids_of(digits))
-    expected = rows(story, SumsKind.FORGET)[LABEL].sha256
-    assert expected == rows(story, SumsKind.LABEL)[LABEL].sha256
+    expected = rows(story, SumsKind.FORGET)[LARGE].sha256
+    assert expected == rows(story, SumsKind.LABEL)[LARGE].sha256
     exchange(source, digits, all_of_them=False)
     request = story.forget(ids_of(digits, 5))
     assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
@@ -240,6 +208,37 @@ def test_samples_of_a_whole_label_do_not_fail_for_images_that_are_gone(
     (run,) = story.runs()
     assert run.failure is None
     assert set(outcomes(story.database, request.id)) == {Outcome.FORGOTTEN}
+
+
+def test_a_label_goes_whole_after_another_whose_images_were_deleted(
+    settings: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    # Labels in turns, as in "for image i, for person p": then every k-th sample is of one label.
+    enrolment, path = several(digits, tmp_path), tmp_path / "several.npz"
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file}
+    by_label = [np.flatnonzero(arrays["labels"] == label)[:280] for label in range(10)]
+    turns = np.stack([each for each in by_label if len(each) == 280], axis=1).flatten()
+    arrays = {key: values[turns] for key, values in arrays.items()}
+    arrays["splits"][:] = "train"
+    arrays["splits"][-100:] = "holdout"
+    np.savez(path, **arrays)
+
+    def ids(label: int) -> list[str]:
+        wanted = (arrays["labels"] == label) & (arrays["splits"] == "train")
+        return arrays["ids"][wanted].tolist()
+
+    with open_resources(settings) as resources:
+        assert enrol_model(resources, enrolment).state is ModelState.ACTIVE
+        story = Story(resources)
+        first, second = arrays["labels"][:2].tolist()
+        assert {first, second} <= set(rows(story, SumsKind.LABEL))
+        story.forget(ids(first))
+        arrays["images"][arrays["labels"] == first] = 0.5
+        np.savez(path, **arrays)
+        story.forget(ids(second))
+        assert [run.failure for run in story.runs()] == [None, None]
+        assert {run.state for run in story.runs()} == {RunState.PUBLISHED}
 
 
 def test_nothing_is_claimed_of_a_label_of_which_nothing_can_be_looked_at(

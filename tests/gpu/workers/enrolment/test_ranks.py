@@ -7,34 +7,23 @@ import torch
 from models.settings import Settings
 from tests.conftest import Digits
 from tests.gpu.networks import on_cpu
-from tests.integration.workers.enrolment.test_ranks import SHARD, SHARDS, require_equal
+from tests.integration.workers.enrolment.test_ranks import SHARD, require_equal, sums_of
+from workers.enrolment.portions import Portion
 from workers.enrolment.preparation import prepare
 from workers.enrolment.ranks import sum_in_ranks
-from workers.enrolment.shards import ShardLog, sum_shards
-from workers.unlearning.estimators import estimator_of
+from workers.enrolment.shardlog import ShardLogs
 
 
 def test_as_many_processes_as_gpus_sum_what_this_process_sums_alone(
     device: torch.device, settings: Settings, digits: Digits, tmp_path: Path
 ) -> None:
-    all_of_them = settings.model_copy(
-        update={
-            "device": device.type,
-            "processes": torch.cuda.device_count(),
-            "shard_size": SHARD,
-        }
-    )
-    log = ShardLog(tmp_path / "log.safetensors")
-    sum_in_ranks(digits.enrolment, log.path, all_of_them, lambda _count: None)
-
-    prepared = prepare(digits.enrolment, None, device)
-    alone = sum_shards(
-        prepared.network,
-        estimator_of(digits.enrolment.estimator),
-        prepared.indexed.dataset,
-        prepared.indexed.training(),
-        ShardLog(tmp_path / "alone.safetensors"),
-        all_of_them,
-        lambda _count: None,
-    )
-    require_equal(on_cpu(log.read_all(prepared.network, SHARDS)), on_cpu(alone))
+    enrolment, prepared = digits.enrolment, prepare(digits.enrolment, None, device)
+    portion = Portion(None, prepared.indexed.training())
+    alone = settings.model_copy(update={"device": device.type})
+    together = alone.model_copy(update={"processes": torch.cuda.device_count()})
+    logs = ShardLogs(tmp_path / "log", SHARD)
+    sum_in_ranks(enrolment, [], logs, together, lambda _count: None)
+    found = logs.read_all(portion, prepared.network)
+    logs_alone = ShardLogs(tmp_path / "alone", SHARD)
+    expected = sums_of(enrolment, prepared, [portion], logs_alone, alone)[None]
+    require_equal(on_cpu(found), on_cpu(expected))

@@ -1,11 +1,12 @@
 """Enrolment by two processes: the same sums or none, a kill that costs a shard, errors in words."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,19 @@ from models.artifacts import Artifact
 from models.errors import RankRefused, RanksFailed
 from models.records import FisherSums, ModelState
 from models.registry import find_model, register_model
-from models.settings import Settings
+from models.settings import LABEL_SUMS_BYTES, Settings
 from models.specifications import Enrolment
 from tests.conftest import Digits, enrol_model
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
 from tests.integration.workers.enrolment.test_refusals import refusal
-from tests.integration.workers.test_weighing import SMALL, several
+from tests.support.several import SMALL, several
 from workers.enrolment import pipeline
 from workers.enrolment.pipeline import enrol
-from workers.enrolment.preparation import prepare
+from workers.enrolment.portions import Portion, labels_apart, portions_of
+from workers.enrolment.preparation import Prepared, prepare
 from workers.enrolment.ranks import sum_in_ranks
-from workers.enrolment.shards import ShardLog, shard_count, sum_shards
+from workers.enrolment.shardlog import ShardLog, ShardLogs
+from workers.enrolment.shards import sum_portions
 from workers.resources import open_resources
 from workers.tensors import read_tensors
 from workers.unlearning import estimators
@@ -36,8 +39,8 @@ from workers.unlearning.estimators import estimator_of
 from workers.unlearning.importances import Sums, zero_sums
 
 SHARD = 20
-SHARDS = shard_count(540, SHARD)
-FEW_SHARDS = shard_count(FEW * 9 // 10, SHARD)
+SHARDS = math.ceil(540 / SHARD)
+FEW_SHARDS = math.ceil(FEW * 9 / 10 / SHARD)
 ALL = slice(None)
 
 
@@ -47,20 +50,38 @@ def two(settings: Settings) -> Settings:
     return settings.model_copy(update={"processes": 2, "shard_size": SHARD})
 
 
+def prepared_on_cpu(enrolment: Enrolment) -> Prepared:
+    """What this process would sum."""
+    return prepare(enrolment, None, torch.device("cpu"))
+
+
 def by_one_process(
-    digits: Digits, log: Path, settings: Settings | None = None, samples: slice = ALL
+    digits: Digits, logs: Path, settings: Settings | None = None, samples: slice = ALL
 ) -> Sums:
-    """The sums by this process alone, in one shard, of all training samples or some."""
-    prepared = prepare(digits.enrolment, None, torch.device("cpu"))
-    return sum_shards(
-        prepared.network,
-        estimator_of(digits.enrolment.estimator),
-        prepared.indexed.dataset,
-        prepared.indexed.training()[samples],
-        ShardLog(log),
-        settings or Settings(),
-        lambda _count: None,
-    )
+    """The sums by this process alone, of all training samples or some."""
+    prepared, given = prepared_on_cpu(digits.enrolment), settings or Settings()
+    portion = Portion(None, prepared.indexed.training()[samples])
+    return sums_of(digits.enrolment, prepared, [portion], ShardLogs(logs, given.shard_size), given)[
+        None
+    ]
+
+
+def sums_of(
+    enrolment: Enrolment,
+    prepared: Prepared,
+    portions: Sequence[Portion],
+    logs: ShardLogs,
+    settings: Settings,
+) -> dict[int | None, Sums]:
+    """Those of each portion, by this process or by as many as the settings say."""
+    network = prepared.network
+    if settings.processes > 1:
+        apart = [portion.label for portion in portions if portion.label is not None]
+        sum_in_ranks(enrolment, apart, logs, settings, lambda _count: None)
+    else:
+        estimator, dataset = estimator_of(enrolment.estimator), prepared.indexed.dataset
+        sum_portions(network, estimator, dataset, portions, logs, settings, lambda _count: None)
+    return {portion.label: logs.read_all(portion, network) for portion in portions}
 
 
 def require_equal(found: Sums, expected: Sums) -> None:
@@ -112,17 +133,18 @@ def test_two_processes_keep_the_sums_of_labels_as_one_does(
     assert not list((two.data_dir / "enrolments").glob("*"))
 
 
-def kill_after_a_shard(digits: Digits, log: Path, settings: Settings) -> None:
+def kill_after_a_shard(digits: Digits, logs: ShardLogs, log: ShardLog, settings: Settings) -> None:
     """Begin as a worker does, and kill all of it as soon as something is written down."""
-    job = log.with_name("job.json")
+    job = log.path.with_name("job.json")
     specification = digits.enrolment.model_dump(mode="json", by_alias=True)
-    job.write_text(json.dumps({"enrolment": specification, "log": str(log)}))
+    said = {"apart": [], "logs": str(logs.path), "shard_size": logs.shard_size}
+    job.write_text(json.dumps({"enrolment": specification, **said}))
     with subprocess.Popen(
         [sys.executable, "-m", "workers.enrolment.torchrun", "2", str(job)],
         env={**os.environ, **settings.environment()},
         stdout=subprocess.PIPE,
     ) as process:
-        while not log.exists():
+        while not log.path.exists():
             assert process.poll() is None
             time.sleep(0.005)
         process.kill()
@@ -134,19 +156,45 @@ def kill_after_a_shard(digits: Digits, log: Path, settings: Settings) -> None:
 def test_after_a_kill_the_shards_that_are_missing_are_computed_and_no_others(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
-    log = ShardLog(tmp_path / "log.safetensors")
-    kill_after_a_shard(digits, log.path, two)
-    network = prepare(digits.enrolment, None, torch.device("cpu")).network
-    noted, done = log.read(network)
+    prepared, logs = prepared_on_cpu(digits.enrolment), ShardLogs(tmp_path / "log", SHARD)
+    portion = Portion(None, prepared.indexed.training())
+    log = logs.of(portion)
+    kill_after_a_shard(digits, logs, log, two)
+    noted, done = log.read(prepared.network)
     assert 0 < done < SHARDS
     before, after = slice(done * SHARD), slice(done * SHARD, None)
     require_equal(noted, by_one_process(digits, tmp_path / "before", samples=before))
 
     # With zeros for what was complete, the log ends up with what was computed afterwards.
-    log.write(zero_sums(network), done)
-    sum_in_ranks(digits.enrolment, log.path, two, lambda _count: None)
-    computed = log.read_all(network, SHARDS)
+    log.write(zero_sums(prepared.network), done)
+    computed = sums_of(digits.enrolment, prepared, [portion], logs, two)[None]
     require_equal(computed, by_one_process(digits, tmp_path / "after", samples=after))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_labels_that_are_complete_are_not_computed_again_and_others_are(
+    two: Settings, digits: Digits, tmp_path: Path, processes: int
+) -> None:
+    enrolment = several(digits, tmp_path)
+    prepared = prepared_on_cpu(enrolment)
+    training, network = prepared.indexed.training(), prepared.network
+    portions = portions_of(training, labels_apart(training, network, LABEL_SUMS_BYTES))
+    settings = two.model_copy(update={"processes": processes})
+    logs = ShardLogs(tmp_path / "log", 100)
+    expected = sums_of(enrolment, prepared, portions, logs, settings)
+    # Complete, begun, not begun, and the rest not begun.
+    complete, begun, missing, *_, rest = portions
+    logs.of(complete).write(zero_sums(network), len(complete.shards(100)))
+    logs.of(begun).write(zero_sums(network), 0)
+    for portion in (missing, rest):
+        logs.of(portion).discard()
+    again = sums_of(enrolment, prepared, portions, logs, settings)
+    assert again.keys() == expected.keys() == {None, *range(10)} - {SMALL}
+    for label, sums in again.items():
+        if label == complete.label:
+            assert not any(bool(total.any()) for total in sums.values())
+        else:
+            require_equal(sums, expected[label])
 
 
 def leave_nothing(_log: ShardLog, _sums: Sums) -> None:
@@ -178,10 +226,11 @@ def test_an_enrolment_fails_unless_every_shard_is_in_and_whole(
     found: int,
 ) -> None:
     few = fewer(digits, tmp_path)
-    sums = zero_sums(prepare(few, None, torch.device("cpu")).network)
+    prepared = prepared_on_cpu(few)
+    portion, sums = Portion(None, prepared.indexed.training()), zero_sums(prepared.network)
 
-    def end_well(_enrolment: Enrolment, log: Path, *_others: object) -> None:
-        leave(ShardLog(log), sums)
+    def end_well(_enrolment: Enrolment, _apart: object, logs: ShardLogs, *_others: object) -> None:
+        leave(logs.of(portion), sums)
 
     monkeypatch.setattr(pipeline, "sum_in_ranks", end_well)
     failure = refusal(two.model_copy(update={"data_dir": tmp_path}), few)
@@ -194,8 +243,8 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Where the processes of each enrolment are told to write; none of them can."""
     told: list[Path] = []
 
-    def die(_enrolment: Enrolment, log: Path, *_others: object) -> None:
-        told.append(log)
+    def die(_enrolment: Enrolment, _apart: object, logs: ShardLogs, *_others: object) -> None:
+        told.append(logs.path)
         raise RanksFailed("It has died.")
 
     monkeypatch.setattr(pipeline, "sum_in_ranks", die)
@@ -243,9 +292,9 @@ def test_images_read_ahead_by_other_processes_give_the_same_sums(
 def test_what_a_process_finds_wrong_is_told_in_its_words(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
-    log = tmp_path / "log.safetensors"
+    logs = ShardLogs(tmp_path / "log", SHARD)
     with pytest.raises(RankRefused, match="position 7 holds NaN") as caught:
-        sum_in_ranks(with_nan(digits, tmp_path), log, two, lambda _count: None)
+        sum_in_ranks(with_nan(digits, tmp_path), [], logs, two, lambda _count: None)
     assert caught.value.kind == "dataset-unreadable"
 
 
@@ -268,8 +317,9 @@ def test_a_process_that_cannot_even_start_is_told_too(
 ) -> None:
     # There is no such device here, which only PyTorch finds out.
     missing = two.model_copy(update={"device": "xpu"})
+    logs = ShardLogs(tmp_path / "log", SHARD)
     with pytest.raises(RanksFailed, match="ended with status"):
-        sum_in_ranks(digits.enrolment, tmp_path / "log", missing, lambda _count: None)
+        sum_in_ranks(digits.enrolment, [], logs, missing, lambda _count: None)
 
 
 def with_nan(digits: Digits, folder: Path) -> Enrolment:

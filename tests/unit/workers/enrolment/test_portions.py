@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from workers.enrolment.portions import LEAST, portions_of
+from workers.enrolment.portions import LEAST, Portion, labels_apart, portions_of
 
 NETWORK = nn.Linear(3, 2)
 # Bytes of one set of float64 sums of it.
@@ -21,6 +21,11 @@ trainings = st.lists(st.integers(0, 3), min_size=1, max_size=6).flatmap(
 )
 
 
+def portioned(training: list[tuple[int, int]], most_bytes: int) -> list[Portion]:
+    """As an enrolment does it."""
+    return portions_of(training, labels_apart(training, NETWORK, most_bytes))
+
+
 def labelled(labels: list[int]) -> list[tuple[int, int]]:
     """Training samples at positions that are not their places in the list."""
     return [(3 * place + 1, label) for place, label in enumerate(labels)]
@@ -31,7 +36,7 @@ def test_every_sample_is_in_one_portion_and_each_keeps_their_order(
     labels: list[int], room: int
 ) -> None:
     training = labelled(labels)
-    portions = portions_of(training, NETWORK, room * SET)
+    portions = portioned(training, room * SET)
     found = [sample for portion in portions for sample in portion.samples]
     assert sorted(found) == training
     for portion in portions:
@@ -44,7 +49,7 @@ def test_labels_of_their_own_are_large_the_largest_and_no_more_than_there_is_roo
     labels: list[int], room: int
 ) -> None:
     counts = Counter(labels)
-    portions = portions_of(labelled(labels), NETWORK, room * SET + SET - 1)
+    portions = portioned(labelled(labels), room * SET + SET - 1)
     own = [portion.label for portion in portions if portion.label is not None]
     assert own == sorted(own)
     large = {label for label, count in counts.items() if count >= LEAST}
@@ -60,10 +65,25 @@ def test_labels_of_their_own_are_large_the_largest_and_no_more_than_there_is_roo
 
 @pytest.mark.parametrize(("count", "own"), [(LEAST - 1, False), (LEAST, True)])
 def test_a_label_has_its_own_from_so_many_samples_on(count: int, own: bool) -> None:
-    portions = portions_of(labelled([5] * count), NETWORK, 10 * SET)
+    portions = portioned(labelled([5] * count), 10 * SET)
     assert [portion.label for portion in portions] == [5 if own else None]
 
 
 def test_of_equally_large_labels_the_first_get_their_own() -> None:
-    portions = portions_of(labelled([2, 1, 0] * LEAST), NETWORK, 2 * SET)
+    portions = portioned(labelled([2, 1, 0] * LEAST), 2 * SET)
     assert [portion.label for portion in portions] == [0, 1, None]
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (6, [5])])
+def test_shards_are_the_samples_in_order(size: int, lengths: list[int]) -> None:
+    portion = Portion(7, labelled([7] * 5))
+    shards = portion.shards(size)
+    assert [len(shard) for shard in shards] == lengths
+    assert [sample for shard in shards for sample in shard] == portion.samples
+
+
+def test_a_digest_is_of_positions_and_their_order() -> None:
+    samples = labelled([1, 1, 1])
+    others = [Portion(1, samples[:2]), Portion(1, samples[::-1]), Portion(1, samples)]
+    assert len({portion.digest() for portion in others}) == 3
+    assert Portion(None, samples).digest() == Portion(1, list(samples)).digest()

@@ -11,7 +11,7 @@ from torch import nn
 from models.errors import DatasetUnreadable, EnrolmentRefused, WeightsUnreadable
 from models.specifications import Enrolment
 from workers.enrolment.preparation import prepare
-from workers.enrolment.shards import ShardLog
+from workers.enrolment.shardlog import ShardLog
 from workers.unlearning.importances import zero_sums
 
 
@@ -59,7 +59,7 @@ def test_a_link_to_a_file_is_as_good_as_the_file(tmp_path: Path) -> None:
 
 def test_what_is_noted_of_an_enrolment_is_nobody_elses_to_read(tmp_path: Path) -> None:
     network = nn.Linear(2, 1)
-    log = ShardLog(tmp_path / "data" / "enrolments" / "log.safetensors")
+    log = ShardLog(tmp_path / "data" / "enrolments" / "log.safetensors", "")
     log.write(zero_sums(network), 1)
     for folder in (log.path.parent, log.path.parent.parent):
         assert folder.stat().st_mode & 0o077 == 0

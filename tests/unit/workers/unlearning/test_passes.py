@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from workers.unlearning import passes
 from workers.unlearning.passes import passes_on, reproducible_size
 
 CPU = passes_on(torch.device("cpu"))
@@ -43,6 +44,14 @@ def test_a_pass_is_as_large_as_its_bound_allows(size: int) -> None:
     above = CPU.operations // size + 10**7
     assert reproducible_size(*of_operations(below)) == size
     assert reproducible_size(*of_operations(above)) == size // 2
+
+
+@pytest.mark.parametrize(("share", "size"), [(1.1, 128), (0.9, 256), (3.9, 64), (100, 64)])
+def test_on_a_gpu_it_is_larger(share: float, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # There need be none here: its sizes are tried on the CPU.
+    monkeypatch.setitem(passes.PASSES, "cpu", passes.PASSES["cuda"])
+    whole = passes.PASSES["cuda"].operations // 256
+    assert reproducible_size(*of_operations(int(share * whole))) == size
 
 
 def test_it_depends_on_the_size_of_images() -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from models.errors import ShardsMissing
-from workers.enrolment.shards import ShardLog, fingerprint, shard_count
+from workers.enrolment.portions import Portion
+from workers.enrolment.shardlog import ShardLog, ShardLogs, fingerprint
 from workers.unlearning.importances import Sums, zero_sums
 
 NETWORK = nn.Linear(2, 1)
@@ -20,7 +21,7 @@ SUMS = {
 @pytest.fixture
 def log(tmp_path: Path) -> ShardLog:
     """A log of three shards."""
-    written = ShardLog(tmp_path / "enrolments" / "log.safetensors")
+    written = ShardLog(tmp_path / "enrolments" / "log.safetensors", "some samples")
     written.write(SUMS, 3)
     return written
 
@@ -94,9 +95,26 @@ def test_all_shards_of_no_log_are_missing(log: ShardLog) -> None:
         log.read_all(NETWORK, 3)
 
 
-@pytest.mark.parametrize(("samples", "count"), [(0, 0), (1, 1), (19, 1), (20, 1), (21, 2)])
-def test_the_last_shard_may_be_smaller(samples: int, count: int) -> None:
-    assert shard_count(samples, 20) == count
+def test_the_log_of_other_samples_has_no_shards(log: ShardLog) -> None:
+    require_none(ShardLog(log.path, "other samples"), NETWORK)
+
+
+def test_every_portion_has_a_log_of_its_own_samples_in_shards_of_one_size(tmp_path: Path) -> None:
+    samples = [(position, 3) for position in range(5)]
+    portions = [Portion(3, samples), Portion(4, samples), Portion(None, samples)]
+    logs = ShardLogs(tmp_path / "one", 2)
+    paths = [logs.of(portion).path for portion in portions]
+    assert len(set(paths)) == 3
+    assert {path.parent for path in paths} == {tmp_path}
+    mine = logs.of(portions[0])
+    mine.write(SUMS, 3)
+    require_same(logs.read_all(portions[0], NETWORK), SUMS)
+    fewer, other_size = Portion(3, samples[:-1]), ShardLogs(logs.path, 3)
+    for log in (logs.of(fewer), other_size.of(portions[0])):
+        assert log.path == mine.path
+        require_none(log, NETWORK)
+    with pytest.raises(ShardsMissing, match="holds 0 of 2 shards"):
+        logs.read_all(fewer, NETWORK)
 
 
 def test_a_fingerprint_is_of_names_and_values_and_not_of_their_order() -> None:

@@ -1,0 +1,146 @@
+"""Enrolments whose labels have sums of their own: interrupted, disturbed, with other settings."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from models.artifacts import Artifact
+from models.errors import WorkerStopping
+from models.records import FisherSums, ModelState
+from models.registry import find_model
+from models.settings import Settings
+from models.specifications import Enrolment
+from tests.conftest import Digits
+from tests.integration.workers.enrolment.test_pipeline import registered
+from tests.support.several import SMALL, several
+from workers.enrolment.pipeline import enrol
+from workers.enrolment.portions import labels_apart, portions_of
+from workers.enrolment.preparation import prepare
+from workers.enrolment.shardlog import ShardLogs
+from workers.progress import Progress
+from workers.resources import Resources, open_resources
+from workers.tensors import read_tensors
+from workers.unlearning.importances import zero_sums
+
+SHARD = 100
+TRAINED = 3240
+
+
+@pytest.fixture
+def opened(settings: Settings, tmp_path: Path) -> Iterator[Resources]:
+    """What a worker has, with small shards, and notes that nobody else has."""
+    own = settings.model_copy(update={"shard_size": SHARD, "data_dir": tmp_path / "data"})
+    with open_resources(own) as resources:
+        yield resources
+
+
+def sums_on_record(resources: Resources) -> dict[int | None, dict[str, Tensor]]:
+    """What a finished enrolment has kept, by label."""
+    with resources.database.reading() as session:
+        model = find_model(session, "digits")
+        assert model.state is ModelState.ACTIVE, model.failure
+        rows = session.query(FisherSums).filter_by(model_id=model.id).all()
+    return {
+        row.label: read_tensors(resources.store.sized_path(Artifact(row.sha256, row.size)))[0]
+        for row in rows
+    }
+
+
+def require_adding_up(found: dict[int | None, dict[str, Tensor]]) -> None:
+    """Those of labels are no more than those of all, and are most of them."""
+    for name, total in found[None].items():
+        of_labels = sum(float(found[label][name].sum()) for label in range(10) if label != SMALL)
+        if float(total.sum()):
+            assert 0.7 < of_labels / float(total.sum()) <= 1 + 1e-9, name
+
+
+def enrol_until(resources: Resources, enrolment: Enrolment, stop: Callable[[int], bool]) -> None:
+    """Begin, and stop as a worker does that gets SIGTERM, once so many samples are done."""
+    model_id = registered(resources, enrolment)
+
+    def show(progress: Progress) -> None:
+        if stop(progress.done):
+            raise WorkerStopping("The worker is stopping.")
+
+    enrol(model_id, resources, show)
+    with resources.database.reading() as session:
+        assert find_model(session, "digits").state is ModelState.ENROLLING
+
+
+def go_on(resources: Resources) -> list[int]:
+    """Take up what was begun; how many samples were done, whenever that was told."""
+    with resources.database.reading() as session:
+        model_id = find_model(session, "digits").id
+    told: list[int] = []
+    enrol(model_id, resources, lambda progress: told.append(progress.done))
+    return told
+
+
+def test_an_interrupted_enrolment_goes_on_in_the_middle_of_its_labels(
+    opened: Resources, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment = several(digits, tmp_path)
+    enrol_until(opened, enrolment, lambda done: done > 1000)
+    told = go_on(opened)
+    # The first that is told of is what had been done before.
+    assert next(done for done in told if done) >= 900
+    assert told[-1] == TRAINED
+    interrupted = sums_on_record(opened)
+    require_adding_up(interrupted)
+    assert not list((opened.settings.data_dir / "enrolments").glob("*"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 1 << 30), (1 << 30, 0)])
+def test_room_for_more_or_fewer_labels_between_tries_counts_no_sample_twice(
+    opened: Resources, digits: Digits, tmp_path: Path, before: int, after: int
+) -> None:
+    enrolment = several(digits, tmp_path)
+
+    def with_room(most_bytes: int) -> Settings:
+        return opened.settings.model_copy(update={"label_sums_bytes": most_bytes})
+
+    with open_resources(with_room(1 << 30)) as undisturbed:
+        other = enrolment.model_copy(update={"name": "other"})
+        enrol(registered(undisturbed, other), undisturbed)
+        with undisturbed.database.reading() as session:
+            model = find_model(session, "other")
+            (row,) = session.query(FisherSums).filter_by(model_id=model.id, label=None)
+        expected, _ = read_tensors(undisturbed.store.sized_path(Artifact(row.sha256, row.size)))
+    with open_resources(with_room(before)) as first:
+        enrol_until(first, enrolment, lambda done: done > 2000)
+    with open_resources(with_room(after)) as second:
+        go_on(second)
+        found = sums_on_record(second)
+    assert set(found) == ({None} if after == 0 else {None, *range(10)} - {SMALL})
+    for name, total in expected.items():
+        difference = float((found[None][name] - total).abs().max())
+        assert difference <= 1e-6 * float(total.abs().max()), name
+
+
+def test_notes_that_a_worker_puts_back_late_do_no_harm(
+    opened: Resources, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment = several(digits, tmp_path)
+    prepared = prepare(enrolment, None, opened.device)
+    training, network = prepared.indexed.training(), prepared.network
+    portions = portions_of(training, labels_apart(training, network, 1 << 30))
+    model_id = registered(opened, enrolment)
+    of_label = {portion.label: portion for portion in portions}
+    late: list[int] = []
+
+    def show(progress: Progress) -> None:
+        if progress.done == TRAINED and not late:
+            late.append(progress.done)
+            folder = opened.settings.data_dir / "enrolments"
+            (path,) = folder.glob("*-label-0.safetensors")
+            base = path.with_name(path.name.removesuffix("-label-0.safetensors"))
+            logs = ShardLogs(base, SHARD)
+            # As it was when that worker began, and one that it had ended with and removed.
+            logs.of(of_label[0]).write(zero_sums(network), 0)
+            logs.of(of_label[1]).discard()
+
+    enrol(model_id, opened, show)
+    assert late
+    require_adding_up(sums_on_record(opened))
