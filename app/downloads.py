@@ -31,11 +31,13 @@ class Download(FileResponse):
         status_code: int = 200,
         *,
         slots: Slots,
+        holder: str,
         timeout_s: float,
         **named: Any,
     ) -> None:
         super().__init__(path, status_code, **named)
         self._slots = slots
+        self._holder = holder
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +46,7 @@ class Download(FileResponse):
             await self._send(scope, receive, send)
             return
         try:
-            with self._slots.slot():
+            with self._slots.slot(self._holder):
                 async with asyncio.timeout(self._timeout_s):
                     await self._send(scope, receive, send)
         except TooBusy as error:

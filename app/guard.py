@@ -41,9 +41,11 @@ class Guard:
         self._app = app
         self._settings = settings
         self._limits = BodyLimits(settings)
-        self._bodies = Slots(settings.max_bodies, "requests with a body")
-        self._large = Slots(
-            settings.max_large_bodies, f"requests with NDJSON or a body of over {LARGE} bytes"
+        self._bodies = Slots.between_keys(settings.max_bodies, "requests with a body", settings)
+        self._large = Slots.between_keys(
+            settings.max_large_bodies,
+            f"requests with NDJSON or a body of over {LARGE} bytes",
+            settings,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +55,9 @@ class Guard:
             return
         start = time.monotonic()
         with ExitStack() as held:
-            body = self._limits.body(scope, receive, lambda: held.enter_context(self._large.slot()))
+            body = self._limits.body(
+                scope, receive, lambda: held.enter_context(self._large.slot(exchange.holder))
+            )
             exchange = Exchange(scope, body, send)
             await self._run(scope, exchange, held)
         milliseconds = 1000 * (time.monotonic() - start)
@@ -64,8 +68,9 @@ class Guard:
     async def _run(self, scope: Scope, exchange: "Exchange", held: ExitStack) -> None:
         try:
             if scope["method"] in BODY_METHODS:
-                authenticate(bearer(Headers(scope=scope).get("authorization")), self._settings)
-                held.enter_context(self._bodies.slot())
+                key = bearer(Headers(scope=scope).get("authorization"))
+                exchange.holder = authenticate(key, self._settings).name
+                held.enter_context(self._bodies.slot(exchange.holder))
             await exchange.run(self._app)
         except ExpungeError as error:
             await exchange.answer(error)
@@ -80,13 +85,17 @@ class Guard:
 
 
 class Exchange:
-    """One request and its answer, of which `status` is 0 until it has begun."""
+    """One request and its answer, of which `status` is 0 until it has begun.
+
+    `holder` is the name of the API key that sends a body.
+    """
 
     def __init__(self, scope: Scope, body: Body, send: Send) -> None:
         self._scope = scope
         self._body = body
         self._send = send
         self._open = False
+        self.holder = ""
         self.status = 0
 
     async def run(self, app: ASGIApp) -> None:

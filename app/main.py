@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.store = open_store(settings.artifact_store_url)
     app.state.files = VerifiedFiles(app.state.store)
-    app.state.downloads = Slots(settings.max_downloads, "downloads")
+    app.state.downloads = Slots.between_keys(settings.max_downloads, "downloads", settings)
     app.state.polls = Polls()
     app.state.doorbell = open_doorbell(settings)
     app.state.watch = Watch(

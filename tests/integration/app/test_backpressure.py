@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from models.settings import Settings
-from tests.conftest import ADMIN_KEY
+from tests.conftest import ADMIN_KEY, PIPELINE_KEY
 from tests.integration.app.support import (
     CHECKPOINTS,
     REQUESTS,
@@ -89,7 +89,7 @@ def eventually(address: str, path: str, status: int, content: bytes, kind: str) 
 def test_beyond_the_places_for_bodies_the_answer_is_503_at_once_and_others_go_on(
     enrolled: Settings,
 ) -> None:
-    few = enrolled.model_copy(update={"max_bodies": 2})
+    few = enrolled.model_copy(update={"max_bodies": 2, "api_keys": enrolled.api_keys[:1]})
     with served(few) as address, ExitStack() as held:
         first, second = begun_json(address, held), begun_json(address, held)
 
@@ -105,6 +105,41 @@ def test_beyond_the_places_for_bodies_the_answer_is_503_at_once_and_others_go_on
             opened.sendall(BODY[-1:])
             assert opened.recv(12) == b"HTTP/1.1 202"
         eventually(address, REQUESTS, 202, BODY, "application/json")
+
+
+def test_a_key_that_holds_its_share_of_places_leaves_the_others_to_others(
+    enrolled: Settings,
+) -> None:
+    few = enrolled.model_copy(update={"max_bodies": 8, "max_large_bodies": 2, "max_downloads": 2})
+    _grow(enrolled, 16 << 20)
+    file = f"{CHECKPOINTS}/0/file"
+    others = {"Authorization": f"Bearer {PIPELINE_KEY}"}
+    with served(few) as address, ExitStack() as held:
+        for _ in range(5):
+            begun_json(address, held)
+        begun_lines(address, held)
+        slow = held.enter_context(connection(address))
+        slow.sendall(head(file, method="GET"))
+        assert slow.recv(12) == b"HTTP/1.1 200"
+
+        # Six of eight bodies, one of two large ones, one of two downloads.
+        refused = [
+            eventually(address, REQUESTS, 503, BODY, "application/json"),
+            eventually(address, BULK, 503, LINE, "application/x-ndjson"),
+            httpx2.get(address + file, headers=AUTHORIZATION),
+        ]
+        for each in refused:
+            assert_problem(each, 503, "too-busy")
+            assert "one key may have" in each.json()["detail"]
+        for path, content, kind in (
+            (REQUESTS, BODY, "application/json"),
+            (BULK, LINE, "application/x-ndjson"),
+        ):
+            headers = {**others, "Content-Type": kind}
+            answer = httpx2.post(address + path, content=content, headers=headers)
+            assert answer.status_code == 202
+        with httpx2.stream("GET", address + file, headers=others) as download:
+            assert download.status_code == 200
 
 
 @pytest.mark.parametrize("key", [None, "a-wrong-key"])
