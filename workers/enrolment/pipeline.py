@@ -10,22 +10,19 @@ nothing else is kept.
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 from torch import Tensor
 
 from models.artifacts import Artifact
-from models.errors import ExpungeError, LeaseLost, ShardsMissing, WorkerStopping
+from models.errors import ExpungeError, LeaseLost, WorkerStopping
 from models.records import Phase
-from models.settings import Settings
 from models.specifications import Enrolment
 from workers.bookkeeping import store_sums
 from workers.datasets.digests import digest_images
-from workers.enrolment.portions import Portion, labels_apart, portions_of
 from workers.enrolment.preparation import Prepared, prepare
-from workers.enrolment.ranks import sum_in_ranks
 from workers.enrolment.records import (
     Enrolled,
     activate,
@@ -34,17 +31,17 @@ from workers.enrolment.records import (
     lay_down_enrolment,
     write_progress,
 )
-from workers.enrolment.shardlog import ShardLogs, fingerprint
-from workers.enrolment.shards import sum_portions
+from workers.enrolment.shardlog import fingerprint
+from workers.enrolment.summing import Summing
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
 from workers.persistence import persist
 from workers.progress import Progress, Tell, Tracker
 from workers.resources import Resources
-from workers.subjects import DIGESTS
+from workers.subjects import DIGESTS, KeptSums
 from workers.tensors import write_tensors
 from workers.unlearning.estimators import estimator_of
-from workers.unlearning.importances import Provenance, Sums, add_sums, zero_sums
+from workers.unlearning.importances import Provenance, add_sums, zero_sums
 
 log = logging.getLogger(__name__)
 
@@ -100,31 +97,18 @@ def _enrolled(
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
     indexed = prepared.indexed
     digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
-    training = indexed.training()
-    apart = labels_apart(training, prepared.network, resources.settings.label_sums_bytes)
-    portions = portions_of(training, apart)
-    logs = _shard_logs(model_id, enrolment, prepared, resources)
-    tracker = Tracker(Phase.WEIGH, len(training), tell)
-    if resources.settings.processes > 1:
-        sum_in_ranks(enrolment, apart, logs, resources.settings, tracker.advance)
-    else:
-        _sum(enrolment, prepared, portions, logs, resources.settings, tracker.advance)
+    notes = _notes(model_id, enrolment, prepared, resources)
+    summing = Summing.of(enrolment, prepared, notes, resources.settings)
+    summing.sum_all(Tracker(Phase.WEIGH, len(indexed.training()), tell).advance)
     # Only now, when hardly anything can be refused any more, are files made that stay.
     metadata = enrolment.checkpoint_metadata()
     base = resources.store.put(lambda writer: write_tensors(writer, prepared.weights, metadata))
     provenance = _provenance(enrolment, prepared, base.sha256, resources)
-    full, of_labels = zero_sums(prepared.network), {}
-    for portion in portions:
-        go_on()
-        sums = _noted(enrolment, prepared, portion, logs, resources.settings)
-        add_sums(full, sums)
-        if portion.label is not None:
-            count = len(portion.samples)
-            of_labels[portion.label] = store_sums(sums, count, provenance, resources)
+    full, of_labels = _store_all_sums(summing, provenance, resources, go_on)
     enrolled = Enrolled(
         base=base,
         digests=_store_digests(digests, indexed.manifest_digest, resources),
-        full=store_sums(full, len(training), provenance, resources),
+        full=full,
         of_labels=of_labels,
         provenance=provenance,
         rows=indexed.rows,
@@ -132,49 +116,28 @@ def _enrolled(
         recognised=prepared.recognised,
     )
     go_on()
-    for portion in portions:
-        logs.of(portion).discard()
+    summing.discard_notes()
     return enrolled
+
+
+def _store_all_sums(
+    summing: Summing, provenance: Provenance, resources: Resources, go_on: Callable[[], None]
+) -> tuple[KeptSums, dict[int, KeptSums]]:
+    """The sums over all samples, and by label those of labels of their own."""
+    full, count, of_labels = zero_sums(summing.prepared.network), 0, {}
+    for portion, sums in summing.noted():
+        go_on()
+        add_sums(full, sums)
+        count += len(portion.samples)
+        if portion.label is not None:
+            size = len(portion.samples)
+            of_labels[portion.label] = store_sums(sums, size, provenance, resources)
+    return store_sums(full, count, provenance, resources), of_labels
 
 
 def _store_digests(digests: Tensor, manifest: str, resources: Resources) -> Artifact:
     metadata = {"digests": "images", "manifest": manifest}
     return resources.store.put(lambda writer: write_tensors(writer, {DIGESTS: digests}, metadata))
-
-
-def _sum(
-    enrolment: Enrolment,
-    prepared: Prepared,
-    portions: Sequence[Portion],
-    logs: ShardLogs,
-    settings: Settings,
-    advance: Callable[[int], None],
-) -> None:
-    """Sum what the logs lack of these portions, in this process."""
-    estimator, dataset = estimator_of(enrolment.estimator), prepared.indexed.dataset
-    sum_portions(prepared.network, estimator, dataset, portions, logs, settings, advance)
-
-
-def _noted(
-    enrolment: Enrolment,
-    prepared: Prepared,
-    portion: Portion,
-    logs: ShardLogs,
-    settings: Settings,
-) -> Sums:
-    """A portion's sums from its log.
-
-    A worker that was taken over and wakes up late leaves fewer shards in it than there were: what
-    is missing this process sums again. Of several processes it is an error that any is missing,
-    since then they may not all see the same folder.
-    """
-    try:
-        return logs.read_all(portion, prepared.network)
-    except ShardsMissing:
-        if settings.processes > 1:
-            raise
-    _sum(enrolment, prepared, [portion], logs, settings, lambda _count: None)
-    return logs.read_all(portion, prepared.network)
 
 
 def _provenance(
@@ -188,11 +151,11 @@ def _provenance(
     )
 
 
-def _shard_logs(
+def _notes(
     model_id: uuid.UUID, enrolment: Enrolment, prepared: Prepared, resources: Resources
-) -> ShardLogs:
-    """Those of this registered model alone: an equal one may be enrolled beside it, and each
-    discards its own.
+) -> Path:
+    """How the names of its notes begin, which are those of this registered model alone: an equal
+    one may be enrolled beside it, and each discards its own.
     """
     with Path(enrolment.weights).expanduser().open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
@@ -201,5 +164,4 @@ def _shard_logs(
         provenance=vars(_provenance(enrolment, prepared, weights, resources)),
         **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
     )
-    settings = resources.settings
-    return ShardLogs(settings.data_dir / "enrolments" / name, settings.shard_size)
+    return resources.settings.data_dir / "enrolments" / name

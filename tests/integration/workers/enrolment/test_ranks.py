@@ -25,7 +25,7 @@ from tests.conftest import Digits, enrol_model
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
 from tests.integration.workers.enrolment.test_refusals import refusal
 from tests.support.several import SMALL, several
-from workers.enrolment import pipeline
+from workers.enrolment import summing
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.portions import Portion, labels_apart, portions_of
 from workers.enrolment.preparation import Prepared, prepare
@@ -232,7 +232,7 @@ def test_an_enrolment_fails_unless_every_shard_is_in_and_whole(
     def end_well(_enrolment: Enrolment, _apart: object, logs: ShardLogs, *_others: object) -> None:
         leave(logs.of(portion), sums)
 
-    monkeypatch.setattr(pipeline, "sum_in_ranks", end_well)
+    monkeypatch.setattr(summing, "sum_in_ranks", end_well)
     failure = refusal(two.model_copy(update={"data_dir": tmp_path}), few)
     assert failure["kind"] == "shards-missing"
     assert f"holds {found} of {FEW_SHARDS} shards" in failure["detail"]
@@ -247,7 +247,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         told.append(logs.path)
         raise RanksFailed("It has died.")
 
-    monkeypatch.setattr(pipeline, "sum_in_ranks", die)
+    monkeypatch.setattr(summing, "sum_in_ranks", die)
     return told
 
 
