@@ -20,7 +20,9 @@ class Slots:
     @classmethod
     def between_keys(cls, limit: int, what: str, settings: Settings) -> "Slots":
         """One API key leaves a quarter of them to the others, or one of few."""
-        share = limit - max(1, limit // 4) if len(settings.api_keys) > 1 else limit
+        # While a key is rotated there are two entries of its name.
+        clients = {key.name for key in settings.api_keys}
+        share = limit - max(1, limit // 4) if len(clients) > 1 else limit
         return cls(limit, max(1, share), what)
 
     @contextmanager

@@ -43,6 +43,13 @@ def test_one_of_several_keys_leaves_a_quarter_to_the_others(
         assert taken_by("two", places, held) == share
 
 
+def test_a_key_that_is_being_rotated_is_one() -> None:
+    entries = [key_entry("one", secret, frozenset({Scope.ADMIN})) for secret in ("old", "new")]
+    places = Slots.between_keys(4, "things", Settings(api_keys=entries))
+    with ExitStack() as held:
+        assert taken_by("one", places, held) == 4
+
+
 def test_who_has_its_share_is_told_so_and_who_finds_none_left_is_told_that() -> None:
     places = slots(2, 2)
     with places.slot("one"):
