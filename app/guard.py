@@ -56,7 +56,7 @@ class Guard:
         start = time.monotonic()
         with ExitStack() as held:
             body = self._limits.body(
-                scope, receive, lambda: held.enter_context(self._large.slot(exchange.holder))
+                scope, receive, lambda: self._enlarge(scope, exchange.holder, held)
             )
             exchange = Exchange(scope, body, send)
             await self._run(scope, exchange, held)
@@ -64,6 +64,11 @@ class Guard:
         template = getattr(scope.get("route"), "path", "-")
         log.info("%s %s %d %.1f ms", scope["method"], template, exchange.status, milliseconds)
         await exchange.finish()
+
+    def _enlarge(self, scope: Scope, holder: str, held: ExitStack) -> None:
+        # What nobody asks for a body of is not kept either.
+        if scope["method"] in BODY_METHODS:
+            held.enter_context(self._large.slot(holder))
 
     async def _run(self, scope: Scope, exchange: "Exchange", held: ExitStack) -> None:
         try:

@@ -264,6 +264,10 @@ class RanksFailed(ExpungeError):
     """A process of an enrolment has died."""
 
 
+class ReaderDied(ExpungeError):
+    """A process that reads images for an enrolment has ended."""
+
+
 class ShardsMissing(ExpungeError):
     """The processes of an enrolment have ended, and not all shards are in its log."""
 

@@ -45,6 +45,17 @@ def register_model(session: Session, enrolment: Enrolment, actor: str) -> Regist
     return model
 
 
+def find_unfinished(session: Session, enrolment: Enrolment) -> RegisteredModel | None:
+    """The registered model that this very enrolment has begun and not ended, if there is one."""
+    return session.scalar(
+        select(RegisteredModel).where(
+            RegisteredModel.name == enrolment.name,
+            RegisteredModel.state == ModelState.ENROLLING,
+            RegisteredModel.specification == enrolment.model_dump(mode="json"),
+        )
+    )
+
+
 def find_model(session: Session, name: str) -> RegisteredModel:
     """The registered model of that name, or `UnknownModel`."""
     # A name that no model can have may hold what the database cannot be asked for.

@@ -17,7 +17,7 @@ from models.errors import NotConfigured
 # Who asks once more for the deletions that a restored database has lost (`models/journal`). Nobody
 # may withdraw these, so no client may go by the name.
 RESTORE = "restore"
-# Ten labels of a ResNet18 have as much.
+# As much as twelve labels of a ResNet18 have.
 LABEL_SUMS_BYTES = 1 << 30
 
 

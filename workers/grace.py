@@ -17,6 +17,11 @@ def listen() -> None:
     signal.signal(signal.SIGTERM, _ask)
 
 
+def was_asked() -> bool:
+    """Whether there was a SIGTERM."""
+    return _asked_at is not None
+
+
 def require_time(grace_s: float) -> None:
     """Raise `WorkerStopping` once `grace_s` seconds have passed since SIGTERM."""
     if _asked_at is not None and time.monotonic() - _asked_at >= grace_s:

@@ -1,13 +1,14 @@
 """Reading samples ahead of the gradient pass, so that the device does not wait for images."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import torch
 from torch.utils import data
 
-from models.errors import SampleUnreadable
+from models.errors import DatasetUnreadable, ExpungeError, ReaderDied, SampleUnreadable
 from workers.datasets import Dataset
 from workers.datasets.source import Position
 from workers.subjects import one_batch
@@ -15,6 +16,8 @@ from workers.unlearning.batches import Batch
 from workers.unlearning.importances import BATCH
 
 CPU = torch.device("cpu")
+# How PyTorch's loader begins to say that one of its processes is gone.
+DIED = "DataLoader worker"
 
 
 def load_ahead(
@@ -47,24 +50,48 @@ def load_ahead(
         yield islice(arriving, len(chunks_of_piece))
 
 
-def _arriving(
-    loader: "data.DataLoader[Batch | _Unreadable]", device: torch.device
-) -> Iterator[Batch]:
+@contextmanager
+def dead_readers_named() -> Iterator[None]:
+    """Inside, that one of the processes has ended is `ReaderDied`.
+
+    PyTorch says so wherever the program is at the moment, not only where it waits for a batch.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(DIED):
+            raise
+        raise ReaderDied(
+            "A process that reads images has died, for want of memory perhaps. Set "
+            "EXPUNGE_LOADERS to fewer, then enrol again: complete shards are not computed twice."
+        ) from error
+
+
+def _arriving(loader: "data.DataLoader[Batch | _Refused]", device: torch.device) -> Iterator[Batch]:
     for found in loader:
-        if isinstance(found, _Unreadable):
-            raise SampleUnreadable(found.message, found.position)
+        if isinstance(found, _Refused):
+            raise found.error()
         yield found.to(device)
 
 
 @dataclass(frozen=True)
-class _Unreadable:
-    """An error on its way from one process to another, which its class does not survive."""
+class _Refused:
+    """An error on its way from one process to another, which its class does not survive.
+
+    Of an image at a position, or of the dataset.
+    """
 
     message: str
-    position: int
+    position: int | None
+
+    def error(self) -> ExpungeError:
+        """As it was raised there."""
+        if self.position is None:
+            return DatasetUnreadable(self.message)
+        return SampleUnreadable(self.message, self.position)
 
 
-class _Batches(data.Dataset[Batch | _Unreadable]):
+class _Batches(data.Dataset[Batch | _Refused]):
     """The batches of a pass, by their number."""
 
     def __init__(self, dataset: Dataset, chunks: Sequence[Sequence[Position]]) -> None:
@@ -74,8 +101,10 @@ class _Batches(data.Dataset[Batch | _Unreadable]):
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def __getitem__(self, number: int) -> Batch | _Unreadable:
+    def __getitem__(self, number: int) -> Batch | _Refused:
         try:
             return one_batch(self._dataset, self._chunks[number], CPU)
         except SampleUnreadable as error:
-            return _Unreadable(str(error), error.position)
+            return _Refused(str(error), error.position)
+        except DatasetUnreadable as error:
+            return _Refused(str(error), None)

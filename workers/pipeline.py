@@ -140,10 +140,14 @@ def _kept_or_not(run: Run, resources: Resources) -> Iterator[Resources]:
 
 
 def _retained(run: Run, resources: Resources) -> list[Position]:
-    """Some training samples that stay, of every label that has any."""
+    """Some training samples that stay, of every label that has any; else holdout samples."""
     with resources.database.reading() as session:
-        limits = quotas(run.trained, SOME)
-        return select_probe(session, run.model_id, Split.TRAIN, limits=limits, without=run.samples)
+
+        def some(split: Split, counts: dict[int, int]) -> list[Position]:
+            limits = quotas(counts, SOME)
+            return select_probe(session, run.model_id, split, limits=limits, without=run.samples)
+
+        return some(Split.TRAIN, run.trained) or some(Split.HOLDOUT, run.holdout)
 
 
 def verify(

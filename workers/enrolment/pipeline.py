@@ -20,6 +20,7 @@ from models.artifacts import Artifact
 from models.errors import ExpungeError, LeaseLost, WorkerStopping
 from models.records import Phase
 from models.specifications import Enrolment
+from workers import grace
 from workers.bookkeeping import store_sums
 from workers.datasets.digests import digest_images
 from workers.enrolment.preparation import Prepared, prepare
@@ -31,7 +32,7 @@ from workers.enrolment.records import (
     lay_down_enrolment,
     write_progress,
 )
-from workers.enrolment.shardlog import fingerprint
+from workers.enrolment.shardlog import ShardLogs, fingerprint
 from workers.enrolment.summing import Summing
 from workers.failures import describe, log_unexpected
 from workers.leases import Heartbeat
@@ -39,7 +40,7 @@ from workers.persistence import persist
 from workers.progress import Progress, Tell, Tracker
 from workers.resources import Resources
 from workers.subjects import DIGESTS, KeptSums
-from workers.tensors import write_tensors
+from workers.tensors import bytes_of, write_tensors
 from workers.unlearning.estimators import estimator_of
 from workers.unlearning.importances import Provenance, add_sums, zero_sums
 
@@ -69,21 +70,44 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -
 
     try:
         with heartbeat.beating():
-            try:
-                enrolled = _enrolled(model_id, enrolment, resources, tell, heartbeat.check)
-                persist(lambda: activate(model_id, epoch, enrolled, resources))
-            except (LeaseLost, OperationalError):
-                # Another worker has it, or begins anew once the database is there again.
-                raise
-            except WorkerStopping:
-                persist(lambda: lay_down_enrolment(model_id, epoch, resources))
-            except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
-                if not isinstance(error, ExpungeError):
-                    log_unexpected(log, error)
-                failure = describe(error)
-                persist(lambda: fail_enrolment(model_id, epoch, failure, resources))
+            notes = _carried_out(model_id, epoch, enrolment, resources, tell, heartbeat.check)
     except LeaseLost as error:
         log.warning("The enrolment of %s was taken over: %s", model_id, error)
+        return
+    if notes is not None:
+        notes.discard()
+
+
+def _carried_out(
+    model_id: uuid.UUID,
+    epoch: int,
+    enrolment: Enrolment,
+    resources: Resources,
+    tell: Tell,
+    go_on: Callable[[], None],
+) -> ShardLogs | None:
+    """The notes, which nobody needs any more, of an enrolment that has ended well; else None."""
+    try:
+        enrolled, notes = _enrolled(model_id, enrolment, resources, tell, go_on)
+        persist(lambda: activate(model_id, epoch, enrolled, resources))
+    except (LeaseLost, OperationalError):
+        # Another worker has it, or begins anew once the database is there again.
+        raise
+    except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
+        _give_up(model_id, epoch, error, resources)
+        return None
+    return notes
+
+
+def _give_up(model_id: uuid.UUID, epoch: int, error: Exception, resources: Resources) -> None:
+    # Whoever stops a group of processes also stops those that read and sum for this one.
+    if isinstance(error, WorkerStopping) or grace.was_asked():
+        persist(lambda: lay_down_enrolment(model_id, epoch, resources))
+        return
+    if not isinstance(error, ExpungeError):
+        log_unexpected(log, error)
+    failure = describe(error)
+    persist(lambda: fail_enrolment(model_id, epoch, failure, resources))
 
 
 def _enrolled(
@@ -92,12 +116,12 @@ def _enrolled(
     resources: Resources,
     tell: Tell,
     go_on: Callable[[], None],
-) -> Enrolled:
-    """All the work and all the files; no rows yet."""
+) -> tuple[Enrolled, ShardLogs]:
+    """All the work and all the files, and the notes of it; no rows yet."""
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
     indexed = prepared.indexed
     digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
-    notes = _notes(model_id, enrolment, prepared, resources)
+    notes = _notes(model_id, enrolment, prepared, digests, resources)
     summing = Summing.of(enrolment, prepared, notes, resources.settings)
     summing.sum_all(Tracker(Phase.WEIGH, len(indexed.training()), tell).advance)
     # Only now, when hardly anything can be refused any more, are files made that stay.
@@ -115,9 +139,7 @@ def _enrolled(
         manifest_digest=indexed.manifest_digest,
         recognised=prepared.recognised,
     )
-    go_on()
-    summing.discard_notes()
-    return enrolled
+    return enrolled, summing.logs
 
 
 def _store_all_sums(
@@ -125,13 +147,13 @@ def _store_all_sums(
 ) -> tuple[KeptSums, dict[int, KeptSums]]:
     """The sums over all samples, and by label those of labels of their own."""
     full, count, of_labels = zero_sums(summing.prepared.network), 0, {}
-    for portion, sums in summing.noted():
-        go_on()
+    for portion, sums in summing.noted(go_on):
         add_sums(full, sums)
         count += len(portion.samples)
         if portion.label is not None:
             size = len(portion.samples)
             of_labels[portion.label] = store_sums(sums, size, provenance, resources)
+        del sums
     return store_sums(full, count, provenance, resources), of_labels
 
 
@@ -152,16 +174,21 @@ def _provenance(
 
 
 def _notes(
-    model_id: uuid.UUID, enrolment: Enrolment, prepared: Prepared, resources: Resources
+    model_id: uuid.UUID,
+    enrolment: Enrolment,
+    prepared: Prepared,
+    digests: Tensor,
+    resources: Resources,
 ) -> Path:
     """How the names of its notes begin, which are those of this registered model alone: an equal
-    one may be enrolled beside it, and each discards its own.
+    one may be enrolled beside it, and each discards its own. They are of images with these digests.
     """
     with Path(enrolment.weights).expanduser().open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     name = fingerprint(
         model=str(model_id),
         provenance=vars(_provenance(enrolment, prepared, weights, resources)),
+        images=hashlib.sha256(bytes_of(digests)).hexdigest(),
         **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
     )
     return resources.settings.data_dir / "enrolments" / name

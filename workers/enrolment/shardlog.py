@@ -40,14 +40,15 @@ class ShardLog:
         """The sums, and how many shards they are of; of none if there is no whole file, or if it is
         damaged, another network's or of other samples.
         """
-        none = zero_sums(network)
         try:
             sums, metadata = read_tensors(self.path)
         except WeightsUnreadable:
-            return none, 0
+            return zero_sums(network), 0
         shards: int = metadata.get("shards", 0)
-        if _outline(sums) != _outline(none) or metadata.get("sha256") != self._digest(sums, shards):
-            return none, 0
+        outline = {name: (tensor.dtype, tensor.shape) for name, tensor in sums.items()}
+        whole = metadata.get("sha256") == self._digest(sums, shards)
+        if outline != _outline_of_sums(network) or not whole:
+            return zero_sums(network), 0
         device = next(network.parameters()).device
         return {name: tensor.to(device) for name, tensor in sums.items()}, shards
 
@@ -73,10 +74,6 @@ class ShardLog:
             temporary.replace(self.path)
         finally:
             temporary.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        """The sums are kept elsewhere now."""
-        self.path.unlink(missing_ok=True)
 
     def _digest(self, sums: Sums, shards: object) -> str:
         """Of all that a log says about a network, whose names and shapes are known."""
@@ -108,6 +105,11 @@ class ShardLogs:
         """The portion's sums; raises `ShardsMissing` if they are not complete."""
         return self.of(portion).read_all(network, len(portion.shards(self.shard_size)))
 
+    def discard(self) -> None:
+        """All of them, those of portions with other bounds too."""
+        for path in self.path.parent.glob(f"{self.path.name}-*"):
+            path.unlink(missing_ok=True)
 
-def _outline(sums: Sums) -> dict[str, tuple[torch.dtype, torch.Size]]:
-    return {name: (tensor.dtype, tensor.shape) for name, tensor in sums.items()}
+
+def _outline_of_sums(network: nn.Module) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    return {name: (torch.float64, value.shape) for name, value in network.named_parameters()}

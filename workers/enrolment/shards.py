@@ -16,7 +16,7 @@ from workers.datasets import Dataset
 from workers.datasets.source import Position
 from workers.enrolment.portions import Portion
 from workers.enrolment.shardlog import ShardLog, ShardLogs
-from workers.loading import load_ahead
+from workers.loading import dead_readers_named, load_ahead
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator
 from workers.unlearning.importances import Sums, add_sums, fisher_sums, zero_sums
@@ -46,16 +46,28 @@ def sum_portions(
 
     In a group of `torch.distributed` every rank takes its share of each shard, and the first one
     writes: others may not see its logs. Raises `DatasetUnreadable` naming an image that cannot be
-    read.
+    read, and `ReaderDied`.
     """
-    rank, ranks = _place()
     begun = list(_incomplete(network, portions, logs, advance))
+    with dead_readers_named():
+        _sum_rest(network, estimator, dataset, begun, settings.loaders, advance)
+
+
+def _sum_rest(
+    network: nn.Module,
+    estimator: Estimator,
+    dataset: Dataset,
+    begun: Sequence[_Begun],
+    loaders: int,
+    advance: Callable[[int], None],
+) -> None:
+    rank, ranks = _place()
     # One reader of all that is left: to start its processes takes longer than many a label.
     shards = load_ahead(
         dataset,
         [shard[rank::ranks] for portion in begun for shard in portion.shards],
         _device(network),
-        loaders=settings.loaders,
+        loaders=loaders,
     )
     for portion in begun:
         sums = portion.sums or zero_sums(network)

@@ -1,6 +1,6 @@
 """The sums of an enrolment: computed by this process or by several, then found in their notes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,36 +43,32 @@ class Summing:
         if self.settings.processes > 1:
             sum_in_ranks(self.enrolment, self.apart, self.logs, self.settings, advance)
         else:
-            self._sum(self.portions, advance)
+            self._sum(advance)
 
-    def noted(self) -> Iterator[tuple[Portion, Sums]]:
-        """Every portion with its sums, one after another.
+    def noted(self, go_on: Callable[[], None]) -> Iterator[tuple[Portion, Sums]]:
+        """Every portion with its sums, one after another; `go_on` may raise in between.
 
         A worker that was taken over and wakes up late leaves fewer shards in the notes than there
-        were: what is missing this process sums again. Of several processes it is an error that any
-        is missing, since then they may not all see the same folder: `ShardsMissing`.
+        were: what is missing is summed again. If it is still missing then, processes may not all
+        see the same folder: `ShardsMissing`.
         """
         for portion in self.portions:
+            go_on()
             try:
                 sums = self.logs.read_all(portion, self.prepared.network)
             except ShardsMissing:
-                if self.settings.processes > 1:
-                    raise
-                self._sum([portion], lambda _count: None)
+                self.sum_all(lambda _count: go_on())
                 sums = self.logs.read_all(portion, self.prepared.network)
             yield portion, sums
+            # One set is held while the next is read, not two.
+            del sums
 
-    def discard_notes(self) -> None:
-        """The sums are kept elsewhere now."""
-        for portion in self.portions:
-            self.logs.of(portion).discard()
-
-    def _sum(self, portions: Sequence[Portion], advance: Callable[[int], None]) -> None:
+    def _sum(self, advance: Callable[[int], None]) -> None:
         sum_portions(
             self.prepared.network,
             estimator_of(self.enrolment.estimator),
             self.prepared.indexed.dataset,
-            portions,
+            self.portions,
             self.logs,
             self.settings,
             advance,

@@ -156,6 +156,19 @@ def test_a_dataset_of_other_images_is_not_taken_for_samples_that_fail(
     assert "not the one that was enrolled" in (run.failure or {})["detail"]
 
 
+def test_a_dataset_that_is_gone_is_not_taken_for_all_of_its_samples_having_been_deleted(
+    story: Story, folder: Path
+) -> None:
+    asked = [f"face-{position}" for position in range(11, COUNT)]
+    for image in folder.glob("*.png"):
+        image.unlink()
+    request_id = story.post(asked)
+    work(story.resources.settings.model_copy(update={"retry_s": 60}))
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: len(asked)}
+    (run,) = story.runs()
+    assert (run.failure or {})["kind"] == "dataset-unreadable"
+
+
 def test_a_probe_does_without_images_that_are_other_ones(story: Story, folder: Path) -> None:
     for position in range(5, 10):
         blank(folder / f"{position}.png")

@@ -1,16 +1,20 @@
 """From a file of images to batches, piece by piece, read by this process and by others."""
 
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from models.errors import SampleUnreadable
-from models.specifications import ArraysSpec, Preprocessing
+from models.errors import DatasetUnreadable, ReaderDied, SampleUnreadable
+from models.specifications import ArraysSpec, ImagesSpec, Preprocessing
 from workers.datasets import Dataset, open_dataset
-from workers.loading import load_ahead
-from workers.unlearning.batches import joined
+from workers.loading import dead_readers_named, load_ahead
+from workers.unlearning.batches import Batch, joined
 from workers.unlearning.importances import BATCH
 
 COUNT = 5 * BATCH
@@ -59,6 +63,40 @@ def require_named(folder: Path, device: torch.device, loaders: int) -> None:
     with pytest.raises(SampleUnreadable) as caught:
         list(batches)
     assert caught.value.position == 77
+
+
+def kill_and_take(reader: BaseProcess, arriving: Iterator[Iterator[Batch]]) -> None:
+    """End the process, and then take what it has read ahead, and what it has not."""
+    reader.kill()
+    for batches in arriving:
+        list(batches)
+
+
+def test_that_a_process_that_reads_has_died_is_said_in_a_sentence(tmp_path: Path) -> None:
+    # More than it has read ahead by the time it dies.
+    pieces = [shuffled()] * 20
+    arriving = load_ahead(dataset_of(tmp_path), pieces, torch.device("cpu"), loaders=1)
+    next(next(arriving))
+    (reader,) = multiprocessing.active_children()
+    with pytest.raises(ReaderDied, match="EXPUNGE_LOADERS"), dead_readers_named():
+        kill_and_take(reader, arriving)
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_that_a_dataset_is_not_what_it_was_is_said_in_its_own_words(
+    tmp_path: Path, loaders: int
+) -> None:
+    manifest, image = tmp_path / "manifest.csv", tmp_path / "one.png"
+    manifest.write_text("sample_id,path,label\none,one.png,0\n")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    spec = ImagesSpec(manifest=str(manifest))
+    dataset = open_dataset(spec, Preprocessing(size=8, channels=1, mean=[0], std=[1]))
+    for path in (manifest, image):
+        path.unlink()
+    (batches,) = load_ahead(dataset, [[(0, 0)]], torch.device("cpu"), loaders=loaders)
+    with pytest.raises(DatasetUnreadable) as caught:
+        list(batches)
+    assert str(caught.value).startswith(f"{tmp_path} cannot be read at the moment: ")
 
 
 @pytest.mark.parametrize("loaders", [0, 2])

@@ -1,20 +1,26 @@
 """Enrolments whose labels have sums of their own: interrupted, disturbed, with other settings."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from models.artifacts import Artifact
-from models.errors import WorkerStopping
+from models.errors import ModelExists, ReaderDied, WorkerStopping
 from models.records import FisherSums, ModelState
 from models.registry import find_model
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import Digits
+from tests.integration.app.support import execute
 from tests.integration.workers.enrolment.test_pipeline import registered
 from tests.support.several import SMALL, several
+from workers import grace
+from workers.enrolment.command import enrol_here
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.portions import labels_apart, portions_of
 from workers.enrolment.preparation import prepare
@@ -36,10 +42,12 @@ def opened(settings: Settings, tmp_path: Path) -> Iterator[Resources]:
         yield resources
 
 
-def sums_on_record(resources: Resources) -> dict[int | None, dict[str, Tensor]]:
+def sums_on_record(
+    resources: Resources, name: str = "digits"
+) -> dict[int | None, dict[str, Tensor]]:
     """What a finished enrolment has kept, by label."""
     with resources.database.reading() as session:
-        model = find_model(session, "digits")
+        model = find_model(session, name)
         assert model.state is ModelState.ACTIVE, model.failure
         rows = session.query(FisherSums).filter_by(model_id=model.id).all()
     return {
@@ -119,19 +127,99 @@ def test_room_for_more_or_fewer_labels_between_tries_counts_no_sample_twice(
         assert difference <= 1e-6 * float(total.abs().max()), name
 
 
-def test_notes_that_a_worker_puts_back_late_do_no_harm(
+def test_notes_are_not_gone_on_with_if_an_image_was_exchanged_meanwhile(
     opened: Resources, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment, path = several(digits, tmp_path), tmp_path / "several.npz"
+    enrol_until(opened, enrolment, lambda done: done > 1000)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file}
+    arrays["images"][1] = 0.5
+    np.savez(path, **arrays)
+    go_on(opened)
+    found = sums_on_record(opened)
+    undisturbed = enrolment.model_copy(update={"name": "other"})
+    enrol(registered(opened, undisturbed), opened)
+    expected = sums_on_record(opened, "other")
+    assert found.keys() == expected.keys()
+    for label, sums in expected.items():
+        assert all(torch.equal(found[label][name], total) for name, total in sums.items())
+
+
+def test_an_enrolment_that_could_not_be_put_on_record_is_not_computed_again(
+    opened: Resources, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment = several(digits, tmp_path)
+    no_rows = "ALTER TABLE fisher_sums ADD CONSTRAINT none CHECK (false) NOT VALID"
+    execute(opened.settings, no_rows)
+    enrol(registered(opened, enrolment), opened)
+    with opened.database.reading() as session:
+        assert find_model(session, "digits").state is ModelState.ENROLMENT_FAILED
+    execute(opened.settings, "ALTER TABLE fisher_sums DROP CONSTRAINT none")
+    registered(opened, enrolment)
+    told = go_on(opened)
+    # Only what is put together at the end is still to be done.
+    assert next(done for done in told if done) == TRAINED
+    require_adding_up(sums_on_record(opened))
+    assert not list((opened.settings.data_dir / "enrolments").glob("*"))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_breaks_because_all_processes_are_to_stop_is_no_failure(
+    opened: Resources, digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    # What the signal leaves behind is this process's own.
+    monkeypatch.setattr(grace, "_asked_at", None)
+    before = signal.getsignal(signal.SIGTERM)
+    grace.listen()
+    try:
+        model_id = registered(opened, several(digits, tmp_path))
+
+        def show(progress: Progress) -> None:
+            if progress.done > 1000:
+                if asked:
+                    signal.raise_signal(signal.SIGTERM)
+                raise ReaderDied("A process that reads images has died.")
+
+        enrol(model_id, opened, show)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with opened.database.reading() as session:
+        model = find_model(session, "digits")
+    assert model.state is (ModelState.ENROLLING if asked else ModelState.ENROLMENT_FAILED)
+    assert model.enrolment_attempts == (0 if asked else 1)
+
+
+def test_the_command_goes_on_with_the_very_enrolment_that_was_begun(
+    opened: Resources, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment = several(digits, tmp_path)
+    enrol_until(opened, enrolment, lambda done: done > 1000)
+    other = enrolment.model_copy(update={"weights": str(tmp_path / "others.safetensors")})
+    with pytest.raises(ModelExists):
+        enrol_here(other, opened.settings)
+    enrol_here(enrolment, opened.settings)
+    require_adding_up(sums_on_record(opened))
+    with opened.database.reading() as session:
+        assert find_model(session, "digits").enrolment_attempts <= 2
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_notes_that_a_worker_puts_back_late_do_no_harm(
+    opened: Resources, digits: Digits, tmp_path: Path, processes: int
 ) -> None:
     enrolment = several(digits, tmp_path)
     prepared = prepare(enrolment, None, opened.device)
     training, network = prepared.indexed.training(), prepared.network
     portions = portions_of(training, labels_apart(training, network, 1 << 30))
     model_id = registered(opened, enrolment)
+    several_processes = opened.settings.model_copy(update={"processes": processes})
     of_label = {portion.label: portion for portion in portions}
     late: list[int] = []
 
     def show(progress: Progress) -> None:
-        if progress.done == TRAINED and not late:
+        # Several processes do not tell of their last samples.
+        if progress.done > TRAINED * 0.8 and not late:
             late.append(progress.done)
             folder = opened.settings.data_dir / "enrolments"
             (path,) = folder.glob("*-label-0.safetensors")
@@ -139,8 +227,9 @@ def test_notes_that_a_worker_puts_back_late_do_no_harm(
             logs = ShardLogs(base, SHARD)
             # As it was when that worker began, and one that it had ended with and removed.
             logs.of(of_label[0]).write(zero_sums(network), 0)
-            logs.of(of_label[1]).discard()
+            logs.of(of_label[1]).path.unlink()
 
-    enrol(model_id, opened, show)
+    with open_resources(several_processes) as resources:
+        enrol(model_id, resources, show)
     assert late
     require_adding_up(sums_on_record(opened))

@@ -53,8 +53,7 @@ def test_what_was_written_last_is_read_and_nothing_else_is_left(log: ShardLog) -
 
 
 def test_a_log_that_is_not_there_has_no_shards(log: ShardLog) -> None:
-    log.discard()
-    log.discard()
+    log.path.unlink()
     require_none(log, NETWORK)
 
 
@@ -90,7 +89,7 @@ def test_all_shards_are_those_that_are_asked_for(log: ShardLog, shards: int) -> 
 
 
 def test_all_shards_of_no_log_are_missing(log: ShardLog) -> None:
-    log.discard()
+    log.path.unlink()
     with pytest.raises(ShardsMissing, match="holds 0 of 3 shards"):
         log.read_all(NETWORK, 3)
 
@@ -115,6 +114,17 @@ def test_every_portion_has_a_log_of_its_own_samples_in_shards_of_one_size(tmp_pa
         require_none(log, NETWORK)
     with pytest.raises(ShardsMissing, match="holds 0 of 2 shards"):
         logs.read_all(fewer, NETWORK)
+
+
+def test_all_logs_of_an_enrolment_are_discarded_and_no_others(tmp_path: Path) -> None:
+    mine, other = ShardLogs(tmp_path / "one", 2), ShardLogs(tmp_path / "another", 2)
+    portions = [Portion(label, [(0, 0)]) for label in (3, 12, None)]
+    for logs in (mine, other):
+        for portion in portions:
+            logs.of(portion).write(SUMS, 1)
+    mine.discard()
+    mine.discard()
+    assert sorted(tmp_path.iterdir()) == sorted(other.of(portion).path for portion in portions)
 
 
 def test_a_fingerprint_is_of_names_and_values_and_not_of_their_order() -> None:
