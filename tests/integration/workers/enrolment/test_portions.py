@@ -22,9 +22,8 @@ from tests.support.several import SMALL, several
 from workers import grace
 from workers.enrolment.command import enrol_here
 from workers.enrolment.pipeline import enrol
-from workers.enrolment.portions import labels_apart, portions_of
 from workers.enrolment.preparation import prepare
-from workers.enrolment.shardlog import ShardLogs
+from workers.enrolment.summing import Summing
 from workers.progress import Progress
 from workers.resources import Resources, open_resources
 from workers.tensors import read_tensors
@@ -209,27 +208,35 @@ def test_notes_that_a_worker_puts_back_late_do_no_harm(
     opened: Resources, digits: Digits, tmp_path: Path, processes: int
 ) -> None:
     enrolment = several(digits, tmp_path)
+    settings = opened.settings.model_copy(update={"processes": processes})
     prepared = prepare(enrolment, None, opened.device)
-    training, network = prepared.indexed.training(), prepared.network
-    portions = portions_of(training, labels_apart(training, network, 1 << 30))
-    model_id = registered(opened, enrolment)
-    several_processes = opened.settings.model_copy(update={"processes": processes})
-    of_label = {portion.label: portion for portion in portions}
-    late: list[int] = []
+    summing = Summing.of(enrolment, prepared, tmp_path / "notes", settings)
+    summing.sum_all(lambda _count: None)
+    expected = {portion.label: sums for portion, sums in summing.noted(lambda: None)}
+    first, second, *_ = summing.portions
+    # As it was when that worker began, and one that it had ended with and removed.
+    summing.logs.of(first).write(zero_sums(prepared.network), 0)
+    summing.logs.of(second).path.unlink()
+    found = {portion.label: sums for portion, sums in summing.noted(lambda: None)}
+    assert found.keys() == expected.keys()
+    for label, sums in expected.items():
+        assert all(torch.equal(found[label][name], total) for name, total in sums.items())
 
-    def show(progress: Progress) -> None:
-        # Several processes do not tell of their last samples.
-        if progress.done > TRAINED * 0.8 and not late:
-            late.append(progress.done)
-            folder = opened.settings.data_dir / "enrolments"
-            (path,) = folder.glob("*-label-0.safetensors")
-            base = path.with_name(path.name.removesuffix("-label-0.safetensors"))
-            logs = ShardLogs(base, SHARD)
-            # As it was when that worker began, and one that it had ended with and removed.
-            logs.of(of_label[0]).write(zero_sums(network), 0)
-            logs.of(of_label[1]).path.unlink()
 
-    with open_resources(several_processes) as resources:
-        enrol(model_id, resources, show)
-    assert late
-    require_adding_up(sums_on_record(opened))
+def test_what_is_summed_again_can_be_stopped(
+    opened: Resources, digits: Digits, tmp_path: Path
+) -> None:
+    enrolment = several(digits, tmp_path)
+    prepared = prepare(enrolment, None, opened.device)
+    summing = Summing.of(enrolment, prepared, tmp_path / "notes", opened.settings)
+    asked: list[None] = []
+
+    def go_on() -> None:
+        asked.append(None)
+        if len(asked) > 5:
+            raise WorkerStopping("The worker is stopping.")
+
+    # Nothing is noted yet, so all of it is summed.
+    with pytest.raises(WorkerStopping):
+        list(summing.noted(go_on))
+    assert len(asked) == 6
