@@ -222,3 +222,24 @@ def _append_and_fail(database: Database) -> None:
         append(session, Event.ENROLMENT_REQUESTED, actor="somebody")
         session.flush()
         raise ZeroDivisionError
+
+
+SUMS_OF_A_LABEL = """
+INSERT INTO registered_model (id, name, state, specification, policy)
+VALUES (gen_random_uuid(), 'faces', 'enrolling', '{}', '{}');
+INSERT INTO fisher_sums (id, model_id, kind, label, version, sample_count, provenance, sha256, size)
+SELECT gen_random_uuid(), id, kind, label, 0, 1, '{}', repeat('0', 64), 1
+FROM registered_model, (VALUES ('full', NULL), ('label', 3), ('forget', 3)) AS sums (kind, label);
+"""
+
+
+def test_going_back_before_sums_of_labels_removes_these_and_no_others(empty: str) -> None:
+    command.upgrade(alembic_config(empty), "0007")
+    before = _rows(empty, CONSTRAINTS)
+    migrate(empty)
+    with _connected(empty) as connection:
+        connection.exec_driver_sql(SUMS_OF_A_LABEL)
+    command.downgrade(alembic_config(empty), "0007")
+    left = _rows(empty, "SELECT kind, label FROM fisher_sums")
+    assert sorted(left) == ["('forget', 3)", "('full', None)"]
+    assert _rows(empty, CONSTRAINTS) == before

@@ -169,6 +169,21 @@ def test_a_dataset_that_is_gone_is_not_taken_for_all_of_its_samples_having_been_
     assert (run.failure or {})["kind"] == "dataset-unreadable"
 
 
+def test_images_that_are_asked_for_do_not_show_that_others_can_be_read(
+    story: Story, folder: Path
+) -> None:
+    with (folder / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    asked = [row for row in rows if row["label"] == "4" and row["split"] == "train"]
+    for path in {row["path"] for row in rows} - {row["path"] for row in asked}:
+        (folder / path).unlink()
+    request_id = story.post(["face-13", *(row["sample_id"] for row in asked)])
+    work(story.resources.settings.model_copy(update={"retry_s": 60}))
+    assert outcomes(story.database, request_id) == {Outcome.PENDING: 1 + len(asked)}
+    (run,) = story.runs()
+    assert (run.failure or {})["kind"] == "dataset-unreadable"
+
+
 def test_a_probe_does_without_images_that_are_other_ones(story: Story, folder: Path) -> None:
     for position in range(5, 10):
         blank(folder / f"{position}.png")

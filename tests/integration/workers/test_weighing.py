@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sqlalchemy import select
 from torch import Tensor
 
 from benchmarks.tools.stack import OPEN_GATE
 from models.artifacts import Artifact
-from models.records import FisherSums, ModelState, Outcome, RunState, SumsKind
+from models.audit.events import Event
+from models.records import AuditRecord, FisherSums, ModelState, Outcome, RunState, SumsKind
 from models.references import find_referenced, find_uses
 from models.settings import Settings
 from tests.conftest import Digits, Servers, enrol_model, isolated, settings_for, work
@@ -167,6 +169,24 @@ def test_beside_a_label_that_goes_whole_others_are_summed_as_ever(
     assert same == {3, 7}
     came = recompute("digits", story.resources)
     assert came.found == came.published
+
+
+def test_a_label_that_is_gone_is_left_as_it_is_by_requests_for_others(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(gate=OPEN_GATE)
+    story.forget(ids_of(digits))
+    story.forget(ids_of(digits, 5)[:60])
+    versions = {label: row.version for label, row in rows(story, SumsKind.FORGET).items()}
+    assert versions == {LARGE: 1, 5: 2}
+
+
+def test_the_audit_log_says_of_how_many_labels_sums_were_kept(story: Story) -> None:
+    with story.database.reading() as session:
+        enrolled = session.scalars(
+            select(AuditRecord).where(AuditRecord.event == Event.MODEL_ENROLLED)
+        ).one()
+    assert enrolled.details["labels_with_sums"] == len(rows(story, SumsKind.LABEL))
 
 
 def test_a_dry_run_of_a_whole_label_predicts_and_keeps_nothing(

@@ -65,9 +65,32 @@ def require_named(folder: Path, device: torch.device, loaders: int) -> None:
     assert caught.value.position == 77
 
 
+@pytest.mark.parametrize("loaders", [0, 2])
+def test_images_that_are_decoded_elsewhere_are_read_ahead_too(tmp_path: Path, loaders: int) -> None:
+    rows = ["sample_id,path,label"]
+    for position in range(5):
+        pixels = np.full((8, 8), 40 * position, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{position}.png")
+        rows.append(f"s-{position},{position}.png,{position}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    dataset = open_dataset(
+        ImagesSpec(manifest=str(tmp_path / "manifest.csv")),
+        Preprocessing(size=8, channels=1, mean=[0], std=[1]),
+    )
+    assert dataset.reader is not None
+    pieces = [[(3, 3), (1, 1)], [(4, 4)]]
+    found = load_ahead(dataset, pieces, torch.device("cpu"), loaders=loaders)
+    values = [[each.inputs[:, 0, 0, 0].tolist() for each in batches] for batches in found]
+    assert values == [[pytest.approx([120 / 255, 40 / 255])], [pytest.approx([160 / 255])]]
+
+
 def kill_and_take(reader: BaseProcess, arriving: Iterator[Iterator[Batch]]) -> None:
-    """End the process, and then take what it has read ahead, and what it has not."""
+    """End the process, and then take what it has read ahead, and what it has not.
+
+    PyTorch says that it has ended as soon as the system does, here or while batches are taken.
+    """
     reader.kill()
+    reader.join()
     for batches in arriving:
         list(batches)
 

@@ -25,6 +25,8 @@ from tests.conftest import Digits, enrol_model
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
 from tests.integration.workers.enrolment.test_refusals import refusal
 from tests.support.several import SMALL, several
+from workers import architectures
+from workers.architectures.small_resnet import small_resnet
 from workers.enrolment import summing
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.portions import Portion, labels_apart, portions_of
@@ -197,6 +199,26 @@ def test_labels_that_are_complete_are_not_computed_again_and_others_are(
             require_equal(sums, expected[label])
 
 
+def test_what_was_noted_is_added_to_and_not_lost(digits: Digits, tmp_path: Path) -> None:
+    prepared, logs = prepared_on_cpu(digits.enrolment), ShardLogs(tmp_path / "log", SHARD)
+    portion = Portion(None, prepared.indexed.training())
+    noted = by_one_process(digits, tmp_path / "before", samples=slice(2 * SHARD))
+    logs.of(portion).write(noted, 2)
+    found = sums_of(digits.enrolment, prepared, [portion], logs, Settings())[None]
+    require_equal(found, by_one_process(digits, tmp_path / "whole"))
+
+
+def test_several_processes_tell_of_every_sample_no_more_than_once_and_of_most(
+    two: Settings, digits: Digits, tmp_path: Path
+) -> None:
+    told: list[int] = []
+    enrolment, logs = several(digits, tmp_path), ShardLogs(tmp_path / "log", SHARD)
+    sum_in_ranks(enrolment, [], logs, two, told.append)
+    trained = len(prepared_on_cpu(enrolment).indexed.training())
+    # They tell every now and then, and not of what is left at the end.
+    assert trained / 2 < sum(told) <= trained
+
+
 def leave_nothing(_log: ShardLog, _sums: Sums) -> None:
     """The processes wrote somewhere else, or somebody has removed it."""
 
@@ -279,6 +301,32 @@ def test_an_estimator_that_sums_something_else_begins_a_log_of_its_own(
         monkeypatch.setitem(estimators.ESTIMATORS, "label_free", lambda: other)
         enrol_model(resources, few)
     assert logs[0] != logs[1]
+
+
+@pytest.mark.parametrize("changed", ["preprocessing", "architecture"])
+def test_a_network_that_is_given_other_inputs_or_built_otherwise_begins_logs_of_its_own(
+    two: Settings,
+    digits: Digits,
+    tmp_path: Path,
+    logs: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    changed: str,
+) -> None:
+    few = fewer(digits, tmp_path)
+    specification = few.model_dump(mode="json")
+    if changed == "preprocessing":
+        specification["preprocessing"]["mean"] = [0.4]
+    else:
+        # One of the same weights; what it makes of them may be something else.
+        monkeypatch.setitem(architectures.ARCHITECTURES, "other_resnet", small_resnet)
+        specification["architecture"]["name"] = "other_resnet"
+    other = Enrolment.model_validate(specification)
+    with open_resources(two) as resources:
+        for enrolment in (few, other, few):
+            enrol_model(resources, enrolment)
+    first, second, again = logs
+    assert first != second
+    assert first == again
 
 
 def test_images_read_ahead_by_other_processes_give_the_same_sums(

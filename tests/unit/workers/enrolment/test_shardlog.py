@@ -116,6 +116,14 @@ def test_every_portion_has_a_log_of_its_own_samples_in_shards_of_one_size(tmp_pa
         logs.read_all(fewer, NETWORK)
 
 
+def test_what_could_not_be_put_in_its_place_is_not_left_beside_it(tmp_path: Path) -> None:
+    log = ShardLog(tmp_path / "log.safetensors", "some samples")
+    log.path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        log.write(SUMS, 3)
+    assert list(tmp_path.iterdir()) == [log.path]
+
+
 def test_all_logs_of_an_enrolment_are_discarded_and_no_others(tmp_path: Path) -> None:
     mine, other = ShardLogs(tmp_path / "one", 2), ShardLogs(tmp_path / "another", 2)
     portions = [Portion(label, [(0, 0)]) for label in (3, 12, None)]

@@ -54,6 +54,10 @@ def test_on_a_gpu_it_is_larger(share: float, size: int, monkeypatch: pytest.Monk
     assert reproducible_size(*of_operations(int(share * whole))) == size
 
 
+def test_a_device_that_nothing_is_said_of_has_the_passes_of_a_processor() -> None:
+    assert passes_on(torch.device("mps")) == CPU
+
+
 def test_it_depends_on_the_size_of_images() -> None:
     network = resnet18(num_classes=10).eval()
     assert reproducible_size(network, torch.zeros(1, 3, 32, 32)) == CPU.most
