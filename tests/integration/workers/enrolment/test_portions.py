@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from models.artifacts import Artifact
 from models.errors import ModelExists, ReaderDied, WorkerStopping
@@ -27,7 +26,7 @@ from workers.enrolment.summing import Summing
 from workers.progress import Progress
 from workers.resources import Resources, open_resources
 from workers.tensors import read_tensors
-from workers.unlearning.importances import zero_sums
+from workers.unlearning.importances import Sums, zero_sums
 
 SHARD = 100
 TRAINED = 3240
@@ -41,9 +40,7 @@ def opened(settings: Settings, tmp_path: Path) -> Iterator[Resources]:
         yield resources
 
 
-def sums_on_record(
-    resources: Resources, name: str = "digits"
-) -> dict[int | None, dict[str, Tensor]]:
+def sums_on_record(resources: Resources, name: str = "digits") -> dict[int | None, Sums]:
     """What a finished enrolment has kept, by label."""
     with resources.database.reading() as session:
         model = find_model(session, name)
@@ -55,12 +52,19 @@ def sums_on_record(
     }
 
 
-def require_adding_up(found: dict[int | None, dict[str, Tensor]]) -> None:
+def require_adding_up(found: dict[int | None, Sums]) -> None:
     """Those of labels are no more than those of all, and are most of them."""
     for name, total in found[None].items():
         of_labels = sum(float(found[label][name].sum()) for label in range(10) if label != SMALL)
         if float(total.sum()):
             assert 0.7 < of_labels / float(total.sum()) <= 1 + 1e-9, name
+
+
+def require_same(found: dict[int | None, Sums], expected: dict[int | None, Sums]) -> None:
+    """To the last bit."""
+    assert found.keys() == expected.keys()
+    for label, sums in expected.items():
+        assert all(torch.equal(found[label][name], total) for name, total in sums.items())
 
 
 def enrol_until(resources: Resources, enrolment: Enrolment, stop: Callable[[int], bool]) -> None:
@@ -90,12 +94,14 @@ def test_an_interrupted_enrolment_goes_on_in_the_middle_of_its_labels(
 ) -> None:
     enrolment = several(digits, tmp_path)
     enrol_until(opened, enrolment, lambda done: done > 1000)
-    told = go_on(opened)
-    # The first that is told of is what had been done before.
-    assert next(done for done in told if done) >= 900
-    assert told[-1] == TRAINED
-    interrupted = sums_on_record(opened)
-    require_adding_up(interrupted)
+    with opened.database.reading() as session:
+        model_id = find_model(session, "digits").id
+    (note,) = (opened.settings.data_dir / "enrolments").glob("*-label-0.safetensors")
+    before, seen = note.stat().st_mtime_ns, set[int]()
+    enrol(model_id, opened, lambda _progress: seen.add(note.stat().st_mtime_ns))
+    # What was complete is not written again.
+    assert seen == {before}
+    require_adding_up(sums_on_record(opened))
     assert not list((opened.settings.data_dir / "enrolments").glob("*"))
 
 
@@ -140,9 +146,7 @@ def test_notes_are_not_gone_on_with_if_an_image_was_exchanged_meanwhile(
     undisturbed = enrolment.model_copy(update={"name": "other"})
     enrol(registered(opened, undisturbed), opened)
     expected = sums_on_record(opened, "other")
-    assert found.keys() == expected.keys()
-    for label, sums in expected.items():
-        assert all(torch.equal(found[label][name], total) for name, total in sums.items())
+    require_same(found, expected)
 
 
 def test_an_enrolment_that_could_not_be_put_on_record_is_not_computed_again(
@@ -203,32 +207,32 @@ def test_the_command_goes_on_with_the_very_enrolment_that_was_begun(
         assert find_model(session, "digits").enrolment_attempts <= 2
 
 
+def summing_by(processes: int, enrolment: Enrolment, resources: Resources) -> Summing:
+    """What an enrolment by so many processes has to sum, with notes of its own."""
+    settings = resources.settings.model_copy(update={"processes": processes})
+    prepared = prepare(enrolment, None, resources.device)
+    return Summing.of(enrolment, prepared, settings.data_dir / "notes", settings)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_notes_that_a_worker_puts_back_late_do_no_harm(
     opened: Resources, digits: Digits, tmp_path: Path, processes: int
 ) -> None:
-    enrolment = several(digits, tmp_path)
-    settings = opened.settings.model_copy(update={"processes": processes})
-    prepared = prepare(enrolment, None, opened.device)
-    summing = Summing.of(enrolment, prepared, tmp_path / "notes", settings)
+    summing = summing_by(processes, several(digits, tmp_path), opened)
     summing.sum_all(lambda _count: None)
     expected = {portion.label: sums for portion, sums in summing.noted(lambda: None)}
     first, second, *_ = summing.portions
     # As it was when that worker began, and one that it had ended with and removed.
-    summing.logs.of(first).write(zero_sums(prepared.network), 0)
+    summing.logs.of(first).write(zero_sums(summing.prepared.network), 0)
     summing.logs.of(second).path.unlink()
     found = {portion.label: sums for portion, sums in summing.noted(lambda: None)}
-    assert found.keys() == expected.keys()
-    for label, sums in expected.items():
-        assert all(torch.equal(found[label][name], total) for name, total in sums.items())
+    require_same(found, expected)
 
 
 def test_what_is_summed_again_can_be_stopped(
     opened: Resources, digits: Digits, tmp_path: Path
 ) -> None:
-    enrolment = several(digits, tmp_path)
-    prepared = prepare(enrolment, None, opened.device)
-    summing = Summing.of(enrolment, prepared, tmp_path / "notes", opened.settings)
+    summing = summing_by(1, several(digits, tmp_path), opened)
     asked: list[None] = []
 
     def go_on() -> None:

@@ -15,6 +15,7 @@ from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes
 from tests.integration.workers.transactions.test_claims import FAILURE, claimed, expire
 from workers import pipeline
+from workers.resources import Resources
 from workers.transactions.breakdowns import give_up
 from workers.transactions.claims import claim
 from workers.transactions.releases import LOSSES_THAT_TELL, Cause
@@ -262,12 +263,16 @@ def pause(story: Story) -> int:
     return round((item.retry_at - ended).total_seconds())
 
 
+def patient(story: Story) -> Resources:
+    """What a worker has after whose first failure items rest for half a minute."""
+    settings = story.resources.settings.model_copy(update={"retry_s": 30})
+    return replace(story.resources, settings=settings)
+
+
 def test_items_rest_longer_with_every_failure_and_an_hour_at_most(
     story: Story, digits: Digits
 ) -> None:
-    resources = replace(
-        story.resources, settings=story.resources.settings.model_copy(update={"retry_s": 30})
-    )
+    resources = patient(story)
     story.post(digits.of_label(3)[:1])
     pauses = []
     for _ in range(9):
@@ -282,9 +287,7 @@ def test_items_rest_longer_with_every_failure_and_an_hour_at_most(
 def test_what_has_failed_for_months_rests_an_hour_like_any_other(
     story: Story, digits: Digits
 ) -> None:
-    resources = replace(
-        story.resources, settings=story.resources.settings.model_copy(update={"retry_s": 30})
-    )
+    resources = patient(story)
     story.post(digits.of_label(3)[:1])
     # Two to that power is no number that PostgreSQL has.
     set_items(story, attempts=2000)
