@@ -32,6 +32,9 @@ DATASETS = (
     "cifar10:FOLDER, cifar100:FOLDER, digits."
 )
 NORMALISED = "As in training: one number, or one per channel, separated by commas."
+PROCESSES = "Processes of this machine [EXPUNGE_PROCESSES, else 1]."
+NODES = "Machines that sum together [EXPUNGE_NODES, else 1]; see `expunge assist`."
+RENDEZVOUS = "Where they meet: the first machine, and a free port of it [EXPUNGE_RENDEZVOUS]."
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -89,7 +92,7 @@ def worker(settings: Settings) -> None:
     """Carry out enrolments and runs, one process each."""
     from workers.main import run_worker
 
-    if not run_worker(settings):
+    if not run_worker(settings.require_rendezvous()):
         raise click.ClickException("The queue is gone; start the worker again.")
 
 
@@ -177,9 +180,19 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
     help="Which gradients are summed to measure how much a weight matters.",
 )
 @click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A JSON file.")
-@click.option("--nproc", type=click.IntRange(1), help="Processes [EXPUNGE_PROCESSES, else 1].")
+@click.option("--nproc", type=click.IntRange(1), help=PROCESSES)
+@click.option("--nodes", type=click.IntRange(1), help=NODES)
+@click.option("--rendezvous", metavar="HOST:PORT", help=RENDEZVOUS)
 @click.pass_obj
-def enrol(settings: Settings, /, name: str, nproc: int | None, **given: Any) -> None:
+def enrol(
+    settings: Settings,
+    /,
+    name: str,
+    nproc: int | None,
+    nodes: int | None,
+    rendezvous: str | None,
+    **given: Any,
+) -> None:
     """Put a trained network under management, here and now, with a progress bar."""
     from workers.enrolment.command import enrol_here, enrolment_from
 
@@ -187,9 +200,41 @@ def enrol(settings: Settings, /, name: str, nproc: int | None, **given: Any) -> 
         enrolment = enrolment_from(name, **given)
     except ValidationError as error:
         raise click.UsageError(sentences(error)) from error
-    enrol_here(
-        enrolment, settings if nproc is None else settings.model_copy(update={"processes": nproc})
-    )
+    enrol_here(enrolment, _spread(settings, nproc, nodes, rendezvous))
+
+
+@main.command()
+@click.option("--node-rank", type=click.IntRange(1), required=True, help="Which machine: 1, 2, …")
+@click.option("--nproc", type=click.IntRange(1), help=PROCESSES)
+@click.option("--nodes", type=click.IntRange(2), help=NODES)
+@click.option("--rendezvous", metavar="HOST:PORT", help=RENDEZVOUS)
+@click.pass_obj
+def assist(
+    settings: Settings,
+    node_rank: int,
+    nproc: int | None,
+    nodes: int | None,
+    rendezvous: str | None,
+) -> None:
+    """Take part in an enrolment that another machine carries out, and end with it."""
+    spread = _spread(settings, nproc, nodes, rendezvous)
+    if node_rank >= spread.nodes:
+        raise click.UsageError(
+            f"There is no machine {node_rank} of {spread.nodes}: the first is 0, and enrols. "
+            "Check --node-rank and --nodes."
+        )
+    from workers.enrolment.ranks import assist
+
+    assist(spread, node_rank)
+
+
+def _spread(
+    settings: Settings, nproc: int | None, nodes: int | None, rendezvous: str | None
+) -> Settings:
+    """The settings, but for what the command line says of processes and machines."""
+    given = {"processes": nproc, "nodes": nodes, "rendezvous": rendezvous}
+    said = {name: value for name, value in given.items() if value is not None}
+    return settings.model_copy(update=said).require_rendezvous()
 
 
 @main.command()

@@ -268,6 +268,10 @@ class ReaderDied(ExpungeError):
     """A process that reads images for an enrolment has ended."""
 
 
+class NodeDiffers(ExpungeError):
+    """A machine that takes part in an enrolment has other weights, samples or devices."""
+
+
 class ShardsMissing(ExpungeError):
     """The processes of an enrolment have ended, and not all shards are in its log."""
 

@@ -6,6 +6,7 @@ folder, so that a command started in another shell finds them; the environment w
 
 import json
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from models.errors import NotConfigured
 RESTORE = "restore"
 # As much as twelve labels of a ResNet18 have.
 LABEL_SUMS_BYTES = 1 << 30
+HOST_AND_PORT = r"[^\s/]+:[0-9]{1,5}"
 
 
 class Scope(StrEnum):
@@ -160,6 +162,15 @@ class Settings(BaseSettings):
     processes: int = Field(
         default=1, ge=1, description="Processes of an enrolment; on GPUs, one for each."
     )
+    nodes: int = Field(
+        default=1,
+        ge=1,
+        description="Machines of an enrolment; on the others runs `expunge assist`.",
+    )
+    rendezvous: str = Field(
+        default="",
+        description="HOST:PORT of the first of several machines, as the others reach it.",
+    )
     shard_size: int = Field(
         default=8192, ge=1, description="Samples after which an enrolment notes how far it is."
     )
@@ -189,6 +200,16 @@ class Settings(BaseSettings):
             raise NotConfigured(
                 f"{', '.join(missing)} not set, and no embedded servers have been started in "
                 f"{self.data_dir}. Run `expunge up` first, or set the addresses."
+            )
+        return self
+
+    def require_rendezvous(self) -> "Settings":
+        """Raise `NotConfigured` unless it is said where several machines meet, if there are any."""
+        if self.nodes > 1 and not re.fullmatch(HOST_AND_PORT, self.rendezvous):
+            raise NotConfigured(
+                f"{self.nodes} machines are to enrol together, and {self.rendezvous!r} is not "
+                "where they can meet. Give all of them the same EXPUNGE_RENDEZVOUS or "
+                "--rendezvous, HOST:PORT of the first."
             )
         return self
 

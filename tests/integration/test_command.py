@@ -34,6 +34,7 @@ COMMANDS = (
     "ready",
     "key",
     "enrol",
+    "assist",
     "recompute",
     "scrub",
     "backup",
@@ -328,9 +329,11 @@ def _await_connection(settings: Settings) -> None:
     database.close()
 
 
-def _enrol(digits: Digits, dataset: str, *more: str) -> tuple[str, ...]:
+def enrol_command(digits: Digits, dataset: str, *more: str) -> tuple[str, ...]:
+    """The arguments that enrol a dataset of digits."""
     return (
-        *("enrol", "few", "--num-classes", "10", "--weights", digits.enrolment.weights),
+        *("enrol", "few", "--architecture", "small_resnet", "--num-classes", "10"),
+        *("--weights", digits.enrolment.weights),
         *("--dataset", dataset, "--size", "8", "--channels", "1", "--mean", "0.3"),
         *("--option", "in_channels=1", "--option", "width=16", "--std", "0.35", *more),
     )
@@ -342,16 +345,17 @@ def refused(servers: Servers, digits: Digits) -> dict[str, Ended]:
     environment = environment_of(settings_for(servers, servers.database("migrated")))
     policy = servers.folder / "policy.json"
     policy.write_text("{gate: off}")
-    right = ("--architecture", "small_resnet")
     given = {
-        "size": (*right, "--size", "0"),
-        "option": (*right, "--option", "width"),
-        "policy": (*right, "--policy", str(policy)),
+        "size": ("--size", "0"),
+        "option": ("--option", "width"),
+        "policy": ("--policy", str(policy)),
         "architecture": ("--architecture", "small_resnt"),
     }
     with ThreadPoolExecutor() as pool:
         ended = pool.map(
-            lambda changed: expunge(*_enrol(digits, "digits", *changed), environment=environment),
+            lambda changed: expunge(
+                *enrol_command(digits, "digits", *changed), environment=environment
+            ),
             given.values(),
         )
         return dict(zip(given, ended, strict=True))
@@ -376,7 +380,7 @@ def test_an_enrolment_that_cannot_be_is_refused_in_a_sentence(
 def test_a_normalisation_that_is_not_given_is_not_guessed(
     nowhere: Environment, digits: Digits, option: str
 ) -> None:
-    given = _enrol(digits, "digits", "--architecture", "small_resnet")
+    given = enrol_command(digits, "digits")
     at = given.index(option)
     without = (*given[:at], *given[at + 2 :])
     _require_a_sentence(expunge(*without, environment=nowhere), 2, option)
@@ -392,7 +396,7 @@ def test_an_enrolment_shows_its_progress_and_ends_active(
     settings: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     fewer(digits, tmp_path)
-    arguments = _enrol(digits, f"arrays:{tmp_path}/few.npz", "--architecture", "small_resnet")
+    arguments = enrol_command(digits, f"arrays:{tmp_path}/few.npz")
     ended = expunge(*arguments, environment=environment_of(settings))
     assert ended.returncode == 0, ended.stderr
     assert "Fisher sums" in ended.stderr
@@ -411,7 +415,7 @@ def test_an_enrolment_is_by_as_many_processes_as_it_is_told(
         "if 'RANK' in os.environ:\n"
         f"    pathlib.Path({str(tmp_path)!r}, 'rank-' + os.environ['RANK']).touch()\n"
     )
-    arguments = _enrol(digits, f"arrays:{tmp_path}/few.npz", "--architecture", "small_resnet")
+    arguments = enrol_command(digits, f"arrays:{tmp_path}/few.npz")
     environment = {**environment_of(settings), "PYTHONPATH": str(tmp_path)}
     ended = expunge(*arguments, "--nproc", "2", environment=environment)
     assert ended.returncode == 0, ended.stderr

@@ -74,6 +74,13 @@ class Dataset:
             batch[row] = prepare(stored.decode(), self.preprocessing)
         return batch
 
+    def of_images(self, digests: torch.Tensor) -> "Dataset":
+        """The same samples, no other image taken for one with these digests, uint8 [n, 8]."""
+        dataset = replace(self, digests=digests, reader=None)
+        if self.reader is None:
+            return dataset
+        return replace(dataset, reader=IsolatedReader(dataset.read))
+
     def check(self) -> None:
         """Look for everything that samples refer to, without reading it.
 

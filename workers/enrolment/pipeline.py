@@ -121,6 +121,8 @@ def _enrolled(
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
     indexed = prepared.indexed
     digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
+    # An image that is exchanged from now on is not summed in its place.
+    prepared = prepared.of_images(digests)
     notes = _notes(model_id, enrolment, prepared, digests, resources)
     summing = Summing.of(enrolment, prepared, notes, resources.settings)
     summing.sum_all(Tracker(Phase.WEIGH, len(indexed.training()), tell).advance)
@@ -183,11 +185,10 @@ def _notes(
     """How the names of its notes begin, which are those of this registered model alone: an equal
     one may be enrolled beside it, and each discards its own. They are of images with these digests.
     """
-    with Path(enrolment.weights).expanduser().open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    provenance = _provenance(enrolment, prepared, prepared.weights_digest(), resources)
     name = fingerprint(
         model=str(model_id),
-        provenance=vars(_provenance(enrolment, prepared, weights, resources)),
+        provenance=vars(provenance),
         images=hashlib.sha256(bytes_of(digests)).hexdigest(),
         **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),
     )

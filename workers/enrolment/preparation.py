@@ -1,10 +1,11 @@
 """What an enrolment checks before its long pass: weights, samples, and that they fit together."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.errors import DatasetUnreadable, SourceOutsideRoot, WeightsUnreadable
 from models.records import Split
@@ -14,7 +15,7 @@ from workers.datasets import Dataset, open_dataset
 from workers.datasets.indexing import checked_index, manifest_digest, probe_ranks, split_samples
 from workers.enrolment.records import SampleRows
 from workers.enrolment.tryout import recognised, require_better_than_guessing, try_out
-from workers.tensors import read_tensors
+from workers.tensors import bytes_of, read_tensors
 from workers.unlearning.dampening import Weights
 from workers.unlearning.intervals import Estimate
 from workers.weights import check_weights
@@ -48,6 +49,25 @@ class Prepared:
     indexed: Indexed
     # The share of samples that the base recognises; a split without samples is left out.
     recognised: dict[Split, Estimate]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def weights_digest(self) -> str:
+        """Of the numbers, by their names."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            tensor = self.weights[name]
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(bytes_of(tensor))
+        return digest.hexdigest()
+
+    def of_images(self, digests: Tensor) -> "Prepared":
+        """The same, and no other image is taken for one with these digests, uint8 [n, 8]."""
+        dataset = self.indexed.dataset.of_images(digests)
+        return replace(self, indexed=replace(self.indexed, dataset=dataset))
 
 
 def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Prepared:

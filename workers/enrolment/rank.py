@@ -1,4 +1,7 @@
-"""One of an enrolment's processes, as torchrun starts them: `-m workers.enrolment.rank JOB`."""
+"""One of an enrolment's processes, as torchrun starts them: `-m workers.enrolment.rank [JOB]`.
+
+The first is given the file of the job; the others are told by it.
+"""
 
 import json
 import os
@@ -7,15 +10,13 @@ import time
 from pathlib import Path
 
 import torch
-from torch import distributed
 
-from models.errors import ExpungeError
+from models.errors import ExpungeError, RankRefused
 from models.processes import die_with_parent
-from models.settings import load_settings
-from models.specifications import Enrolment
+from models.settings import Settings, load_settings
+from workers.enrolment.group import Group, joined
+from workers.enrolment.job import Job
 from workers.enrolment.portions import portions_of
-from workers.enrolment.preparation import prepare
-from workers.enrolment.shardlog import ShardLogs
 from workers.enrolment.shards import sum_portions
 from workers.failures import describe
 from workers.progress import TELL_EVERY_S
@@ -23,9 +24,8 @@ from workers.resources import choose_device, require_determinism
 from workers.unlearning.estimators import estimator_of
 
 
-def take_part(job: Path) -> int:
-    """Be one rank of the job that the file describes; 1 if it must be refused."""
-    said = json.loads(job.read_text())
+def take_part(file: Path | None) -> int:
+    """Be one rank of the job in the file, or of the one the first rank has; 1 if it is refused."""
     settings = load_settings(with_services=False)
     place, places = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     device = choose_device(settings.device)
@@ -35,25 +35,31 @@ def take_part(job: Path) -> int:
     threads = settings.threads or os.cpu_count() or 1
     torch.set_num_threads(max(1, threads // places))
     require_determinism()
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        enrolment = Enrolment.model_validate(said["enrolment"])
-        prepared = prepare(enrolment, settings.sources_root, device)
-        sum_portions(
-            prepared.network,
-            estimator_of(enrolment.estimator),
-            prepared.indexed.dataset,
-            portions_of(prepared.indexed.training(), said["apart"]),
-            ShardLogs(Path(said["logs"]), said["shard_size"]),
-            settings,
-            _Teller(tells=distributed.get_rank() == 0).advance,
-        )
-    except ExpungeError as error:
-        _say({"error": describe(error).as_json()})
-        return 1
-    finally:
-        distributed.destroy_process_group()
+    with joined(device) as group:
+        try:
+            _sum(file, group, settings, device)
+        except ExpungeError as error:
+            # All know what all have been told of; one of each machine says it there.
+            if place == 0 or not isinstance(error, RankRefused):
+                _say({"error": describe(error).as_json()})
+            return 1
     return 0
+
+
+def _sum(file: Path | None, group: Group, settings: Settings, device: torch.device) -> None:
+    own = file.read_bytes() if group.is_first and file is not None else b""
+    job = Job.parse(group.bytes_of_first(own))
+    prepared = group.all_do(lambda: job.prepared(settings.sources_root, device))
+    sum_portions(
+        prepared.network,
+        estimator_of(job.enrolment.estimator),
+        prepared.indexed.dataset,
+        portions_of(prepared.indexed.training(), job.apart),
+        job.logs,
+        settings,
+        _Teller(tells=group.is_first).advance,
+        group,
+    )
 
 
 class _Teller:
@@ -80,4 +86,4 @@ def _say(what: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     die_with_parent(os.getppid())
-    sys.exit(take_part(Path(sys.argv[1])))
+    sys.exit(take_part(Path(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -1,66 +1,94 @@
 """An enrolment's pass by several processes: starting them with torchrun, and following them.
 
-The processes know nothing of the database: this one holds the lease and writes the progress. They
-say how far they are, and what went wrong, as lines of JSON on their standard output.
+The processes know nothing of the database: who starts those of the first machine holds the lease
+and writes the progress. They say how far they are, and what went wrong, as lines of JSON on their
+standard output. Those of other machines are started there by `expunge assist`.
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from models.errors import RankRefused, RanksFailed
 from models.settings import Settings
-from models.specifications import Enrolment
-from workers.enrolment.shardlog import ShardLogs
+from workers.enrolment.job import Job
 from workers.failures import Failure
 
+log = logging.getLogger(__name__)
+
 PROGRAM = "workers.enrolment.torchrun"
+RANK = "workers.enrolment.rank"
+# How long a machine waits for the others to come; the first may be digesting images for long.
+PATIENCE_S = 3600
+# How long nothing is heard of the processes before this one looks whether to go on, and how long
+# they may take to end.
+LISTEN_S, END_S = 0.5, 5
 
 
-def sum_in_ranks(
-    enrolment: Enrolment,
-    apart: Sequence[int],
-    logs: ShardLogs,
-    settings: Settings,
-    advance: Callable[[int], None],
-) -> None:
-    """Have `settings.processes` processes sum all portions, the labels `apart` and the others; the
-    sums are in the `logs` then.
+def sum_in_ranks(job: Job, settings: Settings, advance: Callable[[int], None]) -> None:
+    """Have several processes carry out the job; the sums are in its logs then.
+
+    `settings.processes` of them are started here, and if `settings.nodes` says so, others join them
+    from other machines; `advance` is told of every so many samples that are done.
 
     Raises:
         RankRefused: what one of them found wrong, in its words.
-        RanksFailed: one of them has died.
+        RanksFailed: one of them has died, or those of another machine did not come.
 
     """
     with tempfile.TemporaryDirectory() as folder:
-        job = Path(folder) / "job.json"
-        job.write_text(
-            json.dumps(
-                {
-                    "enrolment": enrolment.model_dump(mode="json", by_alias=True),
-                    "apart": list(apart),
-                    "logs": str(logs.path),
-                    "shard_size": logs.shard_size,
-                }
-            )
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM, str(settings.processes), str(job)],
-            env={**os.environ, **settings.environment()},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with process:
-            try:
-                refusal = _follow(process, advance)
-                code = process.wait()
-            finally:
-                # If following was given up, as when the lease is lost.
-                process.terminate()
+        file = Path(folder) / "job.safetensors"
+        job.write(file)
+        if settings.nodes > 1:
+            log.info("Waiting for %s at %s.", _others(settings), settings.rendezvous)
+        _run([*_torchrun(settings, node_rank=0), str(file)], settings, advance)
+
+
+def assist(settings: Settings, node_rank: int) -> None:
+    """Take part in the next enrolment of the machine at the rendezvous, as one of its others.
+
+    Raises what `sum_in_ranks` raises.
+    """
+    log.info("Waiting for an enrolment at %s.", settings.rendezvous)
+    _run(_torchrun(settings, node_rank), settings, lambda _count: None)
+
+
+def _others(settings: Settings) -> str:
+    return "another machine" if settings.nodes == 2 else f"{settings.nodes - 1} other machines"
+
+
+def _torchrun(settings: Settings, node_rank: int) -> list[str]:
+    """Its options, up to the rank's own."""
+    if settings.nodes == 1:
+        meeting = ["--standalone"]
+    else:
+        # Only this one lets the machine that has the job be the first.
+        meeting = ["--rdzv-backend", "static", "--rdzv-endpoint", settings.rendezvous]
+        meeting += ["--rdzv-conf", f"timeout={PATIENCE_S}"]
+        meeting += ["--nnodes", str(settings.nodes), "--node-rank", str(node_rank)]
+    return [*meeting, "--nproc-per-node", str(settings.processes), "-m", RANK]
+
+
+def _run(options: list[str], settings: Settings, advance: Callable[[int], None]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", PROGRAM, *options],
+        env={**os.environ, **settings.environment()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            refusal = _follow(process, advance)
+            code = process.wait()
+        finally:
+            _end(process)
     if refusal is not None:
         raise RankRefused(refusal.kind, refusal.detail)
     if code:
@@ -70,17 +98,50 @@ def sum_in_ranks(
         )
 
 
+def _end(process: "subprocess.Popen[str]") -> None:
+    """If following was given up, as when the lease is lost."""
+    process.terminate()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        # While it waits for other machines it hears nothing.
+        process.kill()
+
+
 def _follow(process: "subprocess.Popen[str]", advance: Callable[[int], None]) -> Failure | None:
     refusal = None
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in _lines(process):
         try:
             said = json.loads(line)
         except ValueError:
-            # Some library's own words.
-            continue
+            # Some library's own words, or none for a while.
+            said = {"done": 0}
         if "done" in said:
+            # It raises if this must not go on.
             advance(said["done"])
         elif refusal is None:
             refusal = Failure(**said["error"])
     return refusal
+
+
+def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:
+    """What the process says, and an empty line now and then while it says nothing."""
+    said: SimpleQueue[str | None] = SimpleQueue()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.put(line)
+        said.put(None)
+
+    listener = threading.Thread(target=listen, name="ranks", daemon=True)
+    listener.start()
+    while True:
+        try:
+            line = said.get(timeout=LISTEN_S)
+        except Empty:
+            yield ""
+            continue
+        if line is None:
+            return
+        yield line

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from models.errors import DatasetUnreadable, SampleUnreadable
 from models.settings import Settings
 from workers.datasets import Dataset
 from workers.datasets.source import Position
+from workers.enrolment.group import ALONE, Group
 from workers.enrolment.portions import Portion
 from workers.enrolment.shardlog import ShardLog, ShardLogs
 from workers.loading import dead_readers_named, load_ahead
@@ -40,17 +41,19 @@ def sum_portions(
     logs: ShardLogs,
     settings: Settings,
     advance: Callable[[int], None],
+    group: Group = ALONE,
 ) -> None:
     """Fisher sums over each portion, in its log; `advance` is told of every so many samples that
-    are done, those of other ranks included.
+    are done, those of the whole group.
 
-    In a group of `torch.distributed` every rank takes its share of each shard, and the first one
-    writes: others may not see its logs. Raises `DatasetUnreadable` naming an image that cannot be
-    read, and `ReaderDied`.
+    Every process of the group takes its share of each shard, and the first one writes: others may
+    not see its logs. Raises `DatasetUnreadable` naming an image that cannot be read, and
+    `ReaderDied`; in a group, `RankRefused`.
     """
-    begun = list(_incomplete(network, portions, logs, advance))
+    begun = list(_incomplete(network, portions, logs, advance, group))
+    # A process may notice between two shards, too.
     with dead_readers_named():
-        _sum_rest(network, estimator, dataset, begun, settings.loaders, advance)
+        _sum_rest(network, estimator, dataset, begun, settings.loaders, advance, group)
 
 
 def _sum_rest(
@@ -60,24 +63,26 @@ def _sum_rest(
     begun: Sequence[_Begun],
     loaders: int,
     advance: Callable[[int], None],
+    group: Group,
 ) -> None:
-    rank, ranks = _place()
     # One reader of all that is left: to start its processes takes longer than many a label.
     shards = load_ahead(
         dataset,
-        [shard[rank::ranks] for portion in begun for shard in portion.shards],
+        [group.share(shard) for portion in begun for shard in portion.shards],
         _device(network),
         loaders=loaders,
     )
     for portion in begun:
-        sums = portion.sums or zero_sums(network)
+        sums = (portion.sums or zero_sums(network)) if group.is_first else {}
         for number, _ in enumerate(portion.shards, start=portion.done + 1):
-            part = _sum(network, estimator, next(shards), lambda count: advance(count * ranks))
-            if ranks > 1:
-                for tensor in part.values():
-                    distributed.all_reduce(tensor)
-            add_sums(sums, part)
-            if rank == 0:
+            part = group.all_do(
+                lambda: _sum(
+                    network, estimator, next(shards), lambda count: advance(count * group.size)
+                )
+            )
+            group.add_up(part)
+            if group.is_first:
+                add_sums(sums, part)
                 portion.log.write(sums, number)
 
 
@@ -86,11 +91,12 @@ def _incomplete(
     portions: Sequence[Portion],
     logs: ShardLogs,
     advance: Callable[[int], None],
+    group: Group,
 ) -> Iterator[_Begun]:
     for portion in portions:
         log, shards = logs.of(portion), portion.shards(logs.shard_size)
-        sums, done = log.read(network)
-        done = _agreed(done)
+        sums, done = log.read(network) if group.is_first else ({}, 0)
+        done = group.number_of_first(done)
         advance(sum(map(len, shards[:done])))
         if done < len(shards):
             yield _Begun(log, sums if done else None, done, shards[done:])
@@ -108,28 +114,11 @@ def _sum(
             advance(len(batch))
 
     try:
-        return fisher_sums(network, counted(), estimator=estimator)
+        with dead_readers_named():
+            return fisher_sums(network, counted(), estimator=estimator)
     except SampleUnreadable as error:
         raise DatasetUnreadable(str(error)) from error
 
 
 def _device(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
-
-
-def _place() -> tuple[int, int]:
-    """The rank of this process, and how many there are."""
-    if not distributed.is_initialized():
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def _agreed(done: int) -> int:
-    """How many shards are done, by the first rank's file: others may be on other machines."""
-    if not distributed.is_initialized():
-        return done
-    value = torch.tensor([done])
-    if distributed.get_backend() == "nccl":
-        value = value.cuda()
-    distributed.broadcast(value, src=0)
-    return int(value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from models.errors import ShardsMissing
 from models.settings import Settings
 from models.specifications import Enrolment
+from workers.enrolment.job import Job
 from workers.enrolment.portions import Portion, labels_apart, portions_of
 from workers.enrolment.preparation import Prepared
 from workers.enrolment.ranks import sum_in_ranks
@@ -40,8 +41,9 @@ class Summing:
 
     def sum_all(self, advance: Callable[[int], None]) -> None:
         """Sum what is not noted yet; `advance` is told of every so many samples that are done."""
-        if self.settings.processes > 1:
-            sum_in_ranks(self.enrolment, self.apart, self.logs, self.settings, advance)
+        if self.settings.processes > 1 or self.settings.nodes > 1:
+            job = Job.of(self.enrolment, self.prepared, self.apart, self.logs)
+            sum_in_ranks(job, self.settings, advance)
         else:
             self._sum(advance)
 

@@ -130,3 +130,17 @@ def test_keys_that_are_no_json_are_named_and_not_repeated(monkeypatch: pytest.Mo
 def test_every_setting_is_described() -> None:
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    "rendezvous", ["", "here", "here:", ":29500", "here:port", "a b:1", "h:1/x"]
+)
+def test_several_machines_need_a_place_to_meet(rendezvous: str) -> None:
+    with pytest.raises(NotConfigured, match="HOST:PORT"):
+        Settings(nodes=2, rendezvous=rendezvous).require_rendezvous()
+
+
+@pytest.mark.parametrize("rendezvous", ["here:29500", "10.0.0.1:1", "[::1]:29500"])
+def test_they_have_one_and_a_single_machine_needs_none(rendezvous: str) -> None:
+    for settings in (Settings(), Settings(nodes=2, rendezvous=rendezvous)):
+        assert settings.require_rendezvous() is settings

@@ -1,6 +1,5 @@
 """Enrolment by two processes: the same sums or none, a kill that costs a shard, errors in words."""
 
-import json
 import math
 import os
 import subprocess
@@ -27,7 +26,9 @@ from tests.integration.workers.enrolment.test_refusals import refusal
 from tests.support.several import SMALL, several
 from workers import architectures
 from workers.architectures.small_resnet import small_resnet
+from workers.datasets.digests import digest_images
 from workers.enrolment import summing
+from workers.enrolment.job import Job
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.portions import Portion, labels_apart, portions_of
 from workers.enrolment.preparation import Prepared, prepare
@@ -54,7 +55,15 @@ def two(settings: Settings) -> Settings:
 
 def prepared_on_cpu(enrolment: Enrolment) -> Prepared:
     """What this process would sum."""
-    return prepare(enrolment, None, torch.device("cpu"))
+    return prepared_on(torch.device("cpu"), enrolment)
+
+
+def prepared_on(device: torch.device, enrolment: Enrolment) -> Prepared:
+    """What this process would sum on that device, of images as they are now."""
+    prepared = prepare(enrolment, None, device)
+    indexed = prepared.indexed
+    count = len(indexed.rows.sample_ids)
+    return prepared.of_images(digest_images(indexed.dataset.source, count, lambda: None))
 
 
 def by_one_process(
@@ -79,7 +88,7 @@ def sums_of(
     network = prepared.network
     if settings.processes > 1:
         apart = [portion.label for portion in portions if portion.label is not None]
-        sum_in_ranks(enrolment, apart, logs, settings, lambda _count: None)
+        sum_in_ranks(Job.of(enrolment, prepared, apart, logs), settings, lambda _count: None)
     else:
         estimator, dataset = estimator_of(enrolment.estimator), prepared.indexed.dataset
         sum_portions(network, estimator, dataset, portions, logs, settings, lambda _count: None)
@@ -137,12 +146,11 @@ def test_two_processes_keep_the_sums_of_labels_as_one_does(
 
 def kill_after_a_shard(digits: Digits, logs: ShardLogs, log: ShardLog, settings: Settings) -> None:
     """Begin as a worker does, and kill all of it as soon as something is written down."""
-    job = log.path.with_name("job.json")
-    specification = digits.enrolment.model_dump(mode="json", by_alias=True)
-    said = {"apart": [], "logs": str(logs.path), "shard_size": logs.shard_size}
-    job.write_text(json.dumps({"enrolment": specification, **said}))
+    job = log.path.with_name("job.safetensors")
+    Job.of(digits.enrolment, prepared_on_cpu(digits.enrolment), [], logs).write(job)
+    options = ["--standalone", "--nproc-per-node", "2", "-m", "workers.enrolment.rank", str(job)]
     with subprocess.Popen(
-        [sys.executable, "-m", "workers.enrolment.torchrun", "2", str(job)],
+        [sys.executable, "-m", "workers.enrolment.torchrun", *options],
         env={**os.environ, **settings.environment()},
         stdout=subprocess.PIPE,
     ) as process:
@@ -213,8 +221,9 @@ def test_several_processes_tell_of_every_sample_no_more_than_once_and_of_most(
 ) -> None:
     told: list[int] = []
     enrolment, logs = several(digits, tmp_path), ShardLogs(tmp_path / "log", SHARD)
-    sum_in_ranks(enrolment, [], logs, two, told.append)
-    trained = len(prepared_on_cpu(enrolment).indexed.training())
+    prepared = prepared_on_cpu(enrolment)
+    sum_in_ranks(Job.of(enrolment, prepared, [], logs), two, told.append)
+    trained = len(prepared.indexed.training())
     # They tell every now and then, and not of what is left at the end.
     assert trained / 2 < sum(told) <= trained
 
@@ -251,8 +260,8 @@ def test_an_enrolment_fails_unless_every_shard_is_in_and_whole(
     prepared = prepared_on_cpu(few)
     portion, sums = Portion(None, prepared.indexed.training()), zero_sums(prepared.network)
 
-    def end_well(_enrolment: Enrolment, _apart: object, logs: ShardLogs, *_others: object) -> None:
-        leave(logs.of(portion), sums)
+    def end_well(job: Job, *_others: object) -> None:
+        leave(job.logs.of(portion), sums)
 
     monkeypatch.setattr(summing, "sum_in_ranks", end_well)
     failure = refusal(two.model_copy(update={"data_dir": tmp_path}), few)
@@ -265,8 +274,8 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Where the processes of each enrolment are told to write; none of them can."""
     told: list[Path] = []
 
-    def die(_enrolment: Enrolment, _apart: object, logs: ShardLogs, *_others: object) -> None:
-        told.append(logs.path)
+    def die(job: Job, *_others: object) -> None:
+        told.append(job.logs.path)
         raise RanksFailed("It has died.")
 
     monkeypatch.setattr(summing, "sum_in_ranks", die)
@@ -341,8 +350,10 @@ def test_what_a_process_finds_wrong_is_told_in_its_words(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     logs = ShardLogs(tmp_path / "log", SHARD)
+    job = Job.of(digits.enrolment, prepared_on_cpu(digits.enrolment), [], logs)
+    damaged = replace(job, enrolment=with_nan(digits, tmp_path))
     with pytest.raises(RankRefused, match="position 7 holds NaN") as caught:
-        sum_in_ranks(with_nan(digits, tmp_path), [], logs, two, lambda _count: None)
+        sum_in_ranks(damaged, two, lambda _count: None)
     assert caught.value.kind == "dataset-unreadable"
 
 
@@ -367,7 +378,11 @@ def test_a_process_that_cannot_even_start_is_told_too(
     missing = two.model_copy(update={"device": "xpu"})
     logs = ShardLogs(tmp_path / "log", SHARD)
     with pytest.raises(RanksFailed, match="ended with status"):
-        sum_in_ranks(digits.enrolment, [], logs, missing, lambda _count: None)
+        sum_in_ranks(
+            Job.of(digits.enrolment, prepared_on_cpu(digits.enrolment), [], logs),
+            missing,
+            lambda _count: None,
+        )
 
 
 def with_nan(digits: Digits, folder: Path) -> Enrolment:

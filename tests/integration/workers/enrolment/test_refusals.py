@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import func, select
+from torch import Tensor
 
 from models.records import (
     AuditRecord,
@@ -22,6 +23,9 @@ from models.settings import Settings
 from models.specifications import Enrolment, ImagesSpec, Preprocessing
 from tests.conftest import Digits, enrol_model
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
+from workers.datasets.digests import digest_images
+from workers.datasets.source import ImageSource
+from workers.enrolment import pipeline
 from workers.resources import Resources, open_resources
 
 IDS = np.array([f"person-{position}" for position in range(FEW)])
@@ -152,6 +156,21 @@ def _manifest(digits: Digits, folder: Path, *, missing: int = 0, damaged: int = 
     (folder / "manifest.csv").write_text("\n".join(rows))
     dataset = ImagesSpec(manifest=str(folder / "manifest.csv"))
     return digits.enrolment.model_copy(update={"dataset": dataset})
+
+
+def test_an_image_that_is_exchanged_meanwhile_is_not_summed_in_its_place(
+    settings: Settings, digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def then_exchange(source: ImageSource, count: int, go_on: Callable[[], None]) -> Tensor:
+        digests = digest_images(source, count, go_on)
+        for path in tmp_path.glob("*.png"):
+            Image.new("L", (8, 8), 200).save(path)
+        return digests
+
+    monkeypatch.setattr(pipeline, "digest_images", then_exchange)
+    failure = refusal(settings, _manifest(digits, tmp_path))
+    assert failure["kind"] == "dataset-unreadable"
+    assert "is not the one that was enrolled" in failure["detail"]
 
 
 def test_missing_images_are_counted_and_the_first_ones_named(
