@@ -31,6 +31,7 @@ OPEN_GATE: dict[str, Any] = {
     "max_class_fall": 1,
     "max_holdout_fall": 1,
     "max_membership": 0.5,
+    "max_excess": 1,
     "min_probe": 1,
     "max_forgotten_share": 1,
     "on_shortfall": "best_effort",

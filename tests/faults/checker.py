@@ -41,6 +41,13 @@ def pending(resources: Resources) -> int:
         )
 
 
+def ended(resources: Resources) -> list[str]:
+    """How the runs have ended, the last one first."""
+    with resources.database.reading() as session:
+        newest = select(UnlearningRun.state).order_by(UnlearningRun.created_at.desc())
+        return [state.value for state in session.scalars(newest)]
+
+
 def check(resources: Resources, name: str, journal: Sequence[Accepted]) -> Counter[str]:
     """Raise `AssertionError` for the first thing that is not as it was promised."""
     with resources.database.reading() as session:

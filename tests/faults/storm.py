@@ -19,7 +19,7 @@ from models.database import migrate
 from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import ADMIN_KEY, KEYS, Digits, enrol_model
-from tests.faults.checker import check, pending
+from tests.faults.checker import check, ended, pending
 from tests.faults.client import Client, read_journal
 from tests.faults.site import Site
 from workers.resources import Resources, open_resources
@@ -83,7 +83,9 @@ class Storm:
             with open_resources(self.site.settings) as resources:
                 deadline = time.monotonic() + CALM_S
                 while not _is_settled(resources):
-                    assert time.monotonic() < deadline, f"not settled\n{self.site.logs()}"
+                    assert time.monotonic() < deadline, (
+                        f"not settled after {ended(resources)}\n{self.site.logs()}"
+                    )
                     time.sleep(0.5)
                 journal = read_journal(self._journal)
                 self._told.checked = check(resources, NAME, journal)
