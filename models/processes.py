@@ -1,9 +1,12 @@
-"""What a process asks of the operating system: to end with its parent, and to open many files."""
+"""What a process asks of the operating system: to end with its parent, to open many files, and
+whether a port is free.
+"""
 
 import ctypes
 import os
 import resource
 import signal
+import socket
 import sys
 
 # linux/prctl.h
@@ -31,3 +34,15 @@ def allow_open_files(count: int) -> None:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port, on any of the machine's addresses."""
+    with socket.socket() as probe:
+        # Connections that have ended do not hold it up.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -20,7 +20,10 @@ from models.errors import NotConfigured
 RESTORE = "restore"
 # As much as twelve labels of a ResNet18 have.
 LABEL_SUMS_BYTES = 1 << 30
-HOST_AND_PORT = r"[^\s/]+:[0-9]{1,5}"
+# As much as 1 780 images of 224 x 224 in three channels have.
+PROBE_BYTES = 1 << 30
+# An address of the sixth version stands in brackets.
+HOST_AND_PORT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):([0-9]{1,5})")
 
 
 class Scope(StrEnum):
@@ -180,7 +183,14 @@ class Settings(BaseSettings):
         description="Bytes of sums that an enrolment keeps for single labels; 0 keeps none.",
     )
     loaders: int = Field(
-        default=0, ge=0, description="Processes that read images for each of an enrolment's own."
+        default=0,
+        ge=0,
+        description="Processes that read images for each of an enrolment's own, or for a run.",
+    )
+    probe_bytes: int = Field(
+        default=PROBE_BYTES,
+        ge=0,
+        description="Bytes of images that a run keeps in memory from one candidate to the next.",
     )
     device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
     log_level: str = Field(default="INFO", description="Level of the log on standard error.")
@@ -205,7 +215,7 @@ class Settings(BaseSettings):
 
     def require_rendezvous(self) -> "Settings":
         """Raise `NotConfigured` unless it is said where several machines meet, if there are any."""
-        if self.nodes > 1 and not re.fullmatch(HOST_AND_PORT, self.rendezvous):
+        if self.nodes > 1 and not 0 < port_of(self.rendezvous) < 1 << 16:
             raise NotConfigured(
                 f"{self.nodes} machines are to enrol together, and {self.rendezvous!r} is not "
                 "where they can meet. Give all of them the same EXPUNGE_RENDEZVOUS or "
@@ -222,6 +232,12 @@ class Settings(BaseSettings):
             if value is not None:
                 variables[variable] = value if isinstance(value, str) else json.dumps(value)
         return variables
+
+
+def port_of(rendezvous: str) -> int:
+    """The port in HOST:PORT; 0 if that is not what it is."""
+    found = HOST_AND_PORT.fullmatch(rendezvous)
+    return int(found.group(1)) if found else 0
 
 
 def services_file(data_dir: Path) -> Path:

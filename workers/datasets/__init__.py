@@ -79,7 +79,7 @@ class Dataset:
         dataset = replace(self, digests=digests, reader=None)
         if self.reader is None:
             return dataset
-        return replace(dataset, reader=IsolatedReader(dataset.read))
+        return replace(dataset, reader=IsolatedReader(dataset.read, self.reader.processes))
 
     def check(self) -> None:
         """Look for everything that samples refer to, without reading it.
@@ -108,10 +108,13 @@ def open_dataset(
     preprocessing: Preprocessing,
     root: Path | None = None,
     digests: torch.Tensor | None = None,
+    *,
+    readers: int = 1,
 ) -> Dataset:
     """The dataset that `spec` names; with `root`, no file outside of that folder is read.
 
-    With `digests`, uint8 [n, 8], no other image is taken for one that was enrolled.
+    With `digests`, uint8 [n, 8], no other image is taken for one that was enrolled. Images that
+    have to be decoded are, by so many `readers` at once.
 
     Raises:
         DatasetUnreadable: it is not there, or not what `spec` says.
@@ -121,7 +124,7 @@ def open_dataset(
     dataset = Dataset(source if root is None else source.confined(root), preprocessing, digests)
     if spec.kind not in DECODED:
         return dataset
-    return replace(dataset, reader=IsolatedReader(dataset.read))
+    return replace(dataset, reader=IsolatedReader(dataset.read, readers))
 
 
 def _named(paths: list[str]) -> str:

@@ -6,6 +6,7 @@ else by gloo.
 """
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -18,14 +19,17 @@ import torch
 from torch import Tensor, distributed
 
 from models.errors import ExpungeError, RankRefused
-from workers.failures import Failure, describe
+from workers.failures import Failure, describe, log_unexpected
 from workers.unlearning.importances import Sums
+
+log = logging.getLogger(__name__)
 
 Each = TypeVar("Each")
 Found = TypeVar("Found")
 
-# How long each waits for the others: an index of millions of images takes its time to read.
-PATIENCE = timedelta(hours=1)
+# How long each waits for the others: until they are there, and then for what they have to say, as
+# an index of millions of images takes its time to read.
+JOINING, PATIENCE = timedelta(minutes=5), timedelta(hours=1)
 # Of one's own machine there is nothing to say where there is no other.
 HERE = ""
 
@@ -37,6 +41,8 @@ class Group:
     rank: int = 0
     size: int = 1
     machine: str = HERE
+    # None are all that have joined.
+    members: distributed.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -65,7 +71,9 @@ class Group:
             return work()
         try:
             found = work()
-        except ExpungeError as error:
+        except Exception as error:
+            if not isinstance(error, ExpungeError):
+                log_unexpected(log, error)
             self._require_none_refused(describe(error))
             raise
         self._require_none_refused(None)
@@ -75,11 +83,12 @@ class Group:
         """Make them, in place, what all have summed together."""
         if self.size > 1:
             for tensor in sums.values():
-                distributed.all_reduce(tensor)
+                distributed.all_reduce(tensor, group=self.members)
 
     def _require_none_refused(self, refusal: Failure | None) -> None:
         refused = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
-        distributed.all_gather(refused, torch.tensor([int(refusal is not None)]))
+        flag = torch.tensor([int(refusal is not None)])
+        distributed.all_gather(refused, flag, group=self.members)
         if not any(refused):
             return
         sender = next(rank for rank, flag in enumerate(refused) if flag)
@@ -101,7 +110,7 @@ class Group:
 
     def _sent(self, tensor: Tensor, sender: int) -> Tensor:
         if self.size > 1:
-            distributed.broadcast(tensor, src=sender)
+            distributed.broadcast(tensor, src=sender, group=self.members)
         return tensor
 
 
@@ -110,15 +119,21 @@ ALONE = Group()
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
-    """The group that torchrun has started this process in."""
+    """The group that torchrun has started this process in.
+
+    One that ends before all are there is not noticed but by its absence.
+    """
     backends = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backends, timeout=PATIENCE)
+    distributed.init_process_group(backends, timeout=JOINING)
     machines = int(os.environ["GROUP_WORLD_SIZE"])
+    members = distributed.new_group(backend=backends, timeout=PATIENCE)
+    assert isinstance(members, distributed.ProcessGroup)
     try:
         yield Group(
             distributed.get_rank(),
             distributed.get_world_size(),
             socket.gethostname() if machines > 1 else HERE,
+            members,
         )
     finally:
         distributed.destroy_process_group()

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.errors import NodeDiffers
+from models.errors import DuplicateSamples, InvalidSampleId, NodeDiffers
 from models.specifications import Enrolment
 from workers.enrolment.preparation import Prepared, prepare
 from workers.enrolment.shardlog import ShardLogs
@@ -85,15 +85,20 @@ class Job:
                 f"This machine computes on {device.type!r} and the first one on {self.device!r}, "
                 "which sums differently. Set EXPUNGE_DEVICE alike on all machines."
             )
-        prepared = prepare(self.enrolment, root, device)
+        other_samples = NodeDiffers(
+            "The dataset has other samples or labels here than on the first machine, or in "
+            "another order. Give all machines the same."
+        )
+        try:
+            prepared = prepare(self.enrolment, root, device)
+        except (DuplicateSamples, InvalidSampleId):
+            # They name samples, which is for the log of no machine; the first has not found any.
+            raise other_samples from None
         if prepared.weights_digest() != self.weights:
             raise NodeDiffers(
                 f"{self.enrolment.weights} has other weights here than on the first machine. Give "
                 "all machines the same file."
             )
         if prepared.indexed.manifest_digest != self.manifest:
-            raise NodeDiffers(
-                "The dataset has other samples or labels here than on the first machine, or in "
-                "another order. Give all machines the same."
-            )
+            raise other_samples
         return prepared.of_images(self.images)

@@ -119,10 +119,11 @@ def _enrolled(
 ) -> tuple[Enrolled, ShardLogs]:
     """All the work and all the files, and the notes of it; no rows yet."""
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
-    indexed = prepared.indexed
-    digests = digest_images(indexed.dataset.source, len(indexed.rows.sample_ids), go_on)
+    source, count = prepared.indexed.dataset.source, len(prepared.indexed.rows.sample_ids)
+    digests = digest_images(source, count, go_on)
     # An image that is exchanged from now on is not summed in its place.
     prepared = prepared.of_images(digests)
+    indexed = prepared.indexed
     notes = _notes(model_id, enrolment, prepared, digests, resources)
     summing = Summing.of(enrolment, prepared, notes, resources.settings)
     summing.sum_all(Tracker(Phase.WEIGH, len(indexed.training()), tell).advance)

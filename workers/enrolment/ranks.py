@@ -12,14 +12,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from models.errors import RankRefused, RanksFailed
-from models.settings import Settings
+import torch
+
+from models.errors import NotConfigured, RankRefused, RanksFailed
+from models.processes import is_free
+from models.settings import Settings, port_of
 from workers.enrolment.job import Job
 from workers.failures import Failure
+from workers.resources import choose_device
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +44,17 @@ def sum_in_ranks(job: Job, settings: Settings, advance: Callable[[int], None]) -
     from other machines; `advance` is told of every so many samples that are done.
 
     Raises:
+        NotConfigured: there are not so many GPUs.
         RankRefused: what one of them found wrong, in its words.
         RanksFailed: one of them has died, or those of another machine did not come.
 
     """
+    _require_devices(settings)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "job.safetensors"
         job.write(file)
         if settings.nodes > 1:
+            _wait_for_port(settings, advance)
             log.info("Waiting for %s at %s.", _others(settings), settings.rendezvous)
         _run([*_torchrun(settings, node_rank=0), str(file)], settings, advance)
 
@@ -56,8 +64,33 @@ def assist(settings: Settings, node_rank: int) -> None:
 
     Raises what `sum_in_ranks` raises.
     """
+    _require_devices(settings)
     log.info("Waiting for an enrolment at %s.", settings.rendezvous)
     _run(_torchrun(settings, node_rank), settings, lambda _count: None)
+
+
+def _require_devices(settings: Settings) -> None:
+    """Each process on GPUs has one of its own. One that finds none ends before the others know."""
+    if choose_device(settings.device).type != "cuda":
+        return
+    there = torch.cuda.device_count()
+    if there < settings.processes:
+        raise NotConfigured(
+            f"There are {there} GPUs here for {settings.processes} processes. Set "
+            "EXPUNGE_PROCESSES or --nproc to no more, or EXPUNGE_DEVICE to cpu."
+        )
+
+
+def _wait_for_port(settings: Settings, advance: Callable[[int], None]) -> None:
+    """Until the port of the rendezvous is free: only one enrolment at a time can be there."""
+    port = port_of(settings.rendezvous)
+    waits = False
+    while not is_free(port):
+        if not waits:
+            log.info("Waiting for port %d: another enrolment has it, perhaps.", port)
+        waits = True
+        advance(0)
+        time.sleep(LISTEN_S)
 
 
 def _others(settings: Settings) -> str:
@@ -82,6 +115,8 @@ def _run(options: list[str], settings: Settings, advance: Callable[[int], None])
         env={**os.environ, **settings.environment()},
         stdout=subprocess.PIPE,
         text=True,
+        # Libraries say there what they like.
+        errors="replace",
     )
     with process:
         try:
@@ -93,9 +128,18 @@ def _run(options: list[str], settings: Settings, advance: Callable[[int], None])
         raise RankRefused(refusal.kind, refusal.detail)
     if code:
         raise RanksFailed(
-            f"A process of the enrolment ended with status {code}; the worker's log has its last "
-            "words. Enrol again: complete shards are not computed twice."
+            f"A process of the enrolment ended with status {code}; the log has its last words."
+            f"{_elsewhere(settings)} Enrol again: complete shards are not computed twice."
         )
+
+
+def _elsewhere(settings: Settings) -> str:
+    if settings.nodes == 1:
+        return ""
+    return (
+        f" Or not all of the {settings.nodes} machines came to {settings.rendezvous}, or one of "
+        "them has ended: look at their logs, and start `expunge assist` there again."
+    )
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
@@ -130,9 +174,11 @@ def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:
 
     def listen() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            said.put(line)
-        said.put(None)
+        try:
+            for line in process.stdout:
+                said.put(line)
+        finally:
+            said.put(None)
 
     listener = threading.Thread(target=listen, name="ranks", daemon=True)
     listener.start()

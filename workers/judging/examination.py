@@ -17,11 +17,10 @@ from workers.subjects import Subject, readable_batches
 from workers.unlearning.batches import Batch, among
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
+from workers.unlearning.importances import BATCH
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
 
-# Bytes of images that stay in memory from one candidate to the next.
-MOST_BYTES = 1 << 30
 # Cohorts beyond so many share the probe of so many.
 WHOLE_PROBES = 4
 
@@ -40,12 +39,15 @@ class Examiner:
         """`now` are this run's training samples; `forgotten` counts all of them by label."""
         self.cohorts = form_cohorts(forgotten, run.trained)
         self._subject = subject
-        self._kept: list[Batch] | None = None
+        # The first batches of the probe, as many as there is room for.
+        self._kept: list[Batch] = []
+        self._room = resources.settings.probe_bytes >> run.starved
         retained, holdout, of_labels, of_cohorts = _select(
             run, self.cohorts, now, forgotten, resources
         )
-        self._forgotten = sorted(chain.from_iterable(of_cohorts.values()))
-        self._samples = sorted({*retained, *holdout, *of_labels, *self._forgotten})
+        forgotten_samples = list(chain.from_iterable(of_cohorts.values()))
+        self._forgotten = set(_positions(forgotten_samples))
+        self._samples = sorted({*retained, *holdout, *of_labels, *forgotten_samples})
         self.probe = Probe(
             forgotten={cohort: _positions(samples) for cohort, samples in of_cohorts.items()},
             unseen=_positions(of_labels),
@@ -65,29 +67,27 @@ class Examiner:
 
     def _batches(self, at: Collection[int] | None) -> Iterator[Batch]:
         if at is None:
-            return self.batches()
-        if self._kept is not None:
-            return among(self._kept, at)
-        return self._read([sample for sample in self._samples if sample[0] in at])
+            yield from self.batches()
+        else:
+            yield from among(self._kept, at)
+            yield from self._read([sample for sample in self._not_kept() if sample[0] in at])
 
     def of_forgotten(self) -> Iterator[Batch]:
         """The forgotten samples of the probe."""
-        return self._read(self._forgotten)
+        return self._batches(self._forgotten)
 
     def batches(self) -> Iterator[Batch]:
         """The probe itself; images stay in memory while there is room."""
-        if self._kept is not None:
-            yield from self._kept
-            return
-        kept: list[Batch] = []
-        size = 0
-        for batch in self._read(self._samples):
-            size += batch.inputs.nbytes
-            if size <= MOST_BYTES:
-                kept.append(batch)
+        yield from list(self._kept)
+        for batch in self._read(self._not_kept()):
+            self._room -= batch.inputs.nbytes
+            if self._room >= 0:
+                self._kept.append(batch)
             yield batch
-        if size <= MOST_BYTES:
-            self._kept = kept
+
+    def _not_kept(self) -> list[Position]:
+        # Of every so many samples there is one batch, whichever of them can be read.
+        return self._samples[BATCH * len(self._kept) :]
 
     def _read(self, samples: list[Position]) -> Iterator[Batch]:
         return readable_batches(self._subject.dataset, samples, self._subject.device, unreadable={})

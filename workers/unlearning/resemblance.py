@@ -24,7 +24,8 @@ def zero_retrain_forgetting(
     with torch.no_grad():
         for batch in batches:
             ours, theirs = (
-                nn.functional.softmax(each(batch.inputs).double(), dim=1)
+                # A network may change what it is given, and the other one sees it next.
+                nn.functional.softmax(each(batch.inputs.clone()).double(), dim=1)
                 for each in (network, reference)
             )
             middle = (ours + theirs) / 2

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psutil
+
+from models.processes import is_free
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 CHILD = """
@@ -60,3 +64,16 @@ def test_a_child_whose_parent_is_gone_already_ends_at_once() -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (1, b"")
+
+
+def test_a_port_is_free_until_somebody_listens_there_and_afterwards_again() -> None:
+    port = free_port()
+    assert is_free(port)
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        assert not is_free(port)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = listening.accept()
+            # Who closes first keeps the address for a while.
+            accepted.close()
+            assert client.recv(1) == b""
+    assert is_free(port)

@@ -133,14 +133,15 @@ def test_every_setting_is_described() -> None:
 
 
 @pytest.mark.parametrize(
-    "rendezvous", ["", "here", "here:", ":29500", "here:port", "a b:1", "h:1/x"]
+    "rendezvous",
+    ["", "here", "here:", ":29500", "h:port", "a b:1", "h:1/x", "h:0", "h:65536", "::1:5"],
 )
 def test_several_machines_need_a_place_to_meet(rendezvous: str) -> None:
     with pytest.raises(NotConfigured, match="HOST:PORT"):
         Settings(nodes=2, rendezvous=rendezvous).require_rendezvous()
 
 
-@pytest.mark.parametrize("rendezvous", ["here:29500", "10.0.0.1:1", "[::1]:29500"])
+@pytest.mark.parametrize("rendezvous", ["here:65535", "10.0.0.1:1", "[::1]:29500"])
 def test_they_have_one_and_a_single_machine_needs_none(rendezvous: str) -> None:
     for settings in (Settings(), Settings(nodes=2, rendezvous=rendezvous)):
         assert settings.require_rendezvous() is settings

@@ -166,6 +166,15 @@ def another_order(home: Path) -> None:
     _change_data(home, swap)
 
 
+def an_id_twice(home: Path) -> None:
+    """Two samples have one name."""
+
+    def repeat(arrays: dict[str, np.ndarray]) -> None:
+        arrays["ids"][3] = arrays["ids"][4]
+
+    _change_data(home, repeat)
+
+
 def exchange_an_image(home: Path) -> None:
     """One sample has another's image, in the last shard."""
 
@@ -182,6 +191,8 @@ def exchange_an_image(home: Path) -> None:
     [
         (other_weights, "has other weights here"),
         (another_order, "has other samples or labels here"),
+        # Nothing that names a sample: it is said on every machine.
+        (an_id_twice, "^The dataset has other samples or labels here than .* the same[.]$"),
     ],
 )
 def test_weights_and_samples_are_compared_with_the_first_machines(

@@ -25,26 +25,51 @@ def read(positions: Sequence[int]) -> Tensor:
     return torch.tensor([[float(position)] for position in positions])
 
 
-def test_what_is_read_elsewhere_is_what_would_be_read_here() -> None:
-    reader = IsolatedReader(read)
-    assert torch.equal(reader([3, 1, 2]), read([3, 1, 2]))
-    assert reader([]).numel() == 0
+several = pytest.mark.parametrize("processes", [1, 3])
 
 
-def test_it_is_read_by_another_process() -> None:
-    reader = IsolatedReader(lambda _positions: torch.tensor([os.getpid()]))
-    assert int(reader([0])) != os.getpid()
+@several
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 12, 13, 40])
+def test_what_is_read_elsewhere_is_what_would_be_read_here(processes: int, count: int) -> None:
+    reader = IsolatedReader(read, processes)
+    positions = [100 - position for position in range(count)]
+    for _ in range(2):
+        assert torch.equal(reader(positions), read(positions))
 
 
-def test_an_image_that_cannot_be_read_keeps_its_error() -> None:
-    with pytest.raises(SampleUnreadable, match="It is damaged") as raised:
-        IsolatedReader(read)([1, 7])
-    assert raised.value.position == 7
+@several
+def test_it_is_read_by_as_many_other_processes(processes: int) -> None:
+    reader = IsolatedReader(
+        lambda positions: torch.tensor([os.getpid()] * len(positions)), processes
+    )
+    found = set(reader(range(100)).tolist())
+    assert (len(found), os.getpid() in found) == (processes, False)
+    # And by these again.
+    assert set(reader(range(100)).tolist()) == found
 
 
-def test_the_image_that_crashes_is_named_and_the_others_can_be_read_afterwards() -> None:
-    reader = IsolatedReader(read)
+def test_a_few_images_are_not_spread_over_many_processes() -> None:
+    reader = IsolatedReader(lambda positions: torch.tensor([os.getpid()] * len(positions)), 8)
+    assert len(set(reader(range(5)).tolist())) == 2
+
+
+@several
+def test_the_first_image_that_cannot_be_read_keeps_its_error(processes: int) -> None:
+    reader = IsolatedReader(read, processes)
+    for positions in ([1, 7], [*range(20, 30), 7, *range(20, 30), 13]):
+        with pytest.raises(SampleUnreadable, match="It is damaged") as raised:
+            reader(positions)
+        assert raised.value.position == 7
+
+
+@several
+@pytest.mark.parametrize("behind", [[4], [4, 5, 6, 8, 9, 13, 10, 11], [7] * 9])
+def test_the_image_that_crashes_is_named_and_the_others_can_be_read_afterwards(
+    processes: int, behind: list[int]
+) -> None:
+    reader = IsolatedReader(read, processes)
     with pytest.raises(SampleUnreadable, match="position 13 crashes its decoder") as raised:
-        reader([1, 2, 13, 4])
+        reader([1, 2, 13, *behind])
     assert raised.value.position == 13
-    assert torch.equal(reader([1, 2, 4]), read([1, 2, 4]))
+    for positions in ([1, 2, 4], [*range(20, 40)]):
+        assert torch.equal(reader(positions), read(positions))

@@ -1,0 +1,132 @@
+"""Processes that sum together: what one of them finds wrong ends it for all, and is told to all."""
+
+import multiprocessing
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing.queues import Queue
+from typing import Any
+
+import pytest
+import torch
+from torch import distributed
+
+from models.errors import DatasetUnreadable, RankRefused
+from tests.support.ports import free_port
+from workers.enrolment import group
+from workers.enrolment.group import ALONE, Group, joined
+
+CPU = torch.device("cpu")
+Part = Callable[[Group], Any]
+
+
+def _take_part(rank: int, size: int, port: int, part: Part, said: "Queue[Any]") -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "RANK": rank,
+            "WORLD_SIZE": size,
+            "GROUP_WORLD_SIZE": size,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }.items():
+            patch.setenv(name, str(value))
+        with joined(CPU) as all_of_them:
+            try:
+                said.put((rank, part(all_of_them)))
+            except RankRefused as error:
+                said.put((rank, (error.kind, str(error))))
+
+
+def together(size: int, part: Part) -> list[Any]:
+    """What each of so many processes returns, or is told to be wrong, by rank."""
+    context = multiprocessing.get_context("fork")
+    said: Queue[Any] = context.Queue()
+    port = free_port()
+    processes = [
+        context.Process(target=_take_part, args=(rank, size, port, part, said))
+        for rank in range(size)
+    ]
+    for process in processes:
+        process.start()
+    found = dict(said.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    return [found[rank] for rank in range(size)]
+
+
+def test_all_have_what_the_first_one_has_and_the_sums_of_all() -> None:
+    def part(of: Group) -> Any:
+        sums = {"a": torch.full((2,), 10.0**of.rank, dtype=torch.float64)}
+        of.add_up(sums)
+        told = bytes(of.bytes_of_first(b"the job" if of.is_first else b""))
+        return of.number_of_first(of.rank + 7), told, sums["a"].tolist(), of.share(list(range(7)))
+
+    assert together(3, part) == [
+        (7, b"the job", [111.0, 111.0], [0, 3, 6]),
+        (7, b"the job", [111.0, 111.0], [1, 4]),
+        (7, b"the job", [111.0, 111.0], [2, 5]),
+    ]
+
+
+def test_what_several_find_wrong_is_told_to_all_in_the_words_of_the_first_of_them() -> None:
+    def part(of: Group) -> Any:
+        def work() -> int:
+            if of.rank:
+                raise DatasetUnreadable(f"Rank {of.rank} cannot read it.")
+            return 3
+
+        return of.all_do(work)
+
+    told = ("dataset-unreadable", f"On {socket.gethostname()}: Rank 1 cannot read it.")
+    assert together(3, part) == [told, told, told]
+
+
+def test_what_nobody_expected_is_told_without_what_it_quotes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def part(of: Group) -> Any:
+        def work() -> None:
+            if of.rank:
+                raise ValueError("person-7")
+
+        of.all_do(work)
+
+    first, second = together(2, part)
+    assert first == second
+    assert first[0] == "internal-error"
+    assert first[1].startswith(f"On {socket.gethostname()}: ValueError in work (line ")
+    assert "person-7" not in f"{first}{capfd.readouterr()}"
+
+
+def test_all_go_on_with_what_each_has_found() -> None:
+    assert together(2, lambda of: of.all_do(lambda: of.rank * 10)) == [0, 10]
+
+
+def test_one_that_is_alone_finds_and_raises_what_it_does() -> None:
+    def refuse() -> None:
+        raise DatasetUnreadable("It cannot be read.")
+
+    assert ALONE.all_do(lambda: 5) == 5
+    assert (ALONE.is_first, ALONE.share([1, 2, 3]), ALONE.number_of_first(4)) == (
+        True,
+        [1, 2, 3],
+        4,
+    )
+    with pytest.raises(DatasetUnreadable, match=r"^It cannot be read\.$"):
+        ALONE.all_do(refuse)
+
+
+def test_those_that_do_not_come_are_not_waited_for_as_long_as_those_that_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group, "JOINING", timedelta(seconds=1))
+    for name, value in {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "GROUP_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(distributed.DistError), joined(CPU):
+        pass
