@@ -25,6 +25,11 @@ def read(positions: Sequence[int]) -> Tensor:
     return torch.tensor([[float(position)] for position in positions])
 
 
+def who_reads(positions: Sequence[int]) -> Tensor:
+    """The process that reads each of them."""
+    return torch.tensor([os.getpid()] * len(positions))
+
+
 several = pytest.mark.parametrize("processes", [1, 3])
 
 
@@ -39,9 +44,7 @@ def test_what_is_read_elsewhere_is_what_would_be_read_here(processes: int, count
 
 @several
 def test_it_is_read_by_as_many_other_processes(processes: int) -> None:
-    reader = IsolatedReader(
-        lambda positions: torch.tensor([os.getpid()] * len(positions)), processes
-    )
+    reader = IsolatedReader(who_reads, processes)
     found = set(reader(range(100)).tolist())
     assert (len(found), os.getpid() in found) == (processes, False)
     # And by these again.
@@ -49,7 +52,7 @@ def test_it_is_read_by_as_many_other_processes(processes: int) -> None:
 
 
 def test_a_few_images_are_not_spread_over_many_processes() -> None:
-    reader = IsolatedReader(lambda positions: torch.tensor([os.getpid()] * len(positions)), 8)
+    reader = IsolatedReader(who_reads, 8)
     assert len(set(reader(range(5)).tolist())) == 2
 
 
