@@ -20,6 +20,8 @@ from models.errors import NotConfigured
 RESTORE = "restore"
 # As much as twelve labels of a ResNet18 have.
 LABEL_SUMS_BYTES = 1 << 30
+# More readers of a run than that are for whoever runs it to ask for.
+MOST_READERS = 4
 # As much as 1 780 images of 224 x 224 in three channels have.
 PROBE_BYTES = 1 << 30
 # An address of the sixth version stands in brackets.
@@ -185,7 +187,8 @@ class Settings(BaseSettings):
     loaders: int = Field(
         default=0,
         ge=0,
-        description="Processes that read images for each of an enrolment's own, or for a run.",
+        description="Processes that read images, for each of an enrolment's own or for a run, "
+        "which has some of its own if this is 0.",
     )
     probe_bytes: int = Field(
         default=PROBE_BYTES,
@@ -194,6 +197,11 @@ class Settings(BaseSettings):
     )
     device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
     log_level: str = Field(default="INFO", description="Level of the log on standard error.")
+
+    @property
+    def readers(self) -> int:
+        """Processes that decode images for a run, which does nothing else meanwhile."""
+        return self.loaders or min(MOST_READERS, self.threads or os.cpu_count() or 1)
 
     def require_services(self) -> "Settings":
         """Raise `NotConfigured` unless database, queue and store all have an address."""

@@ -128,7 +128,7 @@ def load_subject(run: Run, resources: Resources) -> Subject:
         run.enrolment.preprocessing,
         resources.settings.sources_root,
         _digests(model, resources),
-        readers=max(1, resources.settings.loaders),
+        readers=resources.settings.readers,
     )
     _require_unchanged(dataset, run.enrolment.holdout, provenance.manifest)
     device = resources.device

@@ -133,6 +133,21 @@ def test_every_setting_is_described() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "readers"),
+    [
+        ({"loaders": 9}, 9),
+        ({"threads": 2}, 2),
+        ({"threads": 64}, 4),
+        ({"loaders": 1, "threads": 3}, 1),
+    ],
+)
+def test_a_run_decodes_with_as_many_processes_as_threads_unless_it_is_told_otherwise(
+    given: dict[str, int], readers: int
+) -> None:
+    assert Settings(**given).readers == readers  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     "rendezvous",
     ["", "here", "here:", ":29500", "h:port", "a b:1", "h:1/x", "h:0", "h:65536", "::1:5"],
 )
