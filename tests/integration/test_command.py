@@ -405,24 +405,6 @@ def test_an_enrolment_shows_its_progress_and_ends_active(
     _require_active(settings)
 
 
-def test_an_enrolment_is_by_as_many_processes_as_it_is_told(
-    settings: Settings, digits: Digits, tmp_path: Path
-) -> None:
-    fewer(digits, tmp_path)
-    # Every interpreter runs this first; torchrun has told its ranks which they are.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, pathlib\n"
-        "if 'RANK' in os.environ:\n"
-        f"    pathlib.Path({str(tmp_path)!r}, 'rank-' + os.environ['RANK']).touch()\n"
-    )
-    arguments = enrol_command(digits, f"arrays:{tmp_path}/few.npz")
-    environment = {**environment_of(settings), "PYTHONPATH": str(tmp_path)}
-    ended = expunge(*arguments, "--nproc", "2", environment=environment)
-    assert ended.returncode == 0, ended.stderr
-    assert sorted(path.name for path in tmp_path.glob("rank-*")) == ["rank-0", "rank-1"]
-    _require_active(settings)
-
-
 def _require_active(settings: Settings) -> None:
     database = Database(settings.database_url)
     with database.reading() as session:

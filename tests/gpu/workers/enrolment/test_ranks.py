@@ -9,10 +9,10 @@ from tests.conftest import Digits
 from tests.gpu.networks import on_cpu
 from tests.integration.workers.enrolment.test_ranks import (
     SHARD,
-    prepared_on,
     require_equal,
     sums_of,
 )
+from tests.support.preparing import prepared_on
 from workers.enrolment.job import Job
 from workers.enrolment.portions import Portion
 from workers.enrolment.ranks import sum_in_ranks

@@ -32,9 +32,9 @@ from tests.integration.workers.enrolment.test_ranks import (
     SHARD,
     SHARDS,
     by_one_process,
-    prepared_on_cpu,
     require_equal,
 )
+from tests.support.preparing import prepared_on_cpu
 from workers.enrolment.job import Job
 from workers.enrolment.portions import Portion
 from workers.enrolment.ranks import sum_in_ranks
@@ -96,13 +96,24 @@ def summed(enrolment: Enrolment, logs: ShardLogs, first: Settings) -> Sums:
     return logs.read_all(Portion(None, prepared.indexed.training()), prepared.network)
 
 
+def noting_ranks(folder: Path) -> dict[str, str]:
+    """The environment in which every process that torchrun starts leaves a file here."""
+    # Every interpreter runs this first; torchrun has told its ranks which they are.
+    (folder / "sitecustomize.py").write_text(
+        "import os, pathlib\n"
+        "if 'RANK' in os.environ:\n"
+        f"    pathlib.Path({str(folder)!r}, 'rank-' + os.environ['RANK']).touch()\n"
+    )
+    return {"PYTHONPATH": str(folder)}
+
+
 def test_an_enrolment_by_two_machines_keeps_the_sums_of_one(
     first: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     few, dataset = fewer(digits, tmp_path), f"arrays:{tmp_path}/few.npz"
     together = ("--nodes", "2", "--rendezvous", first.rendezvous)
     settings = first.model_copy(update={"nodes": 1, "rendezvous": ""})
-    environment = {**bare_environment(), **settings.environment()}
+    environment = {**bare_environment(), **settings.environment(), **noting_ranks(tmp_path)}
     elsewhere = {**environment, "EXPUNGE_DATA_DIR": str(tmp_path / "second")}
     with ThreadPoolExecutor(1) as threads:
         assisting = threads.submit(
@@ -115,6 +126,7 @@ def test_an_enrolment_by_two_machines_keeps_the_sums_of_one(
         )
         assisted = assisting.result()
     assert ended.returncode == 0, ended.stderr
+    assert sorted(path.name for path in tmp_path.glob("rank-*")) == ["rank-0", "rank-1", "rank-2"]
     assert f"Waiting for another machine at {first.rendezvous}" in ended.stderr
     assert assisted.returncode == 0, assisted.stderr
     assert f"Waiting for an enrolment at {first.rendezvous}" in assisted.stderr

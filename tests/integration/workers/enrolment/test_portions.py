@@ -17,11 +17,11 @@ from models.specifications import Enrolment
 from tests.conftest import Digits
 from tests.integration.app.support import execute
 from tests.integration.workers.enrolment.test_pipeline import registered
+from tests.support.preparing import prepared_on
 from tests.support.several import SMALL, several
 from workers import grace
 from workers.enrolment.command import enrol_here
 from workers.enrolment.pipeline import enrol
-from workers.enrolment.preparation import prepare
 from workers.enrolment.summing import Summing
 from workers.progress import Progress
 from workers.resources import Resources, open_resources
@@ -210,7 +210,7 @@ def test_the_command_goes_on_with_the_very_enrolment_that_was_begun(
 def summing_by(processes: int, enrolment: Enrolment, resources: Resources) -> Summing:
     """What an enrolment by so many processes has to sum, with notes of its own."""
     settings = resources.settings.model_copy(update={"processes": processes})
-    prepared = prepare(enrolment, None, resources.device)
+    prepared = prepared_on(resources.device, enrolment)
     return Summing.of(enrolment, prepared, settings.data_dir / "notes", settings)
 
 

@@ -23,15 +23,15 @@ from models.specifications import Enrolment
 from tests.conftest import Digits, enrol_model
 from tests.integration.workers.enrolment.test_pipeline import FEW, fewer
 from tests.integration.workers.enrolment.test_refusals import refusal
+from tests.support.preparing import prepared_on_cpu
 from tests.support.several import SMALL, several
 from workers import architectures
 from workers.architectures.small_resnet import small_resnet
-from workers.datasets.digests import digest_images
 from workers.enrolment import summing
 from workers.enrolment.job import Job
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.portions import Portion, labels_apart, portions_of
-from workers.enrolment.preparation import Prepared, prepare
+from workers.enrolment.preparation import Prepared
 from workers.enrolment.ranks import sum_in_ranks
 from workers.enrolment.shardlog import ShardLog, ShardLogs
 from workers.enrolment.shards import sum_portions
@@ -51,19 +51,6 @@ ALL = slice(None)
 def two(settings: Settings) -> Settings:
     """Settings of enrolments by two processes, in small shards."""
     return settings.model_copy(update={"processes": 2, "shard_size": SHARD})
-
-
-def prepared_on_cpu(enrolment: Enrolment) -> Prepared:
-    """What this process would sum."""
-    return prepared_on(torch.device("cpu"), enrolment)
-
-
-def prepared_on(device: torch.device, enrolment: Enrolment) -> Prepared:
-    """What this process would sum on that device, of images as they are now."""
-    prepared = prepare(enrolment, None, device)
-    indexed = prepared.indexed
-    count = len(indexed.rows.sample_ids)
-    return prepared.of_images(digest_images(indexed.dataset.source, count, lambda: None))
 
 
 def by_one_process(
@@ -100,21 +87,6 @@ def require_equal(found: Sums, expected: Sums) -> None:
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert float((found[name] - tensor).abs().max() / tensor.abs().max()) <= 1e-6
-
-
-def test_two_processes_enrol_a_network_with_the_sums_of_one(
-    two: Settings, digits: Digits, tmp_path: Path
-) -> None:
-    with open_resources(two) as resources:
-        enrol_model(resources, digits.enrolment)
-        with resources.database.reading() as session:
-            model = find_model(session, "digits")
-            (full,) = session.query(FisherSums)
-        assert model.state is ModelState.ACTIVE
-        sums, _ = read_tensors(resources.store.sized_path(Artifact(full.sha256, full.size)))
-    require_equal(sums, by_one_process(digits, tmp_path / "log.safetensors"))
-    # What was written on the way is gone.
-    assert not list((two.data_dir / "enrolments").glob("*"))
 
 
 def test_two_processes_keep_the_sums_of_labels_as_one_does(
@@ -220,7 +192,7 @@ def test_several_processes_tell_of_every_sample_no_more_than_once_and_of_most(
     two: Settings, digits: Digits, tmp_path: Path
 ) -> None:
     told: list[int] = []
-    enrolment, logs = several(digits, tmp_path), ShardLogs(tmp_path / "log", SHARD)
+    enrolment, logs = several(digits, tmp_path), ShardLogs(tmp_path / "log", 10 * SHARD)
     prepared = prepared_on_cpu(enrolment)
     sum_in_ranks(Job.of(enrolment, prepared, [], logs), two, told.append)
     trained = len(prepared.indexed.training())
@@ -369,20 +341,6 @@ def test_an_image_that_cannot_be_read_ahead_is_named(
     assert failure is not None
     assert failure["kind"] == "dataset-unreadable"
     assert "position 7 holds NaN" in failure["detail"]
-
-
-def test_a_process_that_cannot_even_start_is_told_too(
-    two: Settings, digits: Digits, tmp_path: Path
-) -> None:
-    # There is no such device here, which only PyTorch finds out.
-    missing = two.model_copy(update={"device": "xpu"})
-    logs = ShardLogs(tmp_path / "log", SHARD)
-    with pytest.raises(RanksFailed, match="ended with status"):
-        sum_in_ranks(
-            Job.of(digits.enrolment, prepared_on_cpu(digits.enrolment), [], logs),
-            missing,
-            lambda _count: None,
-        )
 
 
 def with_nan(digits: Digits, folder: Path) -> Enrolment:

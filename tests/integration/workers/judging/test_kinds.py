@@ -92,7 +92,8 @@ def test_it_is_held_against_what_a_network_without_it_would_make_of_its_like(
 def test_what_was_expected_still_holds_when_the_images_are_deleted(
     story: Story, digits: Digits, tmp_path: Path
 ) -> None:
-    story.set_policy(gate={**OPEN_GATE, "min_probe": 10}, probe_size=600)
+    gate = {**OPEN_GATE, "min_probe": 10, "max_excess": 0.02}
+    story.set_policy(gate=gate, probe_size=600)
     story.forget(trained_eights(digits))
     for name in trained_eights(digits):
         (tmp_path / f"{name}.png").unlink()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import NotConfigured, WorkerStopping
+from models.errors import NotConfigured, RanksFailed, WorkerStopping
 from models.settings import Settings
 from models.specifications import Enrolment
 from workers.enrolment import ranks
@@ -69,14 +69,37 @@ def test_an_enrolment_waits_for_the_port_that_another_one_has(
     assert heard == [0, 0, 0]
 
 
-def test_words_that_are_no_text_do_not_keep_it_from_ending(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "noisy.py").write_text(
-        "import sys\nsys.stdout.buffer.write(b'caf\\xe9\\n{\"done\": 3}\\n')\n"
-    )
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a program that is started in torchrun's place."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(ranks, "PROGRAM", "noisy")
+    monkeypatch.setattr(ranks, "PROGRAM", "started_instead")
+    return tmp_path / "started_instead.py"
+
+
+def test_words_that_are_no_text_do_not_keep_it_from_ending(job: Job, started: Path) -> None:
+    started.write_text("import sys\nsys.stdout.buffer.write(b'caf\\xe9\\n{\"done\": 3}\\n')\n")
     told: list[int] = []
     sum_in_ranks(job, Settings(device="cpu", processes=2), told.append)
     assert sum(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"processes": 2}, "ended with status 3; the log has its last words. Enrol again"),
+        ({"nodes": 2}, "not all of the 2 machines came to 127.0.0.1:1, or one of them has ended"),
+    ],
+)
+def test_a_process_that_ends_without_a_word_is_told_too(
+    job: Job,
+    started: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, int],
+    word: str,
+) -> None:
+    started.write_text("raise SystemExit(3)\n")
+    monkeypatch.setattr(ranks, "is_free", lambda _port: True)
+    given = Settings(device="cpu", rendezvous="127.0.0.1:1", **settings)  # type: ignore[arg-type]
+    with pytest.raises(RanksFailed, match=word):
+        sum_in_ranks(job, given, lambda _count: None)

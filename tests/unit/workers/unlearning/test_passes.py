@@ -24,10 +24,10 @@ class Wasteful(nn.Linear):
         return inputs
 
 
-def of_operations(operations: int) -> tuple[nn.Module, Tensor]:
-    """A network that needs about as many for a sample, and a sample."""
-    width = 1000
-    return Wasteful(width, operations // (2 * width**2)), torch.zeros(1, width)
+def of_operations(operations: int, width: int = 1000) -> tuple[nn.Module, Tensor]:
+    """A network that needs about as many for a sample, and a sample; they are only counted."""
+    with torch.device("meta"):
+        return Wasteful(width, operations // (2 * width**2)), torch.zeros(1, width)
 
 
 def test_a_cheap_network_has_large_passes() -> None:
@@ -51,7 +51,7 @@ def test_on_a_gpu_it_is_larger(share: float, size: int, monkeypatch: pytest.Monk
     # There need be none here: its sizes are tried on the CPU.
     monkeypatch.setitem(passes.PASSES, "cpu", passes.PASSES["cuda"])
     whole = passes.PASSES["cuda"].operations // 256
-    assert reproducible_size(*of_operations(int(share * whole))) == size
+    assert reproducible_size(*of_operations(int(share * whole), width=10_000)) == size
 
 
 def test_a_device_that_nothing_is_said_of_has_the_passes_of_a_processor() -> None:
