@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.artifacts import Artifact
 from models.documents import CohortVerdict, Verdict
-from models.errors import DatasetChanged, SampleUnreadable
+from models.errors import DatasetChanged
 from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind, UnlearningRun
 from models.specifications import HoldoutSpec
 from workers.architectures import build
@@ -76,26 +76,21 @@ def readable_batches(
     The positions of these, and what is wrong with them, are added to `unreadable`.
     """
     for start in range(0, len(samples), BATCH):
-        chunk = dict(samples[start : start + BATCH])
-        while True:
-            try:
-                yield one_batch(dataset, list(chunk.items()), device)
-                break
-            except SampleUnreadable as error:
-                unreadable[error.position] = str(error)
-                del chunk[error.position]
+        chunk = samples[start : start + BATCH]
+        inputs, wrong = dataset.load_readable([position for position, _ in chunk])
+        unreadable.update(wrong)
+        yield _batch(inputs, [sample for sample in chunk if sample[0] not in wrong], device)
 
 
 def one_batch(dataset: Dataset, samples: Sequence[Position], device: torch.device) -> Batch:
     """All of `samples` at once; `SampleUnreadable` if an image cannot be read."""
-    positions = [position for position, _ in samples]
-    labels = [label for _, label in samples]
-    batch = Batch(
-        dataset.load(positions),
-        torch.tensor(labels, dtype=torch.int64),
-        torch.tensor(positions, dtype=torch.int64),
-    )
-    return batch.to(device)
+    return _batch(dataset.load([position for position, _ in samples]), samples, device)
+
+
+def _batch(inputs: Tensor, samples: Sequence[Position], device: torch.device) -> Batch:
+    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
+    positions = torch.tensor([position for position, _ in samples], dtype=torch.int64)
+    return Batch(inputs, labels, positions).to(device)
 
 
 def load_subject(run: Run, resources: Resources) -> Subject:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from models.errors import DatasetUnreadable, SourceOutsideRoot
+from models.errors import DatasetUnreadable, SampleUnreadable, SourceOutsideRoot
 from models.specifications import DatasetSpec, Preprocessing
 from workers.datasets.arrays import open_arrays
 from workers.datasets.cifar import open_cifar
@@ -18,7 +18,7 @@ from workers.datasets.digests import require_same_image
 from workers.datasets.digits import open_digits
 from workers.datasets.idx import open_idx
 from workers.datasets.images import open_images
-from workers.datasets.isolation import IsolatedReader
+from workers.datasets.isolation import IsolatedReader, Readable
 from workers.datasets.preprocessing import prepare
 from workers.datasets.source import ImageSource, SampleIndex
 
@@ -60,19 +60,37 @@ class Dataset:
             SampleUnreadable: the first of them that cannot be read, or is another image by now.
 
         """
+        found, unreadable = self.load_readable(positions)
+        for position, why in unreadable.items():
+            raise SampleUnreadable(why, position)
+        return found
+
+    def load_readable(self, positions: Sequence[int]) -> Readable:
+        """Those of the samples that can be read, as `load` gives them, and what is wrong with the
+        others, by position.
+        """
         return self.read(positions) if self.reader is None else self.reader(positions)
 
-    def read(self, positions: Sequence[int]) -> torch.Tensor:
-        """The samples at `positions`, as `load` gives them, read in this very process."""
+    def read(self, positions: Sequence[int]) -> Readable:
+        """What `load_readable` gives, read in this very process."""
         size = self.preprocessing.size
         shape = (len(positions), self.preprocessing.channels, size, size)
         batch = torch.empty(shape, dtype=torch.float32)
-        for row, position in enumerate(positions):
-            stored = self.source.stored(position)
-            if self.digests is not None:
-                require_same_image(self.digests, position, stored)
-            batch[row] = prepare(stored.decode(), self.preprocessing)
-        return batch
+        unreadable: dict[int, str] = {}
+        rows = 0
+        for position in positions:
+            try:
+                batch[rows] = self._sample(position)
+                rows += 1
+            except SampleUnreadable as error:
+                unreadable[position] = str(error)
+        return batch[:rows], unreadable
+
+    def _sample(self, position: int) -> torch.Tensor:
+        stored = self.source.stored(position)
+        if self.digests is not None:
+            require_same_image(self.digests, position, stored)
+        return prepare(stored.decode(), self.preprocessing)
 
     def of_images(self, digests: torch.Tensor) -> "Dataset":
         """The same samples, no other image taken for one with these digests, uint8 [n, 8]."""

@@ -13,12 +13,14 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from models.errors import SampleUnreadable
 from models.processes import die_with_parent
 
-Read = Callable[[Sequence[int]], Tensor]
+# The samples that can be read, and what is wrong with the others, by position.
+Readable = tuple[Tensor, dict[int, str]]
+Read = Callable[[Sequence[int]], Readable]
 
 # Fewer images are not worth another process.
 LEAST = 4
@@ -38,19 +40,15 @@ class IsolatedReader:
         """How many of them there are."""
         return len(self._readers)
 
-    def __call__(self, positions: Sequence[int]) -> Tensor:
-        """What `read` returns for `positions`.
-
-        Raises what it raises, and `SampleUnreadable` for a position that crashes it: for the first
-        one with which something is wrong.
-        """
+    def __call__(self, positions: Sequence[int]) -> Readable:
+        """What `read` returns for `positions`; one that crashes it is one that cannot be read."""
         each = max(LEAST, -(-len(positions) // self.processes))
         parts = [positions[start : start + each] for start in range(0, len(positions), each)]
         asked = [
             (reader, part, reader.ask(part))
             for reader, part in zip(self._readers, parts or [positions], strict=False)
         ]
-        return torch.cat([reader.answer(part, future) for reader, part, future in asked])
+        return _joined([reader.answer(part, future) for reader, part, future in asked])
 
 
 class _Process:
@@ -60,24 +58,7 @@ class _Process:
         self._read = read
         self._process: ProcessPoolExecutor | None = None
 
-    def answer(self, positions: Sequence[int], asked: "Future[object]") -> Tensor:
-        """What it says to what it was asked; image by image, if it dies of one."""
-        try:
-            return _understood(asked)
-        except BrokenProcessPool:
-            self._process = None
-        return torch.cat([self._answer_for_one(position) for position in positions])
-
-    def _answer_for_one(self, position: int) -> Tensor:
-        try:
-            return _understood(self.ask([position]))
-        except BrokenProcessPool:
-            self._process = None
-            raise SampleUnreadable(
-                f"The image at position {position} crashes its decoder.", position
-            ) from None
-
-    def ask(self, positions: Sequence[int]) -> "Future[object]":
+    def ask(self, positions: Sequence[int]) -> "Future[_Told]":
         """Have it read; it does so while others do."""
         if self._process is None:
             self._process = ProcessPoolExecutor(
@@ -89,19 +70,42 @@ class _Process:
             )
         try:
             return self._process.submit(_answer, list(positions))
-        except BrokenProcessPool as error:
-            # It has died of what it was asked last, which nobody wanted to know any more.
-            broken: Future[object] = Future()
-            broken.set_exception(error)
-            return broken
+        except BrokenProcessPool:
+            # It has died of what it was asked before, to which nobody waited for an answer.
+            self._process = None
+            return self.ask(positions)
+
+    def answer(self, positions: Sequence[int], asked: "Future[_Told]") -> Readable:
+        """What it says to what it was asked; image by image, if it dies of one."""
+        try:
+            return _understood(asked)
+        except BrokenProcessPool:
+            self._process = None
+        return _joined([self._answer_for_one(position) for position in positions])
+
+    def _answer_for_one(self, position: int) -> Readable:
+        try:
+            return _understood(self.ask([position]))
+        except BrokenProcessPool:
+            self._process = None
+        nothing, _ = _understood(self.ask([]))
+        return nothing, {position: f"The image at position {position} crashes its decoder."}
 
 
-def _understood(asked: "Future[object]") -> Tensor:
-    found = asked.result()
-    if isinstance(found, tuple):
-        raise SampleUnreadable(*found)
-    assert isinstance(found, np.ndarray)
-    return torch.from_numpy(found)
+# Arrays go from process to process without further ado.
+_Told = tuple[NDArray[np.float32], dict[int, str]]
+
+
+def _understood(asked: "Future[_Told]") -> Readable:
+    found, unreadable = asked.result()
+    return torch.from_numpy(found), unreadable
+
+
+def _joined(parts: Sequence[Readable]) -> Readable:
+    unreadable: dict[int, str] = {}
+    for _, wrong in parts:
+        unreadable |= wrong
+    return torch.cat([found for found, _ in parts]), unreadable
 
 
 def _begin(read: Read, parent: int) -> None:
@@ -112,10 +116,7 @@ def _begin(read: Read, parent: int) -> None:
     _read = read
 
 
-def _answer(positions: Sequence[int]) -> object:
-    """The tensor as an array; or message and position, as the error's class cannot be pickled."""
+def _answer(positions: Sequence[int]) -> _Told:
     assert _read is not None
-    try:
-        return _read(positions).numpy()
-    except SampleUnreadable as error:
-        return str(error), error.position
+    found, unreadable = _read(positions)
+    return found.numpy(), unreadable

@@ -158,6 +158,8 @@ def _follow(process: "subprocess.Popen[str]", advance: Callable[[int], None]) ->
         try:
             said = json.loads(line)
         except ValueError:
+            said = None
+        if not isinstance(said, dict):
             # Some library's own words, or none for a while.
             said = {"done": 0}
         if "done" in said:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
 
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from workers.datasets import Dataset
+from workers.datasets.isolation import Readable
 from workers.judging import candidates
 from workers.judging.examination import Examiner
 from workers.runs import Run
@@ -42,9 +42,9 @@ def examined(
     """By a run with room for so many bytes of images, as if so many had died of hunger before."""
     made: list[tuple[Examiner, Subject]] = []
     read: list[int] = []
-    load = Dataset.load
+    load = Dataset.load_readable
 
-    def note(dataset: Dataset, positions: Sequence[int]) -> Tensor:
+    def note(dataset: Dataset, positions: Sequence[int]) -> Readable:
         read.extend(positions)
         return load(dataset, positions)
 
@@ -52,7 +52,7 @@ def examined(
         made.append((Examiner(replace(run, starved=starved), subject, *others), subject))
         return made[-1][0]
 
-    monkeypatch.setattr(Dataset, "load", note)
+    monkeypatch.setattr(Dataset, "load_readable", note)
     monkeypatch.setattr(candidates, "Examiner", examiner)
     settings = story.resources.settings.model_copy(update={"probe_bytes": room})
     story.resources = replace(story.resources, settings=settings)

@@ -7,27 +7,36 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from torch import Tensor
 
-from models.errors import SampleUnreadable
-from workers.datasets.isolation import IsolatedReader
+from models.errors import DatasetUnreadable
+from workers.datasets.isolation import IsolatedReader, Readable
+
+GONE = "The folder is gone."
 
 
-def read(positions: Sequence[int]) -> Tensor:
-    """Position 13 crashes, 7 cannot be read, the others are their own number."""
+def read(positions: Sequence[int]) -> Readable:
+    """Position 13 crashes, 7 cannot be read, at 5 everything ends; the others are their number."""
     for position in positions:
         if position == 13:
             # It is meant to crash: no traceback needs to tell of it.
             faulthandler.disable()
             os.kill(os.getpid(), signal.SIGSEGV)
-        if position == 7:
-            raise SampleUnreadable("It is damaged.", 7)
-    return torch.tensor([[float(position)] for position in positions])
+        if position == 5:
+            raise DatasetUnreadable(GONE)
+    readable = [[float(position)] for position in positions if position != 7]
+    found = torch.tensor(readable).view(-1, 1)
+    return found, {position: "It is damaged." for position in positions if position == 7}
 
 
-def who_reads(positions: Sequence[int]) -> Tensor:
+def who_reads(positions: Sequence[int]) -> Readable:
     """The process that reads each of them."""
-    return torch.tensor([os.getpid()] * len(positions))
+    return torch.tensor([float(os.getpid())] * len(positions)), {}
+
+
+def require(found: Readable, positions: Sequence[int], unreadable: dict[int, str]) -> None:
+    assert found[0].flatten().tolist() == [p for p in positions if p not in unreadable]
+    # The first of them is the first that was asked for.
+    assert list(found[1].items()) == list(unreadable.items())
 
 
 several = pytest.mark.parametrize("processes", [1, 3])
@@ -39,40 +48,47 @@ def test_what_is_read_elsewhere_is_what_would_be_read_here(processes: int, count
     reader = IsolatedReader(read, processes)
     positions = [100 - position for position in range(count)]
     for _ in range(2):
-        assert torch.equal(reader(positions), read(positions))
+        require(reader(positions), positions, {})
 
 
 @several
 def test_it_is_read_by_as_many_other_processes(processes: int) -> None:
     reader = IsolatedReader(who_reads, processes)
-    found = set(reader(range(100)).tolist())
+    found = set(reader(range(100))[0].tolist())
     assert (len(found), os.getpid() in found) == (processes, False)
     # And by these again.
-    assert set(reader(range(100)).tolist()) == found
+    assert set(reader(range(100))[0].tolist()) == found
 
 
 def test_a_few_images_are_not_spread_over_many_processes() -> None:
-    reader = IsolatedReader(who_reads, 8)
-    assert len(set(reader(range(5)).tolist())) == 2
+    assert len(set(IsolatedReader(who_reads, 8)(range(5))[0].tolist())) == 2
 
 
 @several
-def test_the_first_image_that_cannot_be_read_keeps_its_error(processes: int) -> None:
+def test_an_image_that_cannot_be_read_is_told_beside_those_that_can(processes: int) -> None:
     reader = IsolatedReader(read, processes)
-    for positions in ([1, 7], [*range(20, 30), 7, *range(20, 30), 13]):
-        with pytest.raises(SampleUnreadable, match="It is damaged") as raised:
-            reader(positions)
-        assert raised.value.position == 7
+    for positions in ([7], [1, 7], [*range(20, 30), 7, *range(30, 40)]):
+        require(reader(positions), positions, {7: "It is damaged."})
 
 
 @several
-@pytest.mark.parametrize("behind", [[4], [4, 5, 6, 8, 9, 13, 10, 11], [7] * 9])
-def test_the_image_that_crashes_is_named_and_the_others_can_be_read_afterwards(
-    processes: int, behind: list[int]
+@pytest.mark.parametrize("others", [[], [4], [4, 6, 8, 9, 10, 11, 12], [*range(20, 60)]])
+def test_the_image_that_crashes_is_named_and_the_others_are_read(
+    processes: int, others: list[int]
 ) -> None:
     reader = IsolatedReader(read, processes)
-    with pytest.raises(SampleUnreadable, match="position 13 crashes its decoder") as raised:
-        reader([1, 2, 13, *behind])
-    assert raised.value.position == 13
-    for positions in ([1, 2, 4], [*range(20, 40)]):
-        assert torch.equal(reader(positions), read(positions))
+    crashes = "The image at position 13 crashes its decoder."
+    positions = [1, 13, *others, 7]
+    require(reader(positions), positions, {13: crashes, 7: "It is damaged."})
+    require(reader(others), others, {})
+
+
+@several
+def test_what_ends_everything_is_raised_and_another_crash_beside_it_does_no_harm(
+    processes: int,
+) -> None:
+    reader = IsolatedReader(read, processes)
+    with pytest.raises(DatasetUnreadable, match=GONE):
+        reader([5, 1, 2, 3, 4, 13, 6, 8, 9, 10, 11, 12])
+    positions = [*range(20, 60)]
+    require(reader(positions), positions, {})
