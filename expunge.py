@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -32,9 +32,6 @@ DATASETS = (
     "cifar10:FOLDER, cifar100:FOLDER, digits."
 )
 NORMALISED = "As in training: one number, or one per channel, separated by commas."
-PROCESSES = "Processes of this machine [EXPUNGE_PROCESSES, else 1]."
-NODES = "Machines that sum together [EXPUNGE_NODES, else 1]; see `expunge assist`."
-RENDEZVOUS = "Where they meet: the first machine, and a free port of it [EXPUNGE_RENDEZVOUS]."
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -151,6 +148,30 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
     click.echo(f"entry: {json.dumps(entry.model_dump(mode='json'))}")
 
 
+def _spread_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What an enrolment and those who assist it say of processes and machines."""
+    options = (
+        click.option(
+            "--nproc",
+            type=click.IntRange(1),
+            help="Processes of this machine [EXPUNGE_PROCESSES, else 1].",
+        ),
+        click.option(
+            "--nodes",
+            type=click.IntRange(1),
+            help="Machines that sum together [EXPUNGE_NODES, else 1]; see `expunge assist`.",
+        ),
+        click.option(
+            "--rendezvous",
+            metavar="HOST:PORT",
+            help="The first of them, and a free port of it [EXPUNGE_RENDEZVOUS].",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("name")
 @click.option("--architecture", required=True, help="E.g. resnet18.")
@@ -180,9 +201,7 @@ def key(name: str, scopes: tuple[str, ...]) -> None:
     help="Which gradients are summed to measure how much a weight matters.",
 )
 @click.option("--policy", type=click.Path(path_type=Path, exists=True), help="A JSON file.")
-@click.option("--nproc", type=click.IntRange(1), help=PROCESSES)
-@click.option("--nodes", type=click.IntRange(1), help=NODES)
-@click.option("--rendezvous", metavar="HOST:PORT", help=RENDEZVOUS)
+@_spread_options
 @click.pass_obj
 def enrol(
     settings: Settings,
@@ -205,9 +224,7 @@ def enrol(
 
 @main.command()
 @click.option("--node-rank", type=click.IntRange(1), required=True, help="Which machine: 1, 2, …")
-@click.option("--nproc", type=click.IntRange(1), help=PROCESSES)
-@click.option("--nodes", type=click.IntRange(2), help=NODES)
-@click.option("--rendezvous", metavar="HOST:PORT", help=RENDEZVOUS)
+@_spread_options
 @click.pass_obj
 def assist(
     settings: Settings,
