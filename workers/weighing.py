@@ -8,6 +8,7 @@ its enrolment has kept the label's sums.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from models.errors import DatasetUnreadable, NonFiniteGradient, SampleUnreadable
 from models.records import Phase, Split
@@ -54,12 +55,12 @@ def weigh(
     for label in known:
         books.keep_all_of(label)
     to_read = [sample for sample in samples if sample.label not in known]
+    by_label = {label: list(of_it) for label, of_it in groupby(to_read, lambda each: each.label)}
     unusable: dict[int, str] = {}
     tracker = Tracker(Phase.WEIGH, len(to_read), tell)
     books.expect(_labels(to_read, unusable))
     for label, sums in _sums_by_label(run, subject, to_read, tracker, unusable):
-        count = sum(s.label == label and s.position not in unusable for s in to_read)
-        books.keep(label, sums, count)
+        books.keep(label, sums, sum(s.position not in unusable for s in by_label[label]))
     books.expect(())
     if unusable or known:
         _require_readable(subject, others())

@@ -4,7 +4,7 @@ import uuid
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app import cursors
 from app.conditional import long_poll
@@ -180,6 +180,8 @@ def _latest_run(session: Session, request_id: uuid.UUID) -> UnlearningRun | None
         .where(UnlearningRun.id.in_(holding))
         .order_by(UnlearningRun.id.in_(pending).desc(), UnlearningRun.created_at.desc())
         .limit(1)
+        # It may be megabytes, and whoever waits for a request looks again four times a second.
+        .options(defer(UnlearningRun.verdict, raiseload=True))
     )
 
 

@@ -30,7 +30,8 @@ class Sample(Base):
     """`position` is the sample's index in its dataset; `forgotten_version` NULL means retained.
 
     `probe_rank` is a seeded random order, fixed at enrolment: the lowest ranks of each label make
-    a stratified probe that an index delivers without reading the whole table.
+    a stratified probe that an index delivers without reading the whole table, of retained samples
+    or of forgotten ones.
     """
 
     __tablename__ = "sample"
@@ -46,6 +47,9 @@ class Sample(Base):
         Index(
             "ix_sample_forgotten",
             "model_id",
+            "split",
+            "label",
+            "probe_rank",
             postgresql_where=text("forgotten_version IS NOT NULL"),
         ),
     )

@@ -13,12 +13,10 @@ from functools import partial
 import torch
 
 from models.errors import DatasetUnreadable, SampleUnreadable
-from workers.datasets.source import ImageSource, StoredImage
+from workers.datasets.source import READERS, ImageSource, StoredImage
 
 # Enough that no exchanged image is taken for the one before; more would be kept for nothing.
 DIGEST_BYTES = 8
-# Files that are read at once: reading is waiting, and what hashes does not hold the others up.
-READERS = 8
 # Images for one of them at a time.
 PIECE = 64
 

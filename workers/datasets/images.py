@@ -11,9 +11,11 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from PIL import Image, UnidentifiedImageError
 from models.errors import DatasetUnreadable, SampleUnreadable
 from models.specifications import ImagesSpec
 from workers.datasets.source import (
+    READERS,
     ImageSource,
     SampleIndex,
     StoredImage,
@@ -46,6 +49,8 @@ GREY_MODES = ("1", "L", "LA")
 
 # No photograph has as many; what a path may come to name instead, a device say, may have no end.
 MOST_BYTES = 128 << 20
+# Paths that one reader looks for at a time.
+PIECE = 1024
 
 # What Pillow's PNG and JPEG decoders raise for damaged files.
 DAMAGE = (
@@ -134,17 +139,22 @@ class ImageFiles(ImageSource):
     def outside(self) -> list[str]:
         """Paths of the manifest that lead out of the root."""
         folder = self.manifest.parent
-        return [path for path in self._all_paths() if not self._is_inside(folder / path)]
+        return self._paths_that(lambda path: not self._is_inside(folder / path))
 
     def missing(self) -> list[str]:
         """Paths of the manifest that are no files."""
         folder = self.manifest.parent
-        return [
-            path for path in self._all_paths() if not os.path.isfile(os.path.join(folder, path))
-        ]
+        return self._paths_that(lambda path: not os.path.isfile(os.path.join(folder, path)))
 
-    def _all_paths(self) -> Iterator[str]:
-        return (path for chunk in self.paths.chunks for path in chunk.to_pylist())
+    def _paths_that(self, are_wrong: Callable[[str], bool]) -> list[str]:
+        """In the manifest's order. Looking for a file over a network is mostly waiting."""
+
+        def among(start: int) -> list[str]:
+            return [path for path in self.paths.slice(start, PIECE).to_pylist() if are_wrong(path)]
+
+        with ThreadPoolExecutor(READERS) as readers:
+            found = readers.map(among, range(0, len(self.paths), PIECE))
+            return list(chain.from_iterable(found))
 
     def _is_inside(self, path: Path) -> bool:
         return self.root is None or path.resolve().is_relative_to(self.root)
@@ -208,7 +218,9 @@ def _column(manifest: Path, table: pyarrow.Table, name: str) -> pyarrow.ChunkedA
 
 def _content(path: Path) -> bytes:
     with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
+        # Not as much as it may have: room for that would be made first.
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, MOST_BYTES) + 1)
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
     return content

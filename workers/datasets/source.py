@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from models.errors import DatasetUnreadable
 from models.records.states import Split
 
+# Files that are looked for or read at once: that is waiting, and one does not hold the others up.
+READERS = 8
+
 # A sample's position, and its label.
 Position = tuple[int, int]
 

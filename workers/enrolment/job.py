@@ -90,7 +90,8 @@ class Job:
             "another order. Give all machines the same."
         )
         try:
-            prepared = prepare(self.enrolment, root, device)
+            # The first process has looked for a million files, and this one will read its share.
+            prepared = prepare(self.enrolment, root, device, looks_for_all=False)
         except (DuplicateSamples, InvalidSampleId):
             # They name samples, which is for the log of no machine; the first has not found any.
             raise other_samples from None

@@ -70,14 +70,19 @@ class Prepared:
         return replace(self, indexed=replace(self.indexed, dataset=dataset))
 
 
-def prepare(enrolment: Enrolment, root: Path | None, device: torch.device) -> Prepared:
-    """Check everything that an enrolment declares, and that its parts fit together."""
+def prepare(
+    enrolment: Enrolment, root: Path | None, device: torch.device, *, looks_for_all: bool = True
+) -> Prepared:
+    """Check everything that an enrolment declares, and that its parts fit together.
+
+    Unless it `looks_for_all` files, one that is missing is noticed when it is read.
+    """
     _require_below_root(enrolment, root)
     _require_files(enrolment)
     network = build(enrolment.architecture).to(device)
     weights = _checked_weights(enrolment, network)
     network.load_state_dict(weights)
-    indexed = _index(enrolment, root)
+    indexed = _index(enrolment, root, looks_for_all=looks_for_all)
     try_out(network, enrolment, indexed.dataset, indexed.training(), device)
     shares = recognised(network, indexed.dataset, indexed.rows, device)
     require_better_than_guessing(shares[Split.TRAIN], labels=len(set(indexed.rows.labels)))
@@ -90,11 +95,12 @@ def _checked_weights(enrolment: Enrolment, network: nn.Module) -> Weights:
     return weights
 
 
-def _index(enrolment: Enrolment, root: Path | None) -> Indexed:
+def _index(enrolment: Enrolment, root: Path | None, *, looks_for_all: bool) -> Indexed:
     dataset = open_dataset(enrolment.dataset, enrolment.preprocessing, root)
     index = dataset.index()
     checked_index(index, enrolment.architecture.num_classes)
-    dataset.check()
+    if looks_for_all:
+        dataset.check()
     splits = split_samples(index, enrolment.holdout)
     if Split.TRAIN not in splits:
         raise DatasetUnreadable("The dataset has no training samples: all of it is holdout.")

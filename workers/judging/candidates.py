@@ -4,6 +4,7 @@ What is tried, and in which order, is the method's business (`unlearning/methods
 candidates is taken is decided here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.errors import ForgetsTooMuch, NothingRetained, ReviewOutdated
@@ -66,8 +67,9 @@ def tune(
     examiner = Examiner(run, subject, weighed.trained, books.forgotten, resources)
     gate = _gate(run, subject, weighed, examiner, books.forgotten)
     precedents = precedents_of(subject, weighed, gate)
-    mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), CohortSums(books))
     tracker = Tracker(Phase.TUNE, run.policy.method.candidates, tell)
+    sums_of = CohortSums(books, lambda: tracker.advance(0))
+    mixer = Mixer(subject.base, subject.full, sum(run.trained.values()), sums_of, precedents.pinned)
     bench = Workbench(
         gate,
         mixer,
@@ -119,10 +121,14 @@ def _gate(
 
 
 class CohortSums:
-    """Fisher sums of cohorts: those of their labels, added up, and kept while there is room."""
+    """Fisher sums of cohorts: those of their labels, added up, and kept while there is room.
 
-    def __init__(self, books: Bookkeeping) -> None:
+    `go_on` is called before those of a label are read, and may raise.
+    """
+
+    def __init__(self, books: Bookkeeping, go_on: Callable[[], None]) -> None:
         self._books = books
+        self._go_on = go_on
         self._added_up: dict[Cohort, Sums] = {}
 
     def __call__(self, cohort: Cohort) -> Sums:
@@ -130,16 +136,20 @@ class CohortSums:
         if cohort in self._added_up:
             return self._added_up[cohort]
         first, *rest = cohort.labels
-        sums = self._books.sums_of(first)
+        sums = self._sums_of(first)
         if rest:
             # A sum of their own: those of a label stay what they are.
             sums = {name: tensor.clone() for name, tensor in sums.items()}
         for label in rest:
-            add_sums(sums, self._books.sums_of(label))
+            add_sums(sums, self._sums_of(label))
         size = sum(tensor.nbytes for tensor in sums.values())
         if size * (len(self._added_up) + 1) <= MOST_BYTES:
             self._added_up[cohort] = sums
         return sums
+
+    def _sums_of(self, label: int) -> Sums:
+        self._go_on()
+        return self._books.sums_of(label)
 
 
 def _require_allowed(run: Run, books: Bookkeeping) -> None:

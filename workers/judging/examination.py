@@ -5,12 +5,13 @@ ranks that were drawn at enrolment, not by which run asks: earlier forgotten sam
 again by every later run.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from itertools import chain
 
 from models.records import Split
 from workers.datasets.source import Position
-from workers.judging.probes import quotas, select_forgotten, select_probe
+from workers.judging.probes import quotas, select_forgotten, select_probe, size_of_one
 from workers.resources import Resources
 from workers.runs import ForgetSample, Run
 from workers.subjects import Subject, readable_batches
@@ -20,9 +21,6 @@ from workers.unlearning.dampening import Weights
 from workers.unlearning.importances import BATCH
 from workers.unlearning.observation import Observed, observe
 from workers.unlearning.probe import Probe
-
-# Cohorts beyond so many share the probe of so many.
-WHOLE_PROBES = 4
 
 
 class Examiner:
@@ -102,7 +100,10 @@ def _select(
 ) -> tuple[list[Position], list[Position], list[Position], dict[Cohort, list[Position]]]:
     """Retained and holdout samples, unseen ones of the labels forgotten, and forgotten ones."""
     size = run.policy.probe_size
-    of_one = size if len(cohorts) <= WHOLE_PROBES else max(1, WHOLE_PROBES * size // len(cohorts))
+    of_one = size_of_one(len(cohorts), size, run.policy.gate.min_probe)
+    asked: dict[int, list[ForgetSample]] = defaultdict(list)
+    for sample in now:
+        asked[sample.label].append(sample)
     shares = {
         cohort: quotas({label: forgotten[label] for label in cohort.labels}, of_one)
         for cohort in cohorts
@@ -121,7 +122,7 @@ def _select(
                 session,
                 run.model_id,
                 limits=share,
-                now=[sample for sample in now if sample.label in share],
+                now=[sample for label in share for sample in asked[label]],
             )
             for cohort, share in shares.items()
         }

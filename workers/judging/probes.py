@@ -15,11 +15,25 @@ from models.records import Sample, Split
 from workers.datasets.source import Position
 from workers.runs import ForgetSample
 
+# Cohorts beyond so many share the probe of so many.
+WHOLE_PROBES = 4
+
 
 def quotas(counts: Mapping[int, int], size: int) -> dict[int, int]:
     """How many of `size` samples each label gets, in proportion to `counts`: at least one."""
     total = sum(counts.values())
     return {label: max(1, round(size * n / total)) for label, n in counts.items() if n}
+
+
+def size_of_one(cohorts: int, size: int, least: int) -> int:
+    """How many samples are looked at of each of so many cohorts, forgotten ones and unseen.
+
+    `size` of each of a few. More of them share as many, but of each there are as many as decide
+    anything, `least`: else every one of many would be undecidable.
+    """
+    if cohorts <= WHOLE_PROBES:
+        return size
+    return min(size, max(least, WHOLE_PROBES * size // cohorts))
 
 
 def select_probe(

@@ -28,12 +28,14 @@ def cause_of(error: Exception, phase: Phase | None) -> Cause | None:
 
     Errors with a name of ours, those of disks, memory, devices, database and queue, and all before
     a sample was touched, say what is wrong around a run. Anything else may come from the very
-    samples it was at.
+    samples it was at. So may the time it takes to weigh them; what comes then takes its time for
+    all that has been forgotten before.
     """
     if isinstance(error, ExpungeError):
         if error.lasting:
             return None
-        return Cause.ITS_SAMPLES if isinstance(error, RunTimedOut) else Cause.ITS_SURROUNDINGS
+        weighs_without_end = isinstance(error, RunTimedOut) and phase is Phase.WEIGH
+        return Cause.ITS_SAMPLES if weighs_without_end else Cause.ITS_SURROUNDINGS
     around = (
         phase is Phase.LOAD
         or isinstance(error, OSError | SQLAlchemyError | RedisError)

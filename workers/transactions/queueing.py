@@ -99,12 +99,12 @@ def next_batch(session: Session, model: RegisteredModel, limit: int, *, actor: s
 
 def _was_plain(session: Session, model: RegisteredModel) -> bool:
     """Whether the latest run took deletions of which nobody is suspected."""
-    latest = session.scalar(
-        select(UnlearningRun)
+    latest = session.execute(
+        select(UnlearningRun.mode, UnlearningRun.suspects)
         .where(UnlearningRun.model_id == model.id)
         .order_by(UnlearningRun.epoch.desc())
         .limit(1)
-    )
+    ).one_or_none()
     return latest is not None and latest.mode is RequestMode.DELETE and latest.suspects is None
 
 

@@ -35,15 +35,25 @@ class Mixture:
 
 
 class Mixer:
-    """Mixes cohorts out of `total` training samples; `sums_of` gives a cohort's Fisher sums."""
+    """Mixes cohorts out of `total` training samples; `sums_of` gives a cohort's Fisher sums.
+
+    Those `pinned` have the same setting in most mixtures, so their factors are found once.
+    """
 
     def __init__(
-        self, base: Weights, full: Sums, total: int, sums_of: Callable[[Cohort], Sums]
+        self,
+        base: Weights,
+        full: Sums,
+        total: int,
+        sums_of: Callable[[Cohort], Sums],
+        pinned: CohortSettings | None = None,
     ) -> None:
         self.base = base
         self.full = full
         self._total = total
         self._sums_of = sums_of
+        self._pinned = pinned or {}
+        self._of_pinned: tuple[Sums, dict[Cohort, int]] | None = None
         self._last: tuple[CohortSettings, Mixture] | None = None
 
     def adaptive_selection(self, cohort: Cohort) -> float:
@@ -62,8 +72,31 @@ class Mixer:
         return self._last[1]
 
     def _mixed(self, settings: CohortSettings) -> Mixture:
-        factors = unit_factors(self.full)
-        by_cohort = {
+        factors, of_pinned = self._begun(settings)
+        rest = {cohort: each for cohort, each in settings.items() if cohort not in of_pinned}
+        counts = {**of_pinned, **self._tightened(factors, rest)}
+        return Mixture(
+            weights=apply_factors(self.base, factors),
+            by_cohort={cohort: counts[cohort] for cohort in settings},
+            by_parameter=dampened_counts(factors),
+        )
+
+    def _begun(self, settings: CohortSettings) -> tuple[Sums, Mapping[Cohort, int]]:
+        """The factors of the pinned cohorts, to be tightened further, if these settings have them.
+
+        The least of several factors is the same in whatever order they come.
+        """
+        if not self._pinned or not self._pinned.items() <= settings.items():
+            return unit_factors(self.full), {}
+        if self._of_pinned is None:
+            factors = unit_factors(self.full)
+            self._of_pinned = factors, self._tightened(factors, self._pinned)
+        factors, counts = self._of_pinned
+        return {name: tensor.clone() for name, tensor in factors.items()}, counts
+
+    def _tightened(self, factors: Sums, settings: CohortSettings) -> dict[Cohort, int]:
+        """Tighten the factors in place; how many of them each cohort has alone."""
+        return {
             cohort: tighten(
                 factors,
                 self.full,
@@ -74,11 +107,6 @@ class Mixer:
             )
             for cohort, setting in settings.items()
         }
-        return Mixture(
-            weights=apply_factors(self.base, factors),
-            by_cohort=by_cohort,
-            by_parameter=dampened_counts(factors),
-        )
 
     def _population(self, cohort: Cohort) -> Population:
         return Population(total=self._total, forgotten=cohort.count)

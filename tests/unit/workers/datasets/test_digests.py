@@ -12,7 +12,8 @@ from PIL import Image
 from models.errors import DatasetUnreadable, SampleUnreadable
 from models.specifications import ArraysSpec, DatasetSpec, ImagesSpec, Preprocessing
 from workers.datasets import Dataset, open_dataset
-from workers.datasets.digests import DIGEST_BYTES, PIECE, READERS, digest_images
+from workers.datasets.digests import DIGEST_BYTES, PIECE, digest_images
+from workers.datasets.source import READERS
 
 GREY = Preprocessing(size=4, channels=1, mean=[0], std=[1])
 

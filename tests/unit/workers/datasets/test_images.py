@@ -10,6 +10,7 @@ from PIL import Image
 
 from models.errors import DatasetUnreadable, SampleUnreadable
 from models.specifications import ImagesSpec
+from workers.datasets import images
 from workers.datasets.images import MOST_BYTES, open_images
 
 
@@ -75,6 +76,18 @@ def test_missing_files_are_listed_in_the_manifests_order(tmp_path: Path):
     save(tmp_path / "x.png", np.zeros((2, 2), np.uint8))
     text = "sample_id,path,label\na,z.png,0\nb,x.png,0\nc,,0\nd,y.png,0\n"
     assert open_images(manifest(tmp_path, text)).missing() == ["z.png", "", "y.png"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 10])
+def test_many_files_are_looked_for_in_pieces_and_listed_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+):
+    monkeypatch.setattr(images, "PIECE", 3)
+    rows = "".join(f"s{row},../{row}.png,0\n" for row in range(count))
+    source = open_images(manifest(tmp_path, f"sample_id,path,label\n{rows}")).confined(tmp_path)
+    named = [f"../{row}.png" for row in range(count)]
+    assert source.missing() == named
+    assert source.outside() == named
 
 
 def test_a_missing_image_is_named(tmp_path: Path):

@@ -42,6 +42,13 @@ def test_what_nobody_foresaw_and_what_takes_too_long_may_be_the_samples(error: E
     assert cause_of(error, Phase.WEIGH) is Cause.ITS_SAMPLES
 
 
+@pytest.mark.parametrize("phase", [*(set(Phase) - {Phase.WEIGH}), None])
+def test_what_takes_too_long_after_weighing_is_not_put_down_to_the_samples(
+    phase: Phase | None,
+) -> None:
+    assert cause_of(RunTimedOut("too long"), phase) is Cause.ITS_SURROUNDINGS
+
+
 @pytest.mark.parametrize("error", [ForgetsTooMuch("half"), NothingRetained("all")])
 def test_what_would_fail_in_the_same_way_for_ever_has_no_cause_that_may_pass(
     error: Exception,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import ROUNDING, Population, Weights
 from workers.unlearning.importances import Sums
-from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
+from workers.unlearning.mixing import CohortSettings, Mixer, Mixture, change_of_weights
 from workers.unlearning.tuning import Setting, adaptive_selection
 
 TOTAL = 100
@@ -46,8 +46,8 @@ class Case:
         mine = [full * parts[cohort.labels[0]] for _, full, parts in self.rows]
         return self._tensors(mine, torch.float64)
 
-    def mixer(self) -> Mixer:
-        return Mixer(self.base, self.full, TOTAL, self.sums_of)
+    def mixer(self, pinned: CohortSettings | None = None) -> Mixer:
+        return Mixer(self.base, self.full, TOTAL, self.sums_of, pinned)
 
     def factor(self, row: int, cohort: Cohort, setting: Setting) -> float:
         """β of one weight and one cohort, whose retained samples are all but its own."""
@@ -101,6 +101,41 @@ def test_the_order_of_cohorts_does_not_matter(
     assert first.by_parameter == second.by_parameter
     for name, tensor in first.weights.items():
         assert torch.equal(tensor, second.weights[name])
+
+
+def require_same(found: Mixture, expected: Mixture) -> None:
+    """To the last bit."""
+    assert found.by_cohort == expected.by_cohort
+    assert found.by_parameter == expected.by_parameter
+    for name, tensor in expected.weights.items():
+        assert torch.equal(found.weights[name], tensor)
+
+
+@settings(max_examples=25)
+@given(
+    cases,
+    st.lists(st.lists(settings_of_one, min_size=3, max_size=3), min_size=1, max_size=4),
+    st.sets(st.integers(0, 2)),
+)
+def test_cohorts_that_are_pinned_are_mixed_as_others_are_and_their_sums_read_once(
+    case: Case, tried: list[list[Setting]], pinned: set[int]
+) -> None:
+    fixed = {case.cohorts[i]: tried[0][i] for i in pinned}
+    mixer = case.mixer(fixed)
+    for chosen in tried:
+        mine = {**dict(zip(case.cohorts, chosen, strict=True)), **fixed}
+        expected = case.mixer().mix(mine)
+        case.asked.clear()
+        require_same(mixer.mix(mine), expected)
+        if chosen is not tried[0]:
+            assert not fixed.keys() & set(case.asked)
+
+
+def test_a_cohort_that_is_pinned_can_be_mixed_otherwise(case: Case) -> None:
+    mixer = case.mixer(both(case, 1.0))
+    mixer.mix(both(case, 1.0))
+    for mine in (both(case, 0.5), {case.cohorts[0]: Setting(1.0, 1.0)}, both(case, 1.0)):
+        require_same(mixer.mix(mine), case.mixer().mix(mine))
 
 
 @pytest.fixture
