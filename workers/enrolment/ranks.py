@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import torch
 
@@ -155,19 +156,21 @@ def _end(process: "subprocess.Popen[str]") -> None:
 def _follow(process: "subprocess.Popen[str]", advance: Callable[[int], None]) -> Failure | None:
     refusal = None
     for line in _lines(process):
-        try:
-            said = json.loads(line)
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
-            # Some library's own words, or none for a while.
-            said = {"done": 0}
-        if "done" in said:
-            # It raises if this must not go on.
-            advance(said["done"])
-        elif refusal is None:
+        said = _understood(line)
+        # It raises if this must not go on.
+        advance(said.get("done", 0))
+        if "error" in said and refusal is None:
             refusal = Failure(**said["error"])
     return refusal
+
+
+def _understood(line: str) -> dict[str, Any]:
+    """What a process says; nothing if these are some library's own words, or none for a while."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from models.specifications import Enrolment
 from tests.conftest import enrol_model, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
+from workers import datasets
+from workers.datasets.isolation import IsolatedReader, Read
 from workers.resources import open_resources
 
 COUNT = 60
@@ -285,3 +288,19 @@ def test_a_cohort_that_grows_is_dampened_no_less_where_its_images_are_gone(
     assert cohort.samples == 2
     assert cohort.selection <= 0.5
     assert cohort.strength <= 0.5
+
+
+def test_a_run_decodes_with_as_many_processes_as_its_settings_say(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def reader(read: Read, processes: int) -> IsolatedReader:
+        told.append(processes)
+        return IsolatedReader(read, processes)
+
+    monkeypatch.setattr(datasets, "IsolatedReader", reader)
+    settings = story.resources.settings.model_copy(update={"loaders": 3})
+    story.resources = replace(story.resources, settings=settings)
+    story.forget(["face-13"])
+    assert told == [3]

@@ -77,3 +77,8 @@ def test_a_port_is_free_until_somebody_listens_there_and_afterwards_again() -> N
             accepted.close()
             assert client.recv(1) == b""
     assert is_free(port)
+
+
+def test_a_port_is_not_free_if_somebody_listens_there_on_another_address() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as listening:
+        assert not is_free(listening.getsockname()[1])

@@ -160,3 +160,11 @@ def test_several_machines_need_a_place_to_meet(rendezvous: str) -> None:
 def test_they_have_one_and_a_single_machine_needs_none(rendezvous: str) -> None:
     for settings in (Settings(), Settings(nodes=2, rendezvous=rendezvous)):
         assert settings.require_rendezvous() is settings
+
+
+@pytest.mark.parametrize(("cores", "readers"), [(3, 3), (64, 4), (None, 1)])
+def test_a_run_that_has_all_cores_decodes_with_as_many_processes_up_to_four(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, readers: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert Settings().readers == readers

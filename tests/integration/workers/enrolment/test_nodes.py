@@ -35,6 +35,8 @@ from tests.integration.workers.enrolment.test_ranks import (
     require_equal,
 )
 from tests.support.preparing import prepared_on_cpu
+from workers.enrolment import command as enrolling
+from workers.enrolment import ranks, summing
 from workers.enrolment.job import Job
 from workers.enrolment.portions import Portion
 from workers.enrolment.ranks import sum_in_ranks
@@ -154,6 +156,42 @@ def test_assistance_that_cannot_be_is_refused_in_a_sentence(
     assert "Traceback" not in ended.output
 
 
+def test_a_worker_that_is_not_told_where_machines_meet_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPUNGE_NODES", "2")
+    ended = CliRunner().invoke(main, ["--data-dir", str(tmp_path), "worker"])
+    assert ended.exit_code == 1
+    assert "EXPUNGE_RENDEZVOUS" in ended.output
+
+
+@pytest.mark.parametrize("command", ["enrol", "assist"])
+def test_processes_and_machines_are_as_many_as_the_command_line_says(
+    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    told: list[Settings] = []
+    monkeypatch.setattr(ranks, "assist", lambda settings, _rank: told.append(settings))
+    monkeypatch.setattr(enrolling, "enrol_here", lambda _what, settings: told.append(settings))
+    given = enrol_command(digits, "digits") if command == "enrol" else (command, "--node-rank", "1")
+    spread = ("--nproc", "3", "--nodes", "2", "--rendezvous", "here:1")
+    ended = CliRunner().invoke(main, ["--data-dir", str(tmp_path), *given, *spread])
+    assert ended.exit_code == 0, ended.output
+    (settings,) = told
+    assert (settings.processes, settings.nodes, settings.rendezvous) == (3, 2, "here:1")
+
+
+def test_machines_of_one_process_each_sum_together(
+    first: Settings, digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(
+        summing, "sum_in_ranks", lambda _job, given, _tell: told.append(given.nodes)
+    )
+    prepared = prepared_on_cpu(digits.enrolment)
+    summing.Summing.of(digits.enrolment, prepared, tmp_path / "log", first).sum_all(print)
+    assert told == [2]
+
+
 def other_weights(home: Path) -> None:
     """One weight is another one."""
     weights = load_file(home / WEIGHTS)
@@ -187,6 +225,15 @@ def an_id_twice(home: Path) -> None:
     _change_data(home, repeat)
 
 
+def an_id_that_cannot_be(home: Path) -> None:
+    """A sample's name has a line feed."""
+
+    def break_in_two(arrays: dict[str, np.ndarray]) -> None:
+        arrays["ids"][3] = "per\nson"
+
+    _change_data(home, break_in_two)
+
+
 def exchange_an_image(home: Path) -> None:
     """One sample has another's image, in the last shard."""
 
@@ -205,6 +252,7 @@ def exchange_an_image(home: Path) -> None:
         (another_order, "has other samples or labels here"),
         # Nothing that names a sample: it is said on every machine.
         (an_id_twice, "^The dataset has other samples or labels here than .* the same[.]$"),
+        (an_id_that_cannot_be, "^The dataset has other samples or labels here"),
     ],
 )
 def test_weights_and_samples_are_compared_with_the_first_machines(

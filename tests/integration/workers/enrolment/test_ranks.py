@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from models.artifacts import Artifact
 from models.errors import RankRefused, RanksFailed
@@ -308,6 +309,21 @@ def test_a_network_that_is_given_other_inputs_or_built_otherwise_begins_logs_of_
     first, second, again = logs
     assert first != second
     assert first == again
+
+
+def test_other_weights_in_the_same_file_begin_a_log_of_their_own(
+    two: Settings, digits: Digits, tmp_path: Path, logs: list[Path]
+) -> None:
+    path = tmp_path / "base.safetensors"
+    weights = load_file(digits.enrolment.weights)
+    few = fewer(digits, tmp_path).model_copy(update={"weights": str(path)})
+    with open_resources(two) as resources:
+        for change in (0, 1e-3, 0):
+            save_file({**weights, "head.bias": weights["head.bias"] + change}, path)
+            enrol_model(resources, few)
+    first, other, again = logs
+    assert other != first
+    assert again == first
 
 
 def test_images_read_ahead_by_other_processes_give_the_same_sums(

@@ -73,3 +73,12 @@ def test_a_path_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.Monke
     np.savez(tmp_path / "data.npz", ids=ids, images=np.zeros((1, 8, 8), np.uint8), labels=labels)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert open_dataset(ArraysSpec(path="~/data.npz"), GREY).load([0]).shape == (1, 1, 8, 8)
+
+
+def test_images_are_decoded_by_as_many_processes_as_are_asked_for(tmp_path: Path):
+    (tmp_path / "m.csv").write_text("sample_id,path,label\ns,s.png,0\n")
+    spec = ImagesSpec(manifest=str(tmp_path / "m.csv"))
+    dataset = open_dataset(spec, GREY, readers=3)
+    for each in (dataset, dataset.of_images(torch.zeros((1, 8), dtype=torch.uint8))):
+        assert each.reader is not None
+        assert each.reader.processes == 3

@@ -1,6 +1,7 @@
 """Images that crash their decoder: the process that reads them dies, and the run does not."""
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
@@ -92,3 +93,15 @@ def test_what_ends_everything_is_raised_and_another_crash_beside_it_does_no_harm
         reader([5, 1, 2, 3, 4, 13, 6, 8, 9, 10, 11, 12])
     positions = [*range(20, 60)]
     require(reader(positions), positions, {})
+
+
+def test_all_read_at_once() -> None:
+    # Nobody passes it before all three are there.
+    barrier = multiprocessing.get_context("fork").Barrier(3, timeout=10)
+
+    def read_together(positions: Sequence[int]) -> Readable:
+        barrier.wait()
+        return read(positions)
+
+    positions = range(20, 40)
+    require(IsolatedReader(read_together, 3)(positions), positions, {})

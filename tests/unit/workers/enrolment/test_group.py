@@ -2,30 +2,43 @@
 
 import multiprocessing
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from multiprocessing.queues import Queue
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 from models.errors import DatasetUnreadable, RankRefused
+from models.settings import Settings
+from models.specifications import DigitsSpec, Preprocessing
 from tests.support.ports import free_port
-from workers.enrolment import group
+from workers.datasets import open_dataset
+from workers.enrolment import group, shards
 from workers.enrolment.group import ALONE, Group, joined
+from workers.enrolment.portions import Portion
+from workers.enrolment.shardlog import ShardLogs
+from workers.enrolment.shards import sum_portions
+from workers.unlearning.batches import Batch
+from workers.unlearning.estimators import label_free
+from workers.unlearning.importances import Sums, zero_sums
 
 CPU = torch.device("cpu")
 Part = Callable[[Group], Any]
 
 
-def _take_part(rank: int, size: int, port: int, part: Part, said: "Queue[Any]") -> None:
+def _take_part(
+    rank: int, size: int, machines: int, port: int, part: Part, said: "Queue[Any]"
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "RANK": rank,
             "WORLD_SIZE": size,
-            "GROUP_WORLD_SIZE": size,
+            "GROUP_WORLD_SIZE": machines,
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
         }.items():
@@ -37,13 +50,16 @@ def _take_part(rank: int, size: int, port: int, part: Part, said: "Queue[Any]") 
                 said.put((rank, (error.kind, str(error))))
 
 
-def together(size: int, part: Part) -> list[Any]:
-    """What each of so many processes returns, or is told to be wrong, by rank."""
+def together(size: int, part: Part, *, machines: int | None = None) -> list[Any]:
+    """What each of so many processes returns, or is told to be wrong, by rank.
+
+    Each is a machine of its own unless there are so many machines.
+    """
     context = multiprocessing.get_context("fork")
     said: Queue[Any] = context.Queue()
     port = free_port()
     processes = [
-        context.Process(target=_take_part, args=(rank, size, port, part, said))
+        context.Process(target=_take_part, args=(rank, size, machines or size, port, part, said))
         for rank in range(size)
     ]
     for process in processes:
@@ -130,3 +146,103 @@ def test_those_that_do_not_come_are_not_waited_for_as_long_as_those_that_have(
         monkeypatch.setenv(name, value)
     with pytest.raises(distributed.DistError), joined(CPU):
         pass
+
+
+def test_of_a_single_machine_nobody_is_told_the_name() -> None:
+    def part(of: Group) -> Any:
+        def work() -> None:
+            if of.rank:
+                raise DatasetUnreadable("It cannot be read.")
+
+        of.all_do(work)
+
+    told = ("dataset-unreadable", "It cannot be read.")
+    assert together(2, part, machines=1) == [told, told]
+
+
+def test_those_that_have_come_are_waited_for_as_long_as_it_takes_to_say_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group, "PATIENCE", timedelta(seconds=1))
+
+    def part(of: Group) -> Any:
+        if of.rank:
+            time.sleep(2.5)
+        try:
+            return of.all_do(lambda: "something")
+        except RuntimeError:
+            return "in vain"
+
+    assert together(2, part) == ["in vain", "in vain"]
+
+
+def test_what_nobody_expected_is_logged_where_it_was_without_what_it_quotes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def part(of: Group) -> Any:
+        def work() -> None:
+            if of.rank:
+                raise ValueError(f"person-{6 + of.rank}")
+
+        with pytest.raises(RankRefused):
+            of.all_do(work)
+        return caplog.text
+
+    first, second = together(2, part)
+    assert first == ""
+    assert "ValueError (message withheld)" in second
+    assert ", in work" in second
+    assert "person-7" not in second
+
+
+@pytest.fixture
+def no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are taken and summed to nothing: what gradients need does not outlive a fork."""
+
+    def take(network: nn.Module, batches: Iterable[Batch], **_others: Any) -> Sums:
+        assert list(batches)
+        return zero_sums(network)
+
+    monkeypatch.setattr(shards, "fisher_sums", take)
+
+
+def summing(of: Group, folder: Path) -> list[int]:
+    """Take part in the sums over four digits, in shards of two; what is told to be done.
+
+    Every process has a folder of its own; in the first one's the first shard is noted already.
+    """
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    logs = ShardLogs(folder / str(of.rank) / "log", 2)
+    portion = Portion(None, [(position, 0) for position in range(4)])
+    if of.is_first:
+        logs.of(portion).write(zero_sums(network), 1)
+    dataset = open_dataset(DigitsSpec(), Preprocessing(size=8, channels=1, mean=[0], std=[1]))
+    told: list[int] = []
+    sum_portions(network, label_free(), dataset, [portion], logs, Settings(), told.append, of)
+    if of.is_first:
+        logs.read_all(portion, network)
+    return told
+
+
+def test_all_go_on_where_the_notes_of_the_first_one_end_and_only_that_one_writes(
+    tmp_path: Path, no_gradients: None
+) -> None:
+    # Two were done, and each of two processes tells of one more as if it were both.
+    assert together(2, lambda of: summing(of, tmp_path)) == [[2, 2], [2, 2]]
+    assert [folder.name for folder in tmp_path.iterdir()] == ["0"]
+
+
+def test_that_a_process_which_reads_for_one_of_them_has_died_is_told_to_all(
+    tmp_path: Path, no_gradients: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: Any, **_others: Any) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    def part(of: Group) -> Any:
+        if of.rank:
+            monkeypatch.setattr(shards, "fisher_sums", die)
+        return summing(of, tmp_path)
+
+    first, second = together(2, part)
+    assert first == second
+    assert first[0] == "reader-died"

@@ -91,3 +91,13 @@ def test_zrf_of_no_samples_is_none_and_of_no_numbers_no_number() -> None:
     found = zero_retrain_forgetting(Echo(), Echo(), [batch([[math.nan, 0.0]])])
     assert found is not None
     assert found.as_document().as_json()["value"] is None
+
+
+def test_a_network_that_changes_its_inputs_changes_neither_the_others_nor_those_that_are_kept() -> (
+    None
+):
+    rows = [[1.0, -2.0], [-3.0, 0.5]]
+    kept = batch(rows)
+    expected = zero_retrain_forgetting(nn.ReLU(), Echo(), [batch(rows)])
+    assert zero_retrain_forgetting(nn.ReLU(inplace=True), Echo(), [kept]) == expected
+    assert kept.inputs.tolist() == rows
