@@ -28,7 +28,7 @@ demo: $(STAMP) ## Train a network, enrol it, delete samples over HTTP, show the 
 	$(BIN)/expunge demo
 
 test: $(STAMP) ## Run the tests, against real servers that they start themselves.
-	$(BIN)/python -m pytest --quiet --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile
 
 torture: $(STAMP) ## Run the fault tests in their long form, about an hour; each prints its counts.
 	$(BIN)/python -m pytest tests/faults --torture --capture=no --timeout=7200
