@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine, event
 
 from models.doorbell import Job
 from models.settings import Settings
@@ -26,6 +27,24 @@ from workers.resources import Resources
 from workers.transactions.breakdowns import give_up, lay_down
 from workers.transactions.claims import claim
 from workers.transactions.releases import Cause
+
+
+def test_who_follows_a_request_does_not_have_the_verdict_of_its_run_read(
+    client: TestClient, forgotten: dict[str, Any]
+) -> None:
+    said: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        found = client.get(f"{REQUESTS}/{forgotten['id']}")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert found.json()["run"]["state"] == "published"
+    assert any("FROM unlearning_run" in statement for statement in said)
+    assert not any("unlearning_run.verdict" in statement for statement in said)
 
 
 def test_a_settled_request_names_its_run_and_its_checkpoint(

@@ -7,11 +7,7 @@ import torch
 from models.settings import Settings
 from tests.conftest import Digits
 from tests.gpu.networks import on_cpu
-from tests.integration.workers.enrolment.test_ranks import (
-    SHARD,
-    require_equal,
-    sums_of,
-)
+from tests.integration.workers.enrolment.test_ranks import SHARD, require_equal, sums_of
 from tests.support.preparing import prepared_on
 from workers.enrolment.job import Job
 from workers.enrolment.portions import Portion

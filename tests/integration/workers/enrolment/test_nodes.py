@@ -34,6 +34,7 @@ from tests.integration.workers.enrolment.test_ranks import (
     by_one_process,
     require_equal,
 )
+from tests.support.ports import free_port
 from tests.support.preparing import prepared_on_cpu
 from workers.enrolment import command as enrolling
 from workers.enrolment import ranks, summing
@@ -51,10 +52,7 @@ WEIGHTS, DATA = "base.safetensors", "digits.npz"
 @pytest.fixture
 def first(settings: Settings) -> Settings:
     """Those of the first of two machines."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        rendezvous = f"127.0.0.1:{free.getsockname()[1]}"
-    given = {"nodes": 2, "rendezvous": rendezvous, "shard_size": SHARD}
+    given = {"nodes": 2, "rendezvous": f"127.0.0.1:{free_port()}", "shard_size": SHARD}
     return settings.model_copy(update=given)
 
 

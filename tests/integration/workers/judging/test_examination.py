@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.tools.stack import OPEN_GATE
+from models.errors import WorkerStopping
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
+from tests.integration.workers.test_pipeline import training_ids
+from workers.bookkeeping import keeping_books
 from workers.datasets import Dataset
 from workers.datasets.isolation import Readable
 from workers.judging import candidates
+from workers.judging.candidates import CohortSums
 from workers.judging.examination import Examiner
 from workers.runs import Run
 from workers.subjects import Subject
@@ -37,7 +42,13 @@ class Examined:
 
 
 def examined(
-    story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch, room: int, *, starved: int = 0
+    story: Story,
+    digits: Digits,
+    monkeypatch: pytest.MonkeyPatch,
+    room: int,
+    *,
+    starved: int = 0,
+    asked: Sequence[str] = (),
 ) -> Examined:
     """By a run with room for so many bytes of images, as if so many had died of hunger before."""
     made: list[tuple[Examiner, Subject]] = []
@@ -56,7 +67,7 @@ def examined(
     monkeypatch.setattr(candidates, "Examiner", examiner)
     settings = story.resources.settings.model_copy(update={"probe_bytes": room})
     story.resources = replace(story.resources, settings=settings)
-    story.forget(digits.of_label(3)[:9])
+    story.forget(asked or digits.of_label(3)[:9])
     ((one, subject),) = made
     return Examined(one, subject, read)
 
@@ -96,6 +107,35 @@ def test_what_stays_in_memory_is_not_read_again_and_makes_no_difference(
         position for each in of_run.examiner.probe.forgotten.values() for position in each
     )
     assert sorted(of_run.read) == [position for position in not_kept if position in forgotten]
+
+
+def test_of_more_labels_than_share_a_probe_each_has_as_many_samples_as_decide(
+    story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten would have 20 each of what four have of 50.
+    story.set_policy(gate={**OPEN_GATE, "min_probe": 35}, probe_size=50)
+    asked = [name for label in range(10) for name in training_ids(digits, label)[:40]]
+    of_run = examined(story, digits, monkeypatch, 1 << 30, asked=asked)
+    looked_at = {
+        cohort.labels: len(positions)
+        for cohort, positions in of_run.examiner.probe.forgotten.items()
+    }
+    assert looked_at == {(label,): 35 for label in range(10)}
+
+
+def test_before_a_label_is_read_a_run_can_be_stopped(
+    story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise WorkerStopping("The worker is stopping.")
+
+    of_run = examined(story, digits, monkeypatch, 1 << 30)
+    (cohort,) = of_run.examiner.cohorts
+    with (
+        keeping_books(of_run.subject, story.resources, halvings=0) as books,
+        pytest.raises(WorkerStopping),
+    ):
+        CohortSums(books, stop)(cohort)
 
 
 def test_a_run_whose_memory_was_not_enough_keeps_fewer_images(

@@ -10,12 +10,10 @@ import pytest
 import torch
 
 from models.errors import RankRefused, ReaderDied
-from models.specifications import Enrolment
+from tests.support.preparing import unfounded_job
 from workers.enrolment import rank
 from workers.enrolment.group import ALONE, Group
-from workers.enrolment.job import Job
 from workers.enrolment.rank import take_part
-from workers.enrolment.shardlog import ShardLogs
 
 
 @pytest.fixture(autouse=True)
@@ -72,18 +70,8 @@ def test_the_processes_of_a_machine_share_its_threads(monkeypatch: pytest.Monkey
 def test_a_machine_reads_nothing_outside_of_its_own_folder_for_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    enrolment = Enrolment.model_validate(
-        {
-            "name": "digits",
-            "architecture": {"name": "small_resnet", "num_classes": 10},
-            "weights": "/nowhere/base.safetensors",
-            "dataset": {"kind": "digits"},
-            "preprocessing": {"size": 8, "mean": [0], "std": [1]},
-        }
-    )
-    images = torch.zeros((0, 8), dtype=torch.uint8)
     file = tmp_path / "job"
-    Job(enrolment, [], ShardLogs(tmp_path / "log", 1), "cpu", "w", "m", images).write(file)
+    unfounded_job(tmp_path).write(file)
     monkeypatch.setenv("EXPUNGE_SOURCES_ROOT", str(tmp_path))
     assert take_part(file) == 1
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "source-outside-root"

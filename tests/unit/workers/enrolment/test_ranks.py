@@ -9,27 +9,16 @@ import torch
 
 from models.errors import NotConfigured, RankRefused, RanksFailed, WorkerStopping
 from models.settings import Settings
-from models.specifications import Enrolment
+from tests.support.preparing import unfounded_job
 from workers.enrolment import ranks
 from workers.enrolment.job import Job
 from workers.enrolment.ranks import assist, sum_in_ranks
-from workers.enrolment.shardlog import ShardLogs
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     """One that nobody gets as far as to look into."""
-    enrolment = Enrolment.model_validate(
-        {
-            "name": "digits",
-            "architecture": {"name": "small_resnet", "num_classes": 10},
-            "weights": "/nowhere/base.safetensors",
-            "dataset": {"kind": "digits"},
-            "preprocessing": {"size": 8, "mean": [0], "std": [1]},
-        }
-    )
-    images = torch.zeros((0, 8), dtype=torch.uint8)
-    return Job(enrolment, [], ShardLogs(tmp_path / "log", 1), "cpu", "w", "m", images)
+    return unfounded_job(tmp_path)
 
 
 def test_a_job_is_what_it_was_when_it_has_been_told(job: Job, tmp_path: Path) -> None:
