@@ -36,6 +36,7 @@ TABLE: Mapping[str, tuple[int, str]] = {
     "body-timeout": (408, "The body did not come in time"),
     "model-exists": (409, "The name is taken"),
     "model-not-active": (409, "The registered model is not enrolled"),
+    "model-not-enrolling": (409, "There is no enrolment to stop"),
     "request-not-pending": (409, "The deletion request is no longer pending"),
     "run-not-held": (409, "The run does not wait for a review"),
     "run-not-running": (409, "The run has ended"),

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models.audit.append import append
 from models.audit.events import Event
 from models.errors import RungGivesBack, RunNotHeld, UnknownRun, UnknownRung
+from models.fencing import lock_lease
 from models.records import (
     DeletionItem,
     Outcome,
@@ -20,7 +21,7 @@ from models.records import (
     UnlearningRun,
 )
 from models.records.deletion_item import pending_of
-from models.settling import lock_lease, settle_requests
+from models.settling import settle_requests
 
 
 def approve(

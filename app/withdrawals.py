@@ -1,7 +1,8 @@
-"""Withdrawing a deletion request, and stopping a run.
+"""Withdrawing a deletion request, stopping a run, and giving up an enrolment.
 
-What a worker is at is not touched: it is asked to stop, and looks between two batches and once more
-before it publishes. Whatever it was asked by then happens.
+The run that a worker is at is not touched: it is asked to stop, and looks between two batches and
+once more before it publishes. Whatever it was asked by then happens. Of an enrolment nothing is
+visible until its end, so it is over at once, and its worker finds that out.
 """
 
 import uuid
@@ -11,18 +12,21 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import RequestNotPending, RunNotRunning, UnknownRun
+from models.errors import ModelNotEnrolling, RequestNotPending, RunNotRunning, UnknownRun
+from models.fencing import lock_lease, take_away
 from models.journal import REPLAYING
 from models.records import (
     DeletionItem,
     DeletionRequest,
+    ModelState,
     Outcome,
     RegisteredModel,
     RequestState,
     RunState,
     UnlearningRun,
 )
-from models.settling import cancel_request, lock_lease
+from models.registry import find_model
+from models.settling import cancel_request
 
 
 def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
@@ -63,6 +67,29 @@ def stop_run(
         raise RunNotRunning(f"The run is {run.state.value}; there is nothing to stop.")
     _ask_to_stop(session, run, actor, None)
     return run, session.get_one(RegisteredModel, run.model_id)
+
+
+def give_up_enrolment(session: Session, name: str, actor: str) -> RegisteredModel:
+    """End an enrolment, which may be posted again. Raises `UnknownModel` and `ModelNotEnrolling`.
+
+    Its worker loses the lease, so nothing of it is kept any more but notes of the sums so far.
+    """
+    model = find_model(session, name)
+    take_away(session, model.id)
+    session.refresh(model, with_for_update=True)
+    if model.state is not ModelState.ENROLLING:
+        raise ModelNotEnrolling(
+            f"The registered model {name!r} is {model.state.value}; there is no enrolment to stop."
+        )
+    model.state = ModelState.ENROLMENT_FAILED
+    model.failure = {
+        "kind": "enrolment-cancelled",
+        "detail": f"Cancelled by {actor!r}. Posted again as it was, it goes on where it has got "
+        "to; otherwise it begins anew.",
+    }
+    model.progress = None
+    append(session, Event.ENROLMENT_CANCELLED, actor=actor, model_id=model.id)
+    return model
 
 
 def _holding_runs(session: Session, request: DeletionRequest) -> list[UnlearningRun]:

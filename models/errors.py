@@ -142,6 +142,10 @@ class ModelNotActive(ExpungeError):
     """The registered model is not enrolled (yet), so it cannot take deletion requests."""
 
 
+class ModelNotEnrolling(ExpungeError):
+    """The registered model is enrolled, or its enrolment has failed: nothing is to be stopped."""
+
+
 class RequestNotPending(ExpungeError):
     """The deletion request has begun or ended, so it cannot be withdrawn."""
 

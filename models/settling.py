@@ -10,20 +10,11 @@ from models.audit.events import Event
 from models.records import (
     DeletionItem,
     DeletionRequest,
-    Lease,
     Outcome,
     RequestState,
     RunState,
     UnlearningRun,
 )
-
-
-def lock_lease(session: Session, model_id: uuid.UUID) -> None:
-    """Every transaction of a worker locks the lease first; so does every one of a person.
-
-    Else they could wait for each other's items and requests.
-    """
-    session.execute(select(Lease.epoch).where(Lease.model_id == model_id).with_for_update())
 
 
 def settle_requests(session: Session, model_id: uuid.UUID) -> None:

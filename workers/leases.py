@@ -2,7 +2,7 @@
 
 The epoch fences: it grows with every holder, and every write of a run is conditional on it, so a
 worker that was taken over can change nothing however late it wakes up. Expiry only says when a
-takeover is allowed, in the database's time.
+takeover is allowed, in the database's time. Those who do not hold it: `models/fencing.py`.
 """
 
 import logging
@@ -119,7 +119,7 @@ class Heartbeat:
         time left to go on.
         """
         if self.lost:
-            raise LeaseLost("Another worker has taken over this registered model.")
+            raise LeaseLost("Another worker has taken over, or somebody has ended this.")
         require_time(self._settings.grace_s)
 
     @contextmanager

@@ -1,12 +1,16 @@
 """Telling how far a long step is: done of total, with an estimate of the time left."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 # Rows are not written more often than this.
 TELL_EVERY_S = 0.5
+# The time left is estimated from the last minute. What is told of first may be an earlier worker's
+# doing, which took this one no time.
+RATE_OVER_S = 60
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Tracker:
         self._total = total
         self._tell = tell
         self._done = 0
-        self._start = self._told = time.monotonic()
+        self._told = time.monotonic()
+        # When how much was done.
+        self._lately: deque[tuple[float, int]] = deque()
         tell(Progress(phase, 0, total, None))
 
     def advance(self, count: int) -> None:
@@ -46,6 +52,18 @@ class Tracker:
         if now - self._told < TELL_EVERY_S and self._done < self._total:
             return
         self._told = now
-        rate = self._done / max(now - self._start, 1e-9)
-        eta = (self._total - self._done) / rate if self._done else None
-        self._tell(Progress(self._phase, self._done, self._total, eta))
+        self._tell(Progress(self._phase, self._done, self._total, self._time_left(now)))
+
+    def _time_left(self, now: float) -> float | None:
+        """At the rate of late; None until it was told of twice."""
+        self._lately.append((now, self._done))
+        # However slow it is, there are two to compare.
+        while len(self._lately) > 2 and self._lately[1][0] < now - RATE_OVER_S:
+            self._lately.popleft()
+        since, done_then = self._lately[0]
+        left = self._total - self._done
+        if not left:
+            return 0
+        if self._done == done_then:
+            return None
+        return left * (now - since) / (self._done - done_then)

@@ -22,6 +22,7 @@ from app.schemas.answers import CONDITIONAL, ELSEWHERE
 from app.schemas.registered_models import BaseAccuracyView, ModelList, ModelView, SampleView
 from app.schemas.runs import FailureView, ProgressView
 from app.security import Principal
+from app.withdrawals import give_up_enrolment
 from models.advice import is_retraining_advised
 from models.doorbell import Job
 from models.errors import UnknownSample
@@ -58,6 +59,19 @@ def enrol_model(
     doorbell.ring(Job.ENROL, view.id)
     response.headers["Location"] = f"/v1/models/{view.name}"
     return view
+
+
+@router.post("/{model}/cancel", responses=refusals("model-not-enrolling"))
+def cancel_enrolment(model: str, principal: Admin, database: DatabaseDependency) -> ModelView:
+    """Stop an enrolment: nothing is kept, and the name can be used again.
+
+    The same enrolment, posted again, goes on where this one has got to.
+    """
+    with database.transaction() as session:
+        stopped = give_up_enrolment(session, model, principal.name)
+        session.flush()
+        session.refresh(stopped)
+        return _view(session, stopped)
 
 
 @router.get("", response_model=ModelList, responses=CONDITIONAL)

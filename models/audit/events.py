@@ -9,6 +9,7 @@ class Event(StrEnum):
     ENROLMENT_REQUESTED = "enrolment.requested"
     MODEL_ENROLLED = "model.enrolled"
     ENROLMENT_FAILED = "enrolment.failed"
+    ENROLMENT_CANCELLED = "enrolment.cancelled"
     REQUEST_ACCEPTED = "request.accepted"
     REQUEST_CANCELLED = "request.cancelled"
     RUN_STARTED = "run.started"

@@ -10,7 +10,10 @@ from models.records.base import Base
 
 
 class Lease(Base):
-    """The epoch grows by one with every holder; expiry is in the database's time."""
+    """The epoch grows with every holder, and when the lease is taken away from one.
+
+    Expiry is in the database's time.
+    """
 
     __tablename__ = "lease"
 

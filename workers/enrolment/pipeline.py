@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from torch import Tensor
 
 from models.artifacts import Artifact
-from models.errors import ExpungeError, LeaseLost, WorkerStopping
+from models.errors import ExpungeError, LeaseLost, RanksFailed, ReaderDied, WorkerStopping
 from models.records import Phase
 from models.specifications import Enrolment
 from workers import grace
@@ -29,6 +29,7 @@ from workers.enrolment.records import (
     activate,
     begin_enrolment,
     fail_enrolment,
+    interrupt_enrolment,
     lay_down_enrolment,
     write_progress,
 )
@@ -72,7 +73,7 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -
         with heartbeat.beating():
             notes = _carried_out(model_id, epoch, enrolment, resources, tell, heartbeat.check)
     except LeaseLost as error:
-        log.warning("The enrolment of %s was taken over: %s", model_id, error)
+        log.warning("The enrolment of %s is not this worker's any more: %s", model_id, error)
         return
     if notes is not None:
         notes.discard()
@@ -107,6 +108,11 @@ def _give_up(model_id: uuid.UUID, epoch: int, error: Exception, resources: Resou
     if not isinstance(error, ExpungeError):
         log_unexpected(log, error)
     failure = describe(error)
+    # Whoever helped has died, as a worker may: what it got to is noted.
+    if isinstance(error, RanksFailed | ReaderDied):
+        log.warning("The enrolment of %s was interrupted: %s", model_id, failure.detail)
+        persist(lambda: interrupt_enrolment(model_id, epoch, failure, resources))
+        return
     persist(lambda: fail_enrolment(model_id, epoch, failure, resources))
 
 

@@ -195,6 +195,18 @@ def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Failure, resources:
         give_back(session, model_id, epoch)
 
 
+def interrupt_enrolment(
+    model_id: uuid.UUID, epoch: int, failure: Failure, resources: Resources
+) -> None:
+    """Leave it to the next worker, as if this one had died; fail it if that was the last try."""
+    with resources.database.transaction() as session:
+        require_lease(session, model_id, epoch)
+        model = _enrolling(session, model_id)
+        if model.enrolment_attempts >= resources.settings.max_attempts:
+            _fail(session, model, failure, resources)
+        give_back(session, model_id, epoch)
+
+
 def lay_down_enrolment(model_id: uuid.UUID, epoch: int, resources: Resources) -> None:
     """Its worker has to stop: another one goes on, and nothing is held against the enrolment."""
     with resources.database.transaction() as session:

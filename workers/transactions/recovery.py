@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from models.audit.append import append
 from models.audit.events import Event
 from models.database import Database
+from models.fencing import take_away
 from models.records import Lease, RunState, UnlearningRun
 from models.records.base import Json
 from models.settings import Settings
 from models.settling import settle_requests
 from workers.failures import Failure
-from workers.leases import give_back
 from workers.resources import actor_of
 from workers.transactions.releases import Cause, release_items
 from workers.transactions.settlement import end_run
@@ -100,11 +100,8 @@ def take_over(
 
     The caller has locked the lease.
     """
-    lease.epoch += 1
-    session.flush()
-    ended = end_lost_runs(session, lease.model_id, settings, actor=actor, death=death, cause=cause)
-    give_back(session, lease.model_id, lease.epoch)
-    return ended
+    take_away(session, lease.model_id)
+    return end_lost_runs(session, lease.model_id, settings, actor=actor, death=death, cause=cause)
 
 
 def bury(

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text, update
 
 from models.artifacts import Artifact
 from models.errors import LeaseLost
+from models.fencing import lock_lease
 from models.records import (
     AuditRecord,
     DeletionItem,
@@ -21,7 +22,6 @@ from models.records import (
 )
 from models.records.deletion_item import MAX_REASON
 from models.settings import Settings
-from models.settling import lock_lease
 from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import outcomes, sample_row
