@@ -49,6 +49,7 @@ print(*project['dependencies'], *extra, sep=chr(10))" > wanted.txt \
         --require-hashes -r wanted.txt -c requirements.lock
 
 COPY README.md expunge.py ./
+COPY commands ./commands
 COPY app ./app
 COPY workers ./workers
 COPY models ./models
