@@ -4,6 +4,7 @@
 block raises. Nothing else in the project calls `commit()`.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from models.errors import NotConfigured, SchemaOutOfDate, WritesRefused
+
+log = logging.getLogger(__name__)
 
 # PostgreSQL's setting, in milliseconds.
 IDLE_LIMIT = "idle_in_transaction_session_timeout"
@@ -108,6 +111,17 @@ def is_away(error: DBAPIError) -> bool:
     )
 
 
+@contextmanager
+def unless_away(what: str) -> Iterator[None]:
+    """What is not needed: if the database is away, the block is given up, and `what` is logged."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not is_away(error):
+            raise
+        log.warning("%s: %s", what, type(error.orig).__name__)
+
+
 def refuses_writes(error: DBAPIError) -> bool:
     """Whether the database answers, and is a standby or read-only."""
     return getattr(error.orig, "sqlstate", None) == READ_ONLY
@@ -148,10 +162,13 @@ def _no_address(what: str) -> NotConfigured:
 
 def _connect_args(url: str, idle_limit_s: float | None) -> dict[str, Any]:
     # What the address says itself goes before it.
-    said = make_url(url).query
-    args: dict[str, Any] = {name: value for name, value in PATIENCE.items() if name not in said}
+    said = make_url(url)
+    args: dict[str, Any] = {
+        name: value for name, value in PATIENCE.items() if name not in said.query
+    }
     if idle_limit_s is not None:
-        args["options"] = f"-c {IDLE_LIMIT}={int(1000 * idle_limit_s)}"
+        limit = f"-c {IDLE_LIMIT}={int(1000 * idle_limit_s)}"
+        args["options"] = " ".join([limit, *said.normalized_query.get("options", ())])
     return args
 
 

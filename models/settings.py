@@ -9,8 +9,9 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from models.errors import NotConfigured
@@ -26,6 +27,10 @@ MOST_READERS = 4
 PROBE_BYTES = 1 << 30
 # An address of the sixth version stands in brackets.
 HOST_AND_PORT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):([0-9]{1,5})")
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)
+]
 
 
 class Scope(StrEnum):
@@ -149,7 +154,9 @@ class Settings(BaseSettings):
         description="After SIGTERM, how long a run may go on before it is given up cleanly.",
     )
     lease_s: float = Field(default=12, gt=0, description="A lease lives this long unrenewed.")
-    heartbeat_s: float = Field(default=3, gt=0, description="How often a worker renews its lease.")
+    heartbeat_s: float = Field(
+        default=3, gt=0, description="How often a worker renews its lease; at most half of that."
+    )
     steward_s: float = Field(default=2, gt=0, description="How often the steward looks around.")
     collect_after_s: float = Field(
         default=3600, gt=0, description="How long a stored file is kept that nothing refers to."
@@ -195,8 +202,21 @@ class Settings(BaseSettings):
         ge=0,
         description="Bytes of images that a run keeps in memory from one candidate to the next.",
     )
-    device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
-    log_level: str = Field(default="INFO", description="Level of the log on standard error.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="`auto`, `cpu` or `cuda`."
+    )
+    log_level: LogLevel = Field(default="INFO", description="Level of the log on standard error.")
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeats(self) -> Self:
+        # One renewal may fail; a lease that ran out meanwhile would be held against the samples.
+        if self.lease_s < 2 * self.heartbeat_s:
+            raise ValueError(
+                f"a lease of {self.lease_s:g} s runs out unless a worker renews it at least twice "
+                f"in that time: EXPUNGE_HEARTBEAT_S is {self.heartbeat_s:g}; set it to at most "
+                f"{self.lease_s / 2:g}, or EXPUNGE_LEASE_S to at least {2 * self.heartbeat_s:g}"
+            )
+        return self
 
     @property
     def readers(self) -> int:

@@ -17,10 +17,9 @@ from typing import Any
 import rq
 from redis import Redis
 from rq.job import Job as RqJob
-from sqlalchemy.exc import OperationalError
 
 from models import doorbell
-from models.database import Database
+from models.database import Database, unless_away
 from models.doorbell import QUEUE, open_doorbell
 from models.errors import ExpungeError
 from models.processes import die_with_parent
@@ -131,11 +130,10 @@ class Worker(rq.Worker):
         cause = Cause.A_DECISION if self.asked_to_stop else Cause.ITS_SAMPLES
         database = Database(self.settings.database_url, pool_size=1)
         try:
-            for model_id in bury(database, worker_name(pid), death, cause, self.settings):
-                open_doorbell(self.settings).ring(doorbell.Job.UNLEARN, model_id)
-        except OperationalError as error:
-            # Its lease runs out by itself.
-            log.warning("It could not be put on record: %s", type(error.orig).__name__)
+            # If that cannot be put on record, its lease runs out by itself.
+            with unless_away("It could not be put on record"):
+                for model_id in bury(database, worker_name(pid), death, cause, self.settings):
+                    open_doorbell(self.settings).ring(doorbell.Job.UNLEARN, model_id)
         finally:
             database.close()
 

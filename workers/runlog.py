@@ -1,13 +1,12 @@
 """What a run tells while it works: its phase, its progress, how long each phase took."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 
+from models.database import unless_away
 from models.errors import RunCancelled
 from models.records import Phase, RunState, UnlearningRun
 from models.records.base import Json
@@ -16,13 +15,11 @@ from workers.progress import Progress
 from workers.resources import Resources
 from workers.runs import Run
 
-log = logging.getLogger(__name__)
-
 
 class RunLog:
     """Writes to the run's row while the run holds its lease; changes nothing afterwards.
 
-    Admins can do without a line of it: that the database is away for a moment stops no run. The
+    A line that cannot be written is left out: a short absence of the database stops no run. The
     journal reads the phase as well (`models/journal/preparing.py`), and without that line it makes
     sure once more.
     """
@@ -66,20 +63,20 @@ class RunLog:
         self._write(progress=progress.as_json())
 
     def _write(self, **values: object) -> None:
-        try:
-            with self._resources.database.transaction() as session:
-                asked_to_stop = session.scalar(
-                    update(UnlearningRun)
-                    .where(
-                        UnlearningRun.id == self._run.id,
-                        UnlearningRun.epoch == self._run.epoch,
-                        UnlearningRun.state == RunState.RUNNING,
-                    )
-                    .values(**values)
-                    .returning(UnlearningRun.cancel_requested_at)
+        asked_to_stop = None
+        with (
+            unless_away("The progress could not be written"),
+            self._resources.database.transaction() as session,
+        ):
+            asked_to_stop = session.scalar(
+                update(UnlearningRun)
+                .where(
+                    UnlearningRun.id == self._run.id,
+                    UnlearningRun.epoch == self._run.epoch,
+                    UnlearningRun.state == RunState.RUNNING,
                 )
-        except OperationalError as error:
-            log.warning("The progress could not be written: %s", type(error.orig).__name__)
-            return
+                .values(**values)
+                .returning(UnlearningRun.cancel_requested_at)
+            )
         if asked_to_stop is not None:
             raise RunCancelled("The run was asked to stop.")

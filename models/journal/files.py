@@ -164,5 +164,15 @@ def _digest(samples: list[str]) -> str:
 def _entries(folder: Path, ending: str) -> list[Entry]:
     with suppress(FileNotFoundError):
         names = [name for name in os.listdir(folder) if name.endswith(ending)]
-        return sorted(Entry.named(name.removesuffix(ending)) for name in names)
+        return sorted(_entry(folder / name, ending) for name in names)
     return []
+
+
+def _entry(path: Path, ending: str) -> Entry:
+    try:
+        return Entry.named(path.name.removesuffix(ending))
+    except ValueError:
+        raise ArtifactDamaged(
+            f"{path.name} lies in the journal of {path.parent.name!r}, which names no file like "
+            "that. Move it out of there, or give it back the name that it had."
+        ) from None

@@ -44,10 +44,10 @@ def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
         ).all()
     asked = []
     for model_id, name, version, by in heads:
-        if journal.published(name) == [Entry(version, by)] and not journal.prepared(name):
-            # As it nearly always is.
-            continue
         try:
+            if journal.published(name) == [Entry(version, by)] and not journal.prepared(name):
+                # As it nearly always is.
+                continue
             if _keep(database, journal, name):
                 asked.append(model_id)
         except ArtifactDamaged as error:

@@ -20,9 +20,12 @@ _BY_TYPE = {
 def sentences(error: ValidationError) -> str:
     """What is wrong, field by field."""
     found = error.errors()[:MOST]
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {violation(item)}" for item in found
-    )
+    return "; ".join(": ".join(filter(None, (_place(item), violation(item)))) for item in found)
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    """The field; nothing if it is about several."""
+    return ".".join(map(str, item["loc"]))
 
 
 def violation(item: Mapping[str, Any]) -> str:

@@ -64,4 +64,8 @@ def _read_on(stewardship: Stewardship) -> bool:
         with stewardship.database.transaction() as session:
             record_check(session, artifact, end.value, ACTOR)
         return True
+    except BaseException:
+        # It has not been read: it is begun anew when its turn comes.
+        memory.artifact = memory.reading = None
+        raise
     return False

@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from torch import Tensor
 
 from models.artifacts import Artifact
+from models.database import is_away
 from models.errors import ExpungeError, LeaseLost, RanksFailed, ReaderDied, WorkerStopping
 from models.records import Phase
 from models.specifications import Enrolment
@@ -26,6 +27,7 @@ from workers.datasets.digests import digest_images
 from workers.enrolment.preparation import Prepared, prepare
 from workers.enrolment.records import (
     Enrolled,
+    Enrolling,
     activate,
     begin_enrolment,
     fail_enrolment,
@@ -52,26 +54,17 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -
     """Enrol a registered model that is in state `enrolling`; does nothing if somebody is at it.
 
     `show` is called with the progress, beside the row that admins poll. Afterwards the registered
-    model is `active`, or `enrolment_failed` with the reason.
+    model is `active`, or `enrolment_failed` with the reason; if somebody who helped has died, it
+    may still be `enrolling`, and the next call goes on.
     """
-    begun = begin_enrolment(model_id, resources)
-    if begun is None:
+    enrolling = begin_enrolment(model_id, resources)
+    if enrolling is None:
         return
-    epoch, enrolment, reached = begun
-    heartbeat = Heartbeat(resources.database, model_id, epoch, resources.settings)
-
-    def tell(progress: Progress) -> None:
-        heartbeat.check()
-        # A shard further than any worker before is on disk, for whoever has to go on from there.
-        is_ahead = progress.done >= reached + resources.settings.shard_size
-        if progress.done >= reached:
-            write_progress(model_id, epoch, progress, resources, is_ahead=is_ahead)
-        if show is not None:
-            show(progress)
-
+    heartbeat = Heartbeat(resources.database, model_id, enrolling.epoch, resources.settings)
+    tell = _telling(enrolling, resources, heartbeat, show)
     try:
         with heartbeat.beating():
-            notes = _carried_out(model_id, epoch, enrolment, resources, tell, heartbeat.check)
+            notes = _carry_out(enrolling, resources, tell, heartbeat.check)
     except LeaseLost as error:
         log.warning("The enrolment of %s is not this worker's any more: %s", model_id, error)
         return
@@ -79,58 +72,69 @@ def enrol(model_id: uuid.UUID, resources: Resources, show: Tell | None = None) -
         notes.discard()
 
 
-def _carried_out(
-    model_id: uuid.UUID,
-    epoch: int,
-    enrolment: Enrolment,
-    resources: Resources,
-    tell: Tell,
-    go_on: Callable[[], None],
+def _telling(
+    enrolling: Enrolling, resources: Resources, heartbeat: Heartbeat, show: Tell | None
+) -> Tell:
+    """Tells the row, and `show`, how far it is; raises if it must not go on."""
+
+    def tell(progress: Progress) -> None:
+        heartbeat.check()
+        # A shard further than any worker before is on disk, for whoever has to go on from there.
+        is_ahead = progress.done >= enrolling.reached + resources.settings.shard_size
+        if progress.done >= enrolling.reached:
+            write_progress(enrolling, progress, resources, is_ahead=is_ahead)
+        if show is not None:
+            show(progress)
+
+    return tell
+
+
+def _carry_out(
+    enrolling: Enrolling, resources: Resources, tell: Tell, go_on: Callable[[], None]
 ) -> ShardLogs | None:
     """The notes, which nobody needs any more, of an enrolment that has ended well; else None."""
     try:
-        enrolled, notes = _enrolled(model_id, enrolment, resources, tell, go_on)
-        persist(lambda: activate(model_id, epoch, enrolled, resources))
-    except (LeaseLost, OperationalError):
-        # Another worker has it, or begins anew once the database is there again.
+        enrolled, notes = _compute(enrolling, resources, tell, go_on)
+        persist(lambda: activate(enrolling, enrolled, resources))
+    except LeaseLost:
         raise
-    except Exception as error:  # noqa: BLE001  (kept in the row, and logged)
-        _give_up(model_id, epoch, error, resources)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and is_away(error):
+            # Another worker begins anew once the database is there again.
+            raise
+        _give_up(enrolling, error, resources)
         return None
     return notes
 
 
-def _give_up(model_id: uuid.UUID, epoch: int, error: Exception, resources: Resources) -> None:
+def _give_up(enrolling: Enrolling, error: Exception, resources: Resources) -> None:
     # Whoever stops a group of processes also stops those that read and sum for this one.
     if isinstance(error, WorkerStopping) or grace.was_asked():
-        persist(lambda: lay_down_enrolment(model_id, epoch, resources))
+        persist(lambda: lay_down_enrolment(enrolling, resources))
         return
     if not isinstance(error, ExpungeError):
         log_unexpected(log, error)
     failure = describe(error)
     # Whoever helped has died, as a worker may: what it got to is noted.
     if isinstance(error, RanksFailed | ReaderDied):
-        log.warning("The enrolment of %s was interrupted: %s", model_id, failure.detail)
-        persist(lambda: interrupt_enrolment(model_id, epoch, failure, resources))
+        log.warning("The enrolment of %s: %s", enrolling.model_id, failure.detail)
+        persist(lambda: interrupt_enrolment(enrolling, failure, resources))
         return
-    persist(lambda: fail_enrolment(model_id, epoch, failure, resources))
+    persist(lambda: fail_enrolment(enrolling, failure, resources))
 
 
-def _enrolled(
-    model_id: uuid.UUID,
-    enrolment: Enrolment,
-    resources: Resources,
-    tell: Tell,
-    go_on: Callable[[], None],
+def _compute(
+    enrolling: Enrolling, resources: Resources, tell: Tell, go_on: Callable[[], None]
 ) -> tuple[Enrolled, ShardLogs]:
     """All the work and all the files, and the notes of it; no rows yet."""
+    enrolment = enrolling.enrolment
     prepared = prepare(enrolment, resources.settings.sources_root, resources.device)
     source, count = prepared.indexed.dataset.source, len(prepared.indexed.rows.sample_ids)
     digests = digest_images(source, count, go_on)
     # An image that is exchanged from now on is not summed in its place.
     prepared = prepared.of_images(digests)
     indexed = prepared.indexed
-    notes = _notes(model_id, enrolment, prepared, digests, resources)
+    notes = _notes(enrolling, prepared, digests, resources)
     summing = Summing.of(enrolment, prepared, notes, resources.settings)
     summing.sum_all(Tracker(Phase.WEIGH, len(indexed.training()), tell).advance)
     # Only now, when hardly anything can be refused any more, are files made that stay.
@@ -182,19 +186,14 @@ def _provenance(
     )
 
 
-def _notes(
-    model_id: uuid.UUID,
-    enrolment: Enrolment,
-    prepared: Prepared,
-    digests: Tensor,
-    resources: Resources,
-) -> Path:
+def _notes(enrolling: Enrolling, prepared: Prepared, digests: Tensor, resources: Resources) -> Path:
     """How the names of its notes begin, which are those of this registered model alone: an equal
     one may be enrolled beside it, and each discards its own. They are of images with these digests.
     """
+    enrolment = enrolling.enrolment
     provenance = _provenance(enrolment, prepared, prepared.weights_digest(), resources)
     name = fingerprint(
-        model=str(model_id),
+        model=str(enrolling.model_id),
         provenance=vars(provenance),
         images=hashlib.sha256(bytes_of(digests)).hexdigest(),
         **enrolment.model_dump(mode="json", include={"architecture", "preprocessing"}),

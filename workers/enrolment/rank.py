@@ -1,6 +1,6 @@
-"""One of an enrolment's processes, as torchrun starts them: `-m workers.enrolment.rank [JOB]`.
+"""One of an enrolment's processes, as torchrun starts it: `-m workers.enrolment.rank [JOB] PARENT`.
 
-The first is given the file of the job; the others are told by it.
+The first is given the file of the job, by which the others are told of it.
 """
 
 import json
@@ -85,5 +85,6 @@ def _say(what: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    die_with_parent(os.getppid())
-    sys.exit(take_part(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
+    *jobs, parent = sys.argv[1:]
+    die_with_parent(int(parent))
+    sys.exit(take_part(Path(jobs[0]) if jobs else None))

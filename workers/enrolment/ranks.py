@@ -112,7 +112,7 @@ def _torchrun(settings: Settings, node_rank: int) -> list[str]:
 
 def _run(options: list[str], settings: Settings, advance: Callable[[int], None]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", PROGRAM, *options],
+        [sys.executable, "-m", PROGRAM, str(os.getpid()), *options],
         env={**os.environ, **settings.environment()},
         stdout=subprocess.PIPE,
         text=True,

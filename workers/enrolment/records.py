@@ -1,17 +1,16 @@
 """What an enrolment writes to the database: its progress, and in one transaction its result."""
 
-import logging
 import uuid
 from collections import Counter
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, text, update
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
 from models.audit.append import append
 from models.audit.events import Event
+from models.database import unless_away
 from models.errors import RunEnded
 from models.records import (
     Checkpoint,
@@ -24,14 +23,12 @@ from models.records import (
 from models.records.base import Json
 from models.specifications import Enrolment
 from workers.failures import Failure
-from workers.leases import give_back, require_lease, take_lease
+from workers.leases import give_back, renew, require_lease, take_lease
 from workers.progress import Progress
 from workers.resources import Resources
 from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
 from workers.unlearning.intervals import Estimate
-
-log = logging.getLogger(__name__)
 
 _DIED_TOO_OFTEN = Failure(
     "worker-died",
@@ -75,11 +72,19 @@ class Enrolled:
     recognised: dict[Split, Estimate]
 
 
-def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enrolment, int] | None:
-    """Take the lease; None if there is nothing to enrol, or somebody is at it.
+@dataclass(frozen=True)
+class Enrolling:
+    """An enrolment that this worker is at, under the epoch of its lease."""
 
-    Returns its epoch, what to enrol, and how many samples a worker before has got to.
-    """
+    model_id: uuid.UUID
+    epoch: int
+    enrolment: Enrolment
+    # How many samples a worker before has got to.
+    reached: int
+
+
+def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> Enrolling | None:
+    """Take the lease; None if there is nothing to enrol, or somebody is at it."""
     with resources.database.transaction() as session:
         model = session.get(RegisteredModel, model_id)
         if model is None or model.state is not ModelState.ENROLLING:
@@ -97,12 +102,16 @@ def begin_enrolment(model_id: uuid.UUID, resources: Resources) -> tuple[int, Enr
             _fail(session, model, _DIED_TOO_OFTEN, resources)
             give_back(session, model_id, epoch)
             return None
-        reached = model.progress["done"] if model.progress else 0
-        return epoch, Enrolment.model_validate(model.specification), reached
+        return Enrolling(
+            model_id=model_id,
+            epoch=epoch,
+            enrolment=Enrolment.model_validate(model.specification),
+            reached=model.progress["done"] if model.progress else 0,
+        )
 
 
 def write_progress(
-    model_id: uuid.UUID, epoch: int, progress: Progress, resources: Resources, *, is_ahead: bool
+    enrolling: Enrolling, progress: Progress, resources: Resources, *, is_ahead: bool
 ) -> None:
     """Let admins see how far it is; they can do without while the database is away.
 
@@ -111,21 +120,21 @@ def write_progress(
     values: Json = {"progress": progress.as_json()}
     if is_ahead:
         values["enrolment_attempts"] = 1
-    try:
-        with resources.database.transaction() as session:
-            require_lease(session, model_id, epoch)
-            session.execute(
-                update(RegisteredModel).where(RegisteredModel.id == model_id).values(values)
-            )
-    except OperationalError as error:
-        log.warning("The progress could not be written: %s", type(error.orig).__name__)
+    with (
+        unless_away("The progress could not be written"),
+        resources.database.transaction() as session,
+    ):
+        require_lease(session, enrolling.model_id, enrolling.epoch)
+        session.execute(
+            update(RegisteredModel).where(RegisteredModel.id == enrolling.model_id).values(values)
+        )
 
 
-def activate(model_id: uuid.UUID, epoch: int, enrolled: Enrolled, resources: Resources) -> None:
+def activate(enrolling: Enrolling, enrolled: Enrolled, resources: Resources) -> None:
     """Insert base, sums and samples and make the registered model active: all or nothing."""
+    model_id, epoch = enrolling.model_id, enrolling.epoch
     with resources.database.transaction() as session:
-        require_lease(session, model_id, epoch)
-        model = _enrolling(session, model_id)
+        model = _lock(session, enrolling)
         model.head_version = 0
         model.state = ModelState.ACTIVE
         model.label_counts = enrolled.rows.label_counts()
@@ -187,36 +196,40 @@ def _sums_row(
     )
 
 
-def fail_enrolment(model_id: uuid.UUID, epoch: int, failure: Failure, resources: Resources) -> None:
+def fail_enrolment(enrolling: Enrolling, failure: Failure, resources: Resources) -> None:
     """Say why; nothing else of the enrolment is kept, and the name can be used again."""
     with resources.database.transaction() as session:
-        require_lease(session, model_id, epoch)
-        _fail(session, _enrolling(session, model_id), failure, resources)
-        give_back(session, model_id, epoch)
+        _fail(session, _lock(session, enrolling), failure, resources)
+        give_back(session, enrolling.model_id, enrolling.epoch)
 
 
-def interrupt_enrolment(
-    model_id: uuid.UUID, epoch: int, failure: Failure, resources: Resources
-) -> None:
+def interrupt_enrolment(enrolling: Enrolling, failure: Failure, resources: Resources) -> None:
     """Leave it to the next worker, as if this one had died; fail it if that was the last try."""
     with resources.database.transaction() as session:
-        require_lease(session, model_id, epoch)
-        model = _enrolling(session, model_id)
+        model = _lock(session, enrolling)
         if model.enrolment_attempts >= resources.settings.max_attempts:
             _fail(session, model, failure, resources)
-        give_back(session, model_id, epoch)
+        give_back(session, enrolling.model_id, enrolling.epoch)
 
 
-def lay_down_enrolment(model_id: uuid.UUID, epoch: int, resources: Resources) -> None:
+def lay_down_enrolment(enrolling: Enrolling, resources: Resources) -> None:
     """Its worker has to stop: another one goes on, and nothing is held against the enrolment."""
     with resources.database.transaction() as session:
-        require_lease(session, model_id, epoch)
-        _enrolling(session, model_id).enrolment_attempts -= 1
-        give_back(session, model_id, epoch)
+        lease_s = resources.settings.lease_s
+        if not renew(session, enrolling.model_id, enrolling.epoch, lease_s):
+            # It was given back: an earlier try at this has been committed after all.
+            return
+        _lock(session, enrolling).enrolment_attempts -= 1
+        give_back(session, enrolling.model_id, enrolling.epoch)
 
 
-def _enrolling(session: Session, model_id: uuid.UUID) -> RegisteredModel:
-    """The row, if it has not been given its next state by an earlier transaction of this worker."""
+def _lock(session: Session, enrolling: Enrolling) -> RegisteredModel:
+    """The row and the lease of an enrolment that is still this worker's.
+
+    Raises `LeaseLost`, and `RunEnded` if an earlier transaction of this worker has ended it.
+    """
+    model_id = enrolling.model_id
+    require_lease(session, model_id, enrolling.epoch)
     model = session.get_one(RegisteredModel, model_id, with_for_update=True, populate_existing=True)
     if model.state is not ModelState.ENROLLING:
         raise RunEnded(f"The registered model is {model.state.value} already.")

@@ -14,10 +14,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from models.database import (
+    IDLE_LIMIT,
     Database,
     check_writable,
     is_away,
     refuses_writes,
+    unless_away,
     why_unreachable,
 )
 from models.errors import NotConfigured, WritesRefused
@@ -109,6 +111,33 @@ def test_a_database_that_refuses_writes_counts_as_away_and_says_so(
     assert refuses_writes(refused.value)
     assert why_unreachable(refused.value) is None
     readable.close()
+    database.close()
+
+
+def test_what_is_not_needed_is_left_out_while_the_database_is_away_or_refuses_it(
+    database: Database, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    readable = Database(f"{settings.database_url}&options=-c%20default_transaction_read_only%3Don")
+    for away in (readable, Database("postgresql://nobody@127.0.0.1:1/none")):
+        with unless_away("This was not written"):
+            add_one(away)
+        assert caplog.messages.pop().startswith("This was not written: ")
+        away.close()
+    with (
+        pytest.raises(DBAPIError, match="division by zero"),
+        unless_away("This was not read"),
+        database.reading() as session,
+    ):
+        session.scalar(text("SELECT 1 / 0"))
+    database.close()
+
+
+def test_options_in_the_address_count_beside_our_own(settings: Settings) -> None:
+    address = f"{settings.database_url}&options=-c%20application_name%3Dsomebody"
+    database = Database(address, idle_limit_s=7)
+    with database.reading() as session:
+        assert session.scalar(text("SHOW application_name")) == "somebody"
+        assert session.scalar(text(f"SHOW {IDLE_LIMIT}")) == "7s"
     database.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from models.artifacts import SHELVES
-from models.errors import ModelBehind, WorkerStopping
+from models.errors import ArtifactDamaged, ModelBehind, WorkerStopping
 from models.failpoints import Failpoint
 from models.journal import Entry, Journal, is_current, keep_journal, require_current
 from models.records import (
@@ -358,6 +358,21 @@ def test_a_damaged_record_is_not_taken_for_what_to_forget(
         record.write_bytes(whole)
         make_up(again)
         assert not behind(again, journal)
+
+
+def test_a_file_that_the_journal_does_not_know_by_its_name_is_named_and_harms_no_other_model(
+    story: Story, journal: Journal, digits: Digits, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.forget(digits.of_label(3)[:4])
+    [record] = folder(story).glob("0000000001-*")
+    stray = record.with_stem(f"{record.stem} (copy)")
+    stray.write_bytes(record.read_bytes())
+    assert keep_journal(story.database, journal) == []
+    assert f"{stray.name} lies in the journal of 'digits'" in caplog.text
+    with pytest.raises(ArtifactDamaged, match="Move it out of there"):
+        behind(story, journal)
+    stray.unlink()
+    assert not behind(story, journal)
 
 
 def _settle_all(story: Story, outcome: Outcome) -> None:

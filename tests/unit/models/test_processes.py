@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from models.processes import is_free
 from tests.support.ports import free_port
@@ -39,6 +40,17 @@ def gone(pid: int, within_s: float = 10) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+@pytest.mark.parametrize("program", ["workers.enrolment.torchrun", "workers.enrolment.rank"])
+def test_a_process_of_an_enrolment_ends_at_once_if_whoever_started_it_is_gone(program: str) -> None:
+    # A number that is nobody's parent any more.
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    started = [sys.executable, "-m", program]
+    # Of torchrun's options the first says it, of a rank's own the last.
+    done = subprocess.run([*started, str(ended.pid)], cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
 def test_the_child_of_a_killed_parent_is_killed() -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from models.errors import NotConfigured
 from models.keys import make_key
 from models.settings import Scope, Settings, load_settings, services_file
+from models.specifications.sentences import sentences
 
 ADDRESSES = ("DATABASE_URL", "REDIS_URL", "ARTIFACT_STORE_URL")
 
@@ -38,6 +39,30 @@ def test_the_environment_sets_what_it_names(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.database_url == "postgresql://h/d"
     assert settings.gateway_port == 9999
     assert settings.api_keys == [entry]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("EXPUNGE_DEVICE", "gpu", "'auto', 'cpu' or 'cuda'"),
+        ("EXPUNGE_LOG_LEVEL", "loud", "'DEBUG', 'INFO'"),
+        # The default heartbeat is every three seconds.
+        ("EXPUNGE_LEASE_S", "5.9", "set it to at most 2.95, or EXPUNGE_LEASE_S to at least 6"),
+        ("EXPUNGE_HEARTBEAT_S", "6.1", "at most 6, or EXPUNGE_LEASE_S to at least 12.2"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError) as refused:
+        load_settings()
+    assert words in sentences(refused.value)
+
+
+def test_a_lease_may_be_as_short_as_two_heartbeats_and_levels_are_written_in_any_case() -> None:
+    settings = Settings(lease_s=6, heartbeat_s=3, log_level="info")  # type: ignore[arg-type]
+    assert settings.log_level == "INFO"
 
 
 def test_the_argument_wins_over_the_environment(

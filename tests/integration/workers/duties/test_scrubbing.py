@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.conftest import Digits
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events
 from tests.integration.workers.test_steward import stewardship
+from workers.duties import scrubbing
 from workers.duties.scrubbing import scrub
 from workers.duties.stewardship import Stewardship
 
@@ -156,6 +159,32 @@ def test_a_store_that_is_away_is_not_taken_for_damage(story: Story) -> None:
         round_of(stewardship(story))
     root.with_suffix(".away").rename(root)
     assert checks(story) == {}
+
+
+def test_what_could_not_be_read_for_another_reason_is_not_taken_for_whole(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head(story).write_bytes(b"damaged")
+    held = stewardship(story)
+    round_of(held)
+    found = faults(story)
+    assert len(found) == 1
+    let_rest(story, days=2)
+    # The machine is out of memory for a while, and the next rounds come.
+    with monkeypatch.context() as starved:
+        starved.setattr(scrubbing, "read_through", _out_of_memory)
+        for _ in range(9):
+            with suppress(MemoryError):
+                round_of(held)
+    assert faults(story) == found
+    let_rest(story, days=2)
+    assert round_of(held) > 0
+    assert faults(story) == found
+
+
+def _out_of_memory(*_arguments: object) -> Iterator[int]:
+    yield 1
+    raise MemoryError
 
 
 def test_everything_at_once_says_what_the_damaged_ones_are_for(

@@ -1,10 +1,12 @@
 """Enrolments that are interrupted: by the death of a process that helps, or by a person."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import create_engine, func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from models.errors import EnrolmentRefused
 from models.records import AuditRecord, Checkpoint, ModelState, RegisteredModel
@@ -13,9 +15,12 @@ from models.settings import Settings
 from models.specifications import Enrolment
 from tests.conftest import PIPELINE_KEY, Digits, client_for, work
 from tests.integration.workers.enrolment.test_pipeline import fewer, registered
+from workers import persistence
 from workers.enrolment import command, ranks
 from workers.enrolment.command import enrol_here
 from workers.enrolment.pipeline import enrol
+from workers.enrolment.records import begin_enrolment, interrupt_enrolment, lay_down_enrolment
+from workers.failures import Failure
 from workers.leases import take_lease
 from workers.progress import Progress
 from workers.resources import Resources, open_resources
@@ -87,6 +92,47 @@ def test_an_enrolment_whose_processes_die_again_and_again_fails_and_says_so(
     assert model.failure is not None
     assert model.failure["kind"] == "ranks-failed"
     assert "ended with status -9" in model.failure["detail"]
+
+
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_database_that_takes_no_writes_for_a_while_fails_no_enrolment(
+    alone: Settings, few: Enrolment, monkeypatch: pytest.MonkeyPatch, mended: bool
+) -> None:
+    def refuse_writes() -> None:
+        _alter(alone, "SET default_transaction_read_only = on")
+
+    def accept_writes(_seconds: float) -> None:
+        _alter(alone, "RESET default_transaction_read_only")
+
+    if mended:
+        # Before what could not be written is tried again.
+        monkeypatch.setattr(persistence.time, "sleep", accept_writes)
+    else:
+        monkeypatch.setattr(persistence, "PATIENCE_S", 0)
+    with open_resources(alone) as resources:
+        model_id = registered(resources, few)
+        tried = nullcontext() if mended else pytest.raises(DBAPIError)
+        with tried:
+            enrol(model_id, resources, _once(SHARD, refuse_writes))
+        accept_writes(0)
+        assert _model(resources).state is (ModelState.ACTIVE if mended else ModelState.ENROLLING)
+
+
+def test_an_enrolment_is_laid_down_once_however_often_that_is_written(
+    alone: Settings, few: Enrolment
+) -> None:
+    with open_resources(alone) as resources:
+        model_id = registered(resources, few)
+        for _ in range(2):
+            enrolling = begin_enrolment(model_id, resources)
+            assert enrolling is not None
+            interrupt_enrolment(enrolling, Failure("ranks-failed", "It has died."), resources)
+        enrolling = begin_enrolment(model_id, resources)
+        assert enrolling is not None
+        # The answer to the first has been lost, say.
+        lay_down_enrolment(enrolling, resources)
+        lay_down_enrolment(enrolling, resources)
+        assert _model(resources).enrolment_attempts == 2
 
 
 def test_an_enrolment_that_waits_for_a_worker_is_cancelled_for_good(
@@ -172,6 +218,19 @@ def test_only_what_is_enrolling_is_cancelled_and_only_by_admins(enrolled: Settin
         assert client.get("/v1/models/digits").json() == before
         assert client.post("/v1/models/nowhere/cancel").status_code == 404
         assert pipeline.post("/v1/models/digits/cancel").status_code == 403
+
+
+def _alter(settings: Settings, change: str) -> None:
+    """Change the database, and have everybody who is connected to it connect anew."""
+    engine = create_engine(settings.database_url, isolation_level="AUTOCOMMIT")
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    with engine.connect() as connection:
+        connection.execute(text("SET default_transaction_read_only = off"))
+        connection.execute(text(f'ALTER DATABASE "{engine.url.database}" {change}'))
+        connection.execute(
+            text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        )
+    engine.dispose()
 
 
 def _once(samples: int, act: Callable[[], object]) -> Callable[[Progress], None]:

@@ -26,7 +26,7 @@ from tests.conftest import ADMIN_KEY, Digits, client_for, enrol_model, work
 from workers.architectures import build
 from workers.datasets.digests import DIGEST_BYTES
 from workers.enrolment.pipeline import enrol
-from workers.enrolment.records import begin_enrolment, write_progress
+from workers.enrolment.records import Enrolling, begin_enrolment, write_progress
 from workers.leases import give_back, take_lease
 from workers.progress import Progress
 from workers.resources import Resources, open_resources
@@ -222,13 +222,12 @@ def test_deaths_count_against_an_enrolment_only_if_none_gets_any_further(
             begun.append(found)
             if found is None:
                 break
-            epoch, _, reached = found
-            assert reached == (attempt if further else 0)
+            assert found.reached == (attempt if further else 0)
             progress = Progress("weigh", attempt + 1 if further else 0, 100, None)
-            write_progress(model_id, epoch, progress, resources, is_ahead=further)
+            write_progress(found, progress, resources, is_ahead=further)
             # It dies, and its lease runs out.
             with resources.database.transaction() as session:
-                give_back(session, model_id, epoch)
+                give_back(session, model_id, found.epoch)
         with resources.database.reading() as session:
             state = session.get_one(RegisteredModel, model_id).state
     assert (begun[-1] is not None) is further
@@ -242,7 +241,8 @@ def test_an_enrolment_goes_on_while_its_progress_cannot_be_written(
     with open_resources(settings) as resources:
         progress = Progress("weigh", 1, 100, None)
         cut_off = replace(resources, database=away)
-        write_progress(uuid.uuid4(), 1, progress, cut_off, is_ahead=False)
+        enrolling = Enrolling(uuid.uuid4(), 1, fewer(digits, tmp_path), reached=0)
+        write_progress(enrolling, progress, cut_off, is_ahead=False)
     assert "could not be written" in caplog.text
 
 

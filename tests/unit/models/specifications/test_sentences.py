@@ -24,7 +24,7 @@ from models.specifications.sentences import MOST, sentences
         (
             Preprocessing,
             {"size": 8, "mean": [0, 0], "std": [1]},
-            "value: mean needs one number, or one for each channel",
+            "mean needs one number, or one for each channel",
         ),
     ],
 )
