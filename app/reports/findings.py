@@ -42,7 +42,7 @@ _STANDINGS = {
 # The same where it is accepted although it is beside its target.
 _ACCEPTED = {
     (Rule.EXPECTED, Closeness.CONSPICUOUS): ("✓", "recognised somewhat less often than expected"),
-    (Rule.CHANCE, Closeness.FAMILIAR): ("✓", "hardly recognised: no more than by chance"),
+    (Rule.CHANCE, Closeness.FAMILIAR): ("✓", "hardly recognised: no more than chance would"),
 }
 
 
@@ -157,6 +157,9 @@ def _standing(rule: Rule, standing: documents.Standing) -> Standing:
     if attack and not by_attack and standing.rule is Rule.LIKE_UNSEEN:
         # Its like are recognised as they should be, and it is told apart from them all the same.
         said = f"{said}: attack area {words.area(attack.area.value)}, target 0.5"
+    if standing.by_gap and standing.gap:
+        more = "more" if standing.gap.gap > 0 else "fewer"
+        said = f"{said}: {words.points(abs(standing.gap.gap))} points {more} are recognised"
     return Standing(
         figure=in_words(deciding(rule, standing), words.area if by_attack else words.percent),
         unseen=attack.unseen if attack and by_attack else None,

@@ -42,9 +42,9 @@ _OUTCOMES = {
         "good",
         "No influence was found; published as version {version} as a precaution",
         "No influence of these samples was found",
-        "The base already treated them like samples that it has never seen, as far as the probe "
-        "can tell, so it cannot be shown that anything was there, or that it is gone. Of few "
-        "samples that is nearly always so.",
+        "The base already treated them like samples that it has never seen, or so nearly that the "
+        "policy makes no difference, as far as the probe can tell. So it cannot be shown that "
+        "anything was there, or that it is gone. Of few samples that is nearly always so.",
     ),
     Decision.PUBLISHED_SHORT: _Outcome(
         "!",
@@ -95,10 +95,10 @@ def _forgotten(verdict: Verdict) -> str:
     if not any(by_chance):
         return "The candidate treats them like samples that the network has never seen"
     if all(by_chance):
-        return "The candidate recognises nobody of these labels any more, but by chance"
+        return "The candidate recognises no more of these labels than chance would"
     return (
-        "Of labels that are forgotten whole the candidate recognises nobody any more, but by "
-        "chance; the others it treats like samples that the network has never seen"
+        "Of labels that are forgotten whole the candidate recognises no more than chance would; "
+        "the others it treats like samples that the network has never seen"
     )
 
 

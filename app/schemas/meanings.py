@@ -7,7 +7,7 @@ from models.records import Outcome, RunState
 
 OUTCOMES: Mapping[Outcome, str] = {
     Outcome.PENDING: "waits for a run, or for a person to review one",
-    Outcome.FORGOTTEN: "dampened for, and the test used finds no sign of it; the run's state says "
+    Outcome.FORGOTTEN: "dampened for, and the tests used find no sign of it; the run's state says "
     "how much that means. Of a sample that the network was never trained on: there was nothing to "
     "forget, and no later run looks at it",
     Outcome.WEAKENED: "dampened for, but the network still shows that it has seen it, or that "
@@ -22,8 +22,8 @@ OUTCOMES: Mapping[Outcome, str] = {
 }
 RUN_STATES: Mapping[RunState, str] = {
     RunState.RUNNING: "a worker is at it",
-    RunState.PUBLISHED: "influence was seen, and by the same test it is gone; or a person approved "
-    "the damage",
+    RunState.PUBLISHED: "influence of some of its samples was seen, and by the same tests it is "
+    "gone (its cohorts say of which); or a person approved the damage",
     RunState.NO_DETECTABLE_INFLUENCE: "published as a precaution; no influence could be seen "
     "before either, and of few samples it hardly ever can",
     RunState.PUBLISHED_SHORT: "published, but some samples are only weakened",

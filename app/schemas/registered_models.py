@@ -21,7 +21,7 @@ class CheckpointView(BaseModel):
     size: int = Field(description="Bytes.")
     forgotten: int = Field(
         description="Training samples that it is dampened for, and that it does not give away by "
-        "the test used."
+        "the tests used."
     )
     weakened: int = Field(
         description="Training samples that it is dampened for, and may give away."
@@ -128,7 +128,7 @@ class SampleView(BaseModel):
     sample_id: str
     state: Literal["retained", "forgotten", "weakened"] = Field(
         description="`retained`: nothing has been done about it. `forgotten`: dampened for, and "
-        "the test used finds no sign of it. `weakened`: dampened for, but the network still shows "
+        "the tests used find no sign of it. `weakened`: dampened for, but the network still shows "
         "that it has seen it, or that cannot be told."
     )
     split: Split = Field(description="Whether the network was trained on it.")

@@ -48,6 +48,16 @@ class LossAttack(Document):
     unmatched: int = Field(description="Forgotten samples without unseen ones of their label.")
 
 
+class GapAttack(Document):
+    """How much more often forgotten samples are recognised than unseen ones of their labels."""
+
+    gap: float = Field(description="As a share; negative if they are recognised less often.")
+    count: int = Field(description="Forgotten samples that were compared.")
+    chance: float = Field(
+        description="How likely so great a difference, on either side, would be by chance alone."
+    )
+
+
 class Standing(Document):
     """How one network treats one cohort, or several together."""
 
@@ -66,6 +76,13 @@ class Standing(Document):
         description="The share that a network which was never taught them is expected to recognise."
     )
     attack: LossAttack | None
+    gap: GapAttack | None = Field(
+        default=None, description="Not in verdicts of versions that did not look at it."
+    )
+    by_gap: bool = Field(
+        default=False,
+        description="Whether the gap decides: losses do not tell the samples from unseen ones.",
+    )
 
 
 class GroupFigures(Document):

@@ -71,4 +71,6 @@ def standing(found: Standing) -> documents.Standing:
         recognised_on=found.recognised_on,
         expected=found.expected,
         attack=attack_figures(found.attack),
+        gap=found.gap and documents.GapAttack(**vars(found.gap)),
+        by_gap=found.by_gap,
     )

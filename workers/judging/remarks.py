@@ -31,6 +31,7 @@ def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
     yield from _accepted_before(tuned)
     yield from _left_below(tuned)
     yield from _excused(tuned)
+    yield from _labels_untold(tuned)
     yield from _without_counterpart(tuned)
     yield from _not_seen(tuned)
 
@@ -114,6 +115,18 @@ def _excused(tuned: Tuned) -> Iterator[str]:
             f"Holdout samples of label {label} of which fewer may be recognised: {count}. So it "
             "would be without the forgotten ones, so their fall does not count as damage, however "
             "far it goes beyond what is expected."
+        )
+
+
+def _labels_untold(tuned: Tuned) -> Iterator[str]:
+    """That no label falls too far is known of those with enough samples in the probe only."""
+    found = tuned.chosen.trial.judgement.falls
+    untold = found.untold(tuned.gate.bounds.falls)
+    if untold:
+        yield (
+            f"Of {len(untold)} of {len(found.by_label)} labels no fall can be told: the retained "
+            "probe has so few samples of each that they could all be lost without being noticed. "
+            "A larger probe_size has more."
         )
 
 

@@ -4,11 +4,12 @@ Everything here is counted from what the base and the candidate made of one prob
 measured anew. Figures come with their counts and 95 % intervals.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from models import documents
-from models.documents import Decision, Details, Verdict
+from models.documents import Closeness, Decision, Details, Verdict
 from models.records import RunState
 from models.specifications import AutoMethod
 from workers.judging.candidates import Tuned
@@ -30,25 +31,37 @@ class Judged:
     state: RunState
     verdict: Verdict
     details: Details
-    # Of labels whose forgotten samples were judged: whether the network may give them away.
+    # Of labels whose forgotten samples are marked anew: whether the network may give them away.
     weakened: dict[int, bool]
 
 
 def judge(run: Run, weighed: Weighed, tuned: Tuned, details: Details) -> Judged:
     """Put everything together."""
     state = _state(run, tuned)
-    judgement = tuned.chosen.trial.judgement
     return Judged(
         state=state,
         verdict=_verdict(run, weighed, tuned, state),
         details=details,
-        weakened={
-            label: judgement.gives_away(cohort)
-            for cohort in judgement.standings
-            if cohort not in tuned.pinned | tuned.weakened
-            for label in cohort.labels
-        },
+        weakened=dict(marks_of(tuned)),
     )
+
+
+def marks_of(tuned: Tuned) -> Iterator[tuple[int, bool]]:
+    """Labels whose forgotten samples were judged, and whether the network may give them away.
+
+    No mark is taken back where the base shows nothing: that may be so because the few which it
+    gives away are among many others by now. Nor is anything told of labels without unseen samples.
+    """
+    judgement = tuned.chosen.trial.judgement
+    for cohort in judgement.standings:
+        if cohort in tuned.pinned | tuned.weakened:
+            continue
+        untold = tuned.gate.untold(cohort)
+        alike = tuned.gate.closeness_at_base(cohort) is Closeness.ALIKE
+        for label in cohort.labels:
+            gives_away = judgement.gives_away(cohort) or label in untold
+            if gives_away or not alike:
+                yield label, gives_away
 
 
 def _state(run: Run, tuned: Tuned) -> RunState:

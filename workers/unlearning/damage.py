@@ -1,8 +1,8 @@
 """Damage: what a candidate costs those that stay, as falls of accuracy since the base."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from workers.unlearning.intervals import Estimate, difference, exact_share
@@ -55,6 +55,11 @@ class Fall:
         return self.points - math.hypot(fewer, more) / self.count > bound
 
     @property
+    def lost_altogether(self) -> "Fall":
+        """As if nobody were recognised after."""
+        return replace(self, after=0.0, lost=round(self.before * self.count), gained=0)
+
+    @property
     def estimate(self) -> Estimate:
         """How far accuracy has fallen, with its interval."""
         found = difference(self.lost, self.gained, self.count)
@@ -105,10 +110,15 @@ class Falls:
     def worst_label(self, allowed: Allowed) -> tuple[int, Fall] | None:
         """The label that fell too far, or furthest of those with enough samples in the probe."""
         told = [
-            *self._labels_beyond(allowed).items(),
+            *_beyond_one(self.by_label, allowed).items(),
             *(item for item in self.by_label.items() if item[1].count >= allowed.min_probe),
         ]
         return max(told, key=lambda item: item[1].points, default=None)
+
+    def untold(self, allowed: Allowed) -> set[int]:
+        """Labels with so few samples in the probe that not even to lose them all would count."""
+        lost = {label: fall.lost_altogether for label, fall in self.by_label.items()}
+        return lost.keys() - _beyond_one(lost, allowed).keys()
 
     def within(self, allowed: Allowed) -> bool:
         """Whether nothing fell further."""
@@ -121,25 +131,13 @@ class Falls:
     def _beyond(self, allowed: Allowed) -> Iterator[tuple[str, Fall, float]]:
         if self.retained is not None and self.retained.over(allowed.retained):
             yield "the retained probe", self.retained, allowed.retained
-        too_far = self._labels_beyond(allowed)
+        too_far = _beyond_one(self.by_label, allowed)
         if too_far:
             label, fall = max(too_far.items(), key=lambda item: item[1].points)
             yield f"retained samples of label {label}", fall, allowed.one_label
         if self.holdout is not None and self.holdout.over(allowed.holdout):
             what = "unseen samples of the labels that are still retained"
             yield what, self.holdout, allowed.holdout
-
-    def _labels_beyond(self, allowed: Allowed) -> dict[int, Fall]:
-        few = sum(fall.count < allowed.min_probe for fall in self.by_label.values())
-        return {
-            label: fall
-            for label, fall in self.by_label.items()
-            if (
-                fall.over(allowed.one_label)
-                if fall.count >= allowed.min_probe
-                else fall.surely_over(allowed.one_label, among=few)
-            )
-        }
 
 
 def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
@@ -157,6 +155,20 @@ def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
     }
     unseen = (probe.undamaged(each) for each in (base, candidate))
     return Falls(_fall(before, after), by_label, _fall(*unseen))
+
+
+def _beyond_one(by_label: Mapping[int, Fall], allowed: Allowed) -> dict[int, Fall]:
+    """The labels that fell further than one may."""
+    few = sum(fall.count < allowed.min_probe for fall in by_label.values())
+    return {
+        label: fall
+        for label, fall in by_label.items()
+        if (
+            fall.over(allowed.one_label)
+            if fall.count >= allowed.min_probe
+            else fall.surely_over(allowed.one_label, among=few)
+        )
+    }
 
 
 def _fall(before: Observed, after: Observed) -> Fall | None:

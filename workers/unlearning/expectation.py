@@ -45,7 +45,8 @@ class Expectation:
         """By how much more a network recognises, as a share; None if it has seen none of them."""
         seen = observed.at(self.positions.tolist())
         rows = np.searchsorted(self.positions, seen.positions)
-        return mean(seen.right - self.right[rows] + (self.right.mean() - self.share))
+        # It is judged by standard errors, of thirty samples or more.
+        return mean(seen.right - self.right[rows] + (self.right.mean() - self.share), Z)
 
     def as_document(self) -> documents.Expectation:
         """What a later run needs that can no longer look at the forgotten samples."""

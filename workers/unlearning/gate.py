@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
-from models.documents import Closeness
+from models.documents import Closeness, Rule
 from workers.unlearning import reasons
 from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
@@ -16,7 +16,13 @@ from workers.unlearning.pooling import Pool, closeness_of
 from workers.unlearning.probe import Probe
 from workers.unlearning.standing import Concession, Known, Standing
 from workers.unlearning.surrogate import Surrogate
-from workers.unlearning.verification import FORGOTTEN_WITHIN, Thresholds, standing_of, telling_of
+from workers.unlearning.verification import (
+    FORGOTTEN_WITHIN,
+    Thresholds,
+    standing_of,
+    telling_of,
+    to_close,
+)
 
 # A second look at so many samples of a cohort, or less than twice as many, tells enough.
 MOST_BELOW = 200
@@ -64,10 +70,9 @@ class Gate:
             cohort: standing_of(cohort, base, self.probe, self._thresholds())
             for cohort in probe.forgotten
         }
-        self._unsuspected = {
-            cohort
+        self._to_reach = {
+            cohort: to_close(standing, self._thresholds(FORGOTTEN_WITHIN))
             for cohort, standing in by_attack.items()
-            if standing.closeness is Closeness.ALIKE
         }
         self.at_base = {
             cohort: standing_of(
@@ -107,6 +112,14 @@ class Gate:
     def closeness_at_base(self, cohort: Cohort) -> Closeness:
         """How the base treats a cohort, alone or, if it shows nothing so, with others."""
         return closeness_of(cohort, self.at_base, self.pool.at_base)
+
+    def untold(self, cohort: Cohort) -> frozenset[int]:
+        """Labels of a cohort of which nothing can be told: it is compared with unseen samples, and
+        of these labels there are none.
+        """
+        if self.at_base[cohort].rule is not Rule.LIKE_UNSEEN:
+            return frozenset()
+        return frozenset(cohort.labels).difference(self.probe.like(cohort, self.base).by_label())
 
     def has_forgotten_together(self, judgement: Judgement) -> bool:
         """Whether cohorts show something only together at the base, and nothing any more."""
@@ -175,15 +188,12 @@ class Gate:
         )
 
     def _standings(self, candidate: Observed) -> dict[Cohort, Standing]:
-        def errors(cohort: Cohort) -> float:
-            return Z if cohort in self._unsuspected else FORGOTTEN_WITHIN
-
         return {
             cohort: standing_of(
                 cohort,
                 candidate,
                 self.probe,
-                self._thresholds(FORGOTTEN_WITHIN, errors(cohort)),
+                self._to_reach[cohort],
                 self.expectations.get(cohort),
             )
             for cohort in self.at_base
@@ -204,11 +214,10 @@ class Gate:
                 step = max(1, len(telling) // MOST_BELOW)
                 yield cohort, telling.positions[::step].tolist()
 
-    def _thresholds(self, errors: float = Z, attack_errors: float = Z) -> Thresholds:
+    def _thresholds(self, errors: float = Z) -> Thresholds:
         return Thresholds(
             membership=self.bounds.membership,
             excess=self.bounds.excess,
             min_probe=self.bounds.min_probe,
             errors=errors,
-            attack_errors=attack_errors,
         )

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 
 from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.intervals import Z
-from workers.unlearning.membership import loss_attack
 from workers.unlearning.observation import Observed
 from workers.unlearning.probe import Probe
 from workers.unlearning.standing import NO_FARTHER, ROUNDING, Standing
-from workers.unlearning.verification import FORGOTTEN_WITHIN, Thresholds, standing_by_attack
+from workers.unlearning.verification import Thresholds, standing_by_attacks, to_close
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,7 @@ class Pool:
         self._to_forget = forgotten_before or not labels.isdisjoint(asked)
         at_base = self._standing(base, thresholds)
         self.at_base = self._pooled(at_base, excused=not self._to_forget)
-        self._thresholds = replace(
-            thresholds,
-            attack_errors=Z if at_base.closeness is Closeness.ALIKE else FORGOTTEN_WITHIN,
-        )
+        self._thresholds = to_close(at_base, thresholds)
         self._distance = _distance(self._standing(base, self._thresholds))
 
     def judge(self, observed: Observed) -> Pooled | None:
@@ -84,7 +79,7 @@ class Pool:
 
     def _standing(self, observed: Observed, thresholds: Thresholds) -> Standing:
         forgotten, unseen = observed.at(self._forgotten), observed.at(self._unseen)
-        standing = standing_by_attack(loss_attack(forgotten, unseen), forgotten, thresholds)
+        standing = standing_by_attacks(forgotten, unseen, thresholds)
         if self._may_look_strange and standing.closeness is Closeness.CONSPICUOUS:
             return replace(standing, closeness=Closeness.ALIKE, distance=0.0, accepted=True)
         return standing

@@ -69,6 +69,8 @@ def _alone(cohort: Cohort, standing: Standing, side: Closeness, probe: Probe) ->
 
 
 def _looks(standing: Standing, side: Closeness, like: str) -> str:
+    if standing.by_gap:
+        return _recognised(standing, side, like)
     assert standing.attack is not None
     area = standing.attack.area
     looks = "more familiar" if side is Closeness.FAMILIAR else "stranger"
@@ -76,6 +78,18 @@ def _looks(standing: Standing, side: Closeness, like: str) -> str:
         f"{looks} than unseen ones {like}; the loss-based attack has an area of {area.value:.3f} "
         f"({area.low:.3f} to {area.high:.3f}) on {area.count} of them, and 0.5 would be no "
         "difference."
+    )
+
+
+def _recognised(standing: Standing, side: Closeness, like: str) -> str:
+    assert standing.gap is not None
+    assert standing.accuracy is not None
+    how, more = ("more familiar", "more") if side is Closeness.FAMILIAR else ("stranger", "fewer")
+    gap = standing.gap
+    return (
+        f"{how} than unseen ones {like}; {100 * standing.accuracy.value:.1f} % of them are "
+        f"recognised, {100 * abs(gap.gap):.1f} points {more} than of those, which would be chance "
+        f"in {100 * gap.chance:.2g} % of cases."
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from models import documents
 from models.documents import Closeness, Reference, Rule
+from workers.unlearning.gap_attack import GapAttack
 from workers.unlearning.intervals import Estimate
 from workers.unlearning.membership import LossAttack
 
@@ -22,7 +23,7 @@ ROUNDING = 1e-9
 class Standing:
     """How one network treats one cohort.
 
-    `bound` is the share recognised, or its or the attack's distance from what is expected, that
+    `bound` is the share recognised, or its or an attack's distance from what is expected, that
     counts as none. `distance` is how far the deciding figure lies beyond it: positive on the
     familiar side, negative on the conspicuous one, 0 within; both None where nothing can be said.
     """
@@ -44,6 +45,9 @@ class Standing:
     # On which side the attack tells the forgotten samples from unseen ones although another rule
     # decides: that fewer are recognised than expected does not mean that they are not known.
     apart: Closeness | None = None
+    gap: GapAttack | None = None
+    # Whether it is the gap that decides, since losses do not tell the samples apart.
+    by_gap: bool = False
 
     @property
     def left(self) -> float:

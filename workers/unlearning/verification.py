@@ -2,20 +2,21 @@
 
 The target is to treat forgotten samples *like unseen data*. A label of which samples are retained
 has unseen samples to compare with, and the loss-based attack must not tell the two apart, on either
-side. Of a label of which nothing or next to nothing stays, a network without the forgotten samples
-would recognise nobody but by chance, so there the accuracy on unseen samples of the label is what
-counts; or, where there are too few of these, on the forgotten ones, which such a network would not
-have seen either. In between are a kind within a label, and a label of which little is left: a
-network without them would recognise fewer of their like, and about as many as a surrogate expects
-are what is aimed at.
+side; nor must it show in how many of them are recognised. Of a label of which nothing or next to
+nothing stays, a network without the forgotten samples would recognise nobody but by chance, so
+there the accuracy on unseen samples of the label is what counts; or, where there are too few of
+these, on the forgotten ones, which such a network would not have seen either. In between are a kind
+within a label, and a label of which little is left: a network without them would recognise fewer of
+their like, and about as many as a surrogate expects are what is aimed at.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from models.documents import Closeness, Reference, Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.expectation import Expectation
+from workers.unlearning.gap_attack import GapAttack, gap_attack
 from workers.unlearning.intervals import Estimate, Z
 from workers.unlearning.membership import LossAttack, loss_attack
 from workers.unlearning.observation import Observed
@@ -35,6 +36,11 @@ FEWER = 0.15
 # Where influence was seen, a candidate must come within so many standard errors of the target: that
 # the same difference is no longer significant does not mean that it is gone.
 FORGOTTEN_WITHIN = 1.0
+# A gap of which chance alone is so likely counts as none. At the base that is the stricter of two
+# tests of the same samples, so that both together hardly suspect more than the one by losses.
+UNLIKELY = 0.01
+# Of a candidate that has to close a gap: what a difference of one standard error comes to.
+CLOSED = 0.3173
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Thresholds:
 
     `membership` of the attack's area from 0.5; `excess` of a share from what is expected; and
     either way a difference of less than `errors` standard errors, of `attack_errors` for the
-    attack. A rule needs `min_probe` samples to decide by.
+    attack; or a gap that chance makes in a share of `gap_chance` cases. A rule needs `min_probe`
+    samples to decide by.
     """
 
     membership: float
@@ -51,6 +58,7 @@ class Thresholds:
     min_probe: int
     errors: float = Z
     attack_errors: float = Z
+    gap_chance: float = UNLIKELY
 
 
 def standing_of(
@@ -63,7 +71,8 @@ def standing_of(
     """Compare a cohort with its target, which `expectation` is if there is one."""
     forgotten = observed.at(probe.forgotten[cohort])
     unseen = probe.like(cohort, observed)
-    attack = loss_attack(forgotten, unseen)
+    attack, gap = loss_attack(forgotten, unseen), gap_attack(forgotten, unseen)
+    by_gap = False
     recognised: Estimate | None = None
     on: Reference | None = None
     expected: float | None = None
@@ -88,18 +97,35 @@ def standing_of(
         elif tells:
             apart = membership.closeness
     else:
-        rule, reading = Rule.LIKE_UNSEEN, membership
+        rule = Rule.LIKE_UNSEEN
+        reading, by_gap = _like_unseen(attack, gap, thresholds)
     accuracy = forgotten.accuracy_estimate
-    return Standing(rule, *reading, accuracy, attack, recognised, on, expected, apart)
+    return Standing(rule, *reading, accuracy, attack, recognised, on, expected, apart, gap, by_gap)
 
 
-def standing_by_attack(
-    attack: LossAttack | None, forgotten: Observed, thresholds: Thresholds
-) -> Standing:
-    """How `forgotten` samples stand by what the attack says of them, and nothing else."""
-    reading = _by_attack(attack, thresholds)
+def standing_by_attacks(forgotten: Observed, unseen: Observed, thresholds: Thresholds) -> Standing:
+    """How `forgotten` samples stand by what the attacks say of them, and nothing else."""
+    attack, gap = loss_attack(forgotten, unseen), gap_attack(forgotten, unseen)
+    reading, by_gap = _like_unseen(attack, gap, thresholds)
     accuracy = forgotten.accuracy_estimate
-    return Standing(Rule.LIKE_UNSEEN, *reading, accuracy, attack, None, None, None)
+    return Standing(
+        Rule.LIKE_UNSEEN, *reading, accuracy, attack, None, None, None, gap=gap, by_gap=by_gap
+    )
+
+
+def to_close(standing: Standing, thresholds: Thresholds) -> Thresholds:
+    """How near a candidate must come, of samples that stand like this at the base.
+
+    Where one of the attacks tells them from unseen ones, the same difference must be gone, and not
+    just no longer significant.
+    """
+    by_losses = _by_attack(standing.attack, thresholds).closeness is Closeness.ALIKE
+    by_gap = _by_gap(standing.gap, thresholds).closeness is Closeness.ALIKE
+    return replace(
+        thresholds,
+        attack_errors=Z if by_losses else FORGOTTEN_WITHIN,
+        gap_chance=UNLIKELY if by_gap else CLOSED,
+    )
 
 
 def telling_of(
@@ -149,6 +175,25 @@ def _by_attack(attack: LossAttack | None, thresholds: Thresholds) -> _Reading:
     error = attack.area.error_towards(0.5)
     bound = max(thresholds.membership, thresholds.attack_errors * error)
     return _between(attack.advantage, bound)
+
+
+def _by_gap(gap: GapAttack | None, thresholds: Thresholds) -> _Reading:
+    if gap is None:
+        return _NOTHING
+    if gap.chance >= thresholds.gap_chance:
+        return _Reading(Closeness.ALIKE, 0.0, thresholds.excess, accepted=True)
+    return _between(gap.gap, thresholds.excess)
+
+
+def _like_unseen(
+    attack: LossAttack | None, gap: GapAttack | None, thresholds: Thresholds
+) -> tuple[_Reading, bool]:
+    """What both attacks make of it, and whether it is the gap that decides."""
+    by_losses = _by_attack(attack, thresholds)
+    by_gap = _by_gap(gap, thresholds)
+    if by_losses.closeness is Closeness.ALIKE and by_gap.closeness is not Closeness.ALIKE:
+        return by_gap, True
+    return by_losses, False
 
 
 def _as_expected(excess: Estimate | None, thresholds: Thresholds) -> _Reading:

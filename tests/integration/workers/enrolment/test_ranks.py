@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.artifacts import Artifact
-from models.errors import RankRefused, RanksFailed
+from models.errors import RankRefused
 from models.records import FisherSums, ModelState
 from models.registry import find_model, register_model
 from models.settings import LABEL_SUMS_BYTES, Settings
@@ -123,7 +123,7 @@ def kill_after_a_shard(digits: Digits, logs: ShardLogs, log: ShardLog, settings:
     Job.of(digits.enrolment, prepared_on_cpu(digits.enrolment), [], logs).write(job)
     options = ["--standalone", "--nproc-per-node", "2", "-m", "workers.enrolment.rank", str(job)]
     with subprocess.Popen(
-        [sys.executable, "-m", "workers.enrolment.torchrun", *options],
+        [sys.executable, "-m", "workers.enrolment.torchrun", str(os.getpid()), *options],
         env={**os.environ, **settings.environment()},
         stdout=subprocess.PIPE,
     ) as process:
@@ -244,14 +244,14 @@ def test_an_enrolment_fails_unless_every_shard_is_in_and_whole(
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Where the processes of each enrolment are told to write; none of them can."""
+    """Where the processes of each enrolment are told to write; they refuse to."""
     told: list[Path] = []
 
-    def die(job: Job, *_others: object) -> None:
+    def refuse(job: Job, *_others: object) -> None:
         told.append(job.logs.path)
-        raise RanksFailed("It has died.")
+        raise RankRefused("sample-unreadable", "An image cannot be read.")
 
-    monkeypatch.setattr(summing, "sum_in_ranks", die)
+    monkeypatch.setattr(summing, "sum_in_ranks", refuse)
     return told
 
 

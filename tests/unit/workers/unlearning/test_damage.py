@@ -111,6 +111,19 @@ def test_chance_alone_is_surely_too_far_for_one_label_in_few_runs(
     assert found.any(axis=1).mean() <= 0.05
 
 
+@pytest.mark.parametrize(("labels", "each", "told"), [(100, 10, True), (300, 3, False)])
+def test_labels_that_could_be_lost_without_being_noticed_are_known(
+    labels: int, each: int, told: bool
+) -> None:
+    large = {labels: Fall(1.0, 1.0, 200, lost=0, gained=0)}
+    whole = {label: Fall(1.0, 1.0, each, lost=0, gained=0) for label in range(labels)} | large
+    untold = Falls(None, whole, None).untold(BOUNDS.falls)
+    assert untold == (set() if told else set(range(labels)))
+    # And so it is: one of them is lost, and nothing is said.
+    lost = {7: Fall(1.0, 0.0, each, lost=each, gained=0)}
+    assert bool(Falls(None, whole | lost, None).reasons(BOUNDS.falls)) == told
+
+
 def test_a_label_with_few_samples_may_rise() -> None:
     rise = Fall(0.2, 0.9, 10, lost=1, gained=8)
     assert not Falls(None, {7: rise}, None).reasons(BOUNDS.falls)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import beta
 
 from workers.unlearning.intervals import (
@@ -136,15 +137,22 @@ def test_no_samples_have_no_share_and_no_mean() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
-def test_a_mean_has_the_normal_interval(values: list[float]) -> None:
+def test_a_mean_has_students_interval(values: list[float]) -> None:
     found = mean(np.array(values))
     assert found is not None
     middle = math.fsum(values) / len(values)
     variance = math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1)
-    half = Z * math.sqrt(variance / len(values))
+    half = stats.t(len(values) - 1).ppf(NormalDist().cdf(Z)) * math.sqrt(variance / len(values))
     assert found.value == pytest.approx(middle, rel=1e-9, abs=1e-6)
     assert found.high - found.value == pytest.approx(half, rel=1e-6, abs=1e-6)
     assert found.value - found.low == pytest.approx(half, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 5, 10, 100])
+def test_the_interval_of_a_mean_holds_it_in_nineteen_of_twenty_draws(count: int) -> None:
+    draws = np.random.default_rng(0).normal(3.0, 2.0, (4000, count))
+    found = [each for each in map(mean, draws) if each is not None]
+    assert np.mean([each.low <= 3 <= each.high for each in found]) == pytest.approx(0.95, abs=0.012)
 
 
 def test_a_single_value_says_nothing_of_the_spread() -> None:

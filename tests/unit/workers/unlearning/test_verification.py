@@ -117,6 +117,52 @@ def test_within_the_interval_but_not_within_one_error_is_a_question_of_what_was_
     assert stands(*samples, errors=1.0).closeness is Closeness.CONSPICUOUS
 
 
+def halves(right: int, others_right: int = 900) -> tuple[Observed, Observed]:
+    """A hundred forgotten samples that losses do not tell from a thousand unseen ones."""
+    forgotten = seen([0] * 100, [0.0, 2.0] * 50, right=[i < right for i in range(100)])
+    unseen = seen([0] * 1000, 1.0, right=[i < others_right for i in range(1000)], first=UNSEEN)
+    return forgotten, unseen
+
+
+@pytest.mark.parametrize(
+    ("right", "closeness"),
+    [
+        (100, Closeness.FAMILIAR),
+        (97, Closeness.ALIKE),
+        (90, Closeness.ALIKE),
+        (83, Closeness.ALIKE),
+        (80, Closeness.CONSPICUOUS),
+    ],
+)
+def test_samples_that_losses_do_not_tell_apart_may_be_told_by_how_many_are_recognised(
+    right: int, closeness: Closeness
+) -> None:
+    standing = stands(*halves(right))
+    assert standing.attack is not None
+    assert standing.attack.area.value == 0.5
+    assert (standing.rule, standing.closeness) == (Rule.LIKE_UNSEEN, closeness)
+    assert standing.by_gap == (not standing.accepted) == (closeness is not Closeness.ALIKE)
+    if standing.by_gap:
+        assert standing.bound == EXCESS
+        assert standing.distance == pytest.approx(
+            (right - 90) / 100 - math.copysign(EXCESS, right - 90)
+        )
+
+
+def test_a_gap_that_is_no_chance_but_smaller_than_the_policy_minds_counts_as_none() -> None:
+    forgotten = seen([0] * 5000, [0.0, 2.0] * 2500, right=[i < 4700 for i in range(5000)])
+    unseen = seen([0] * 5000, 1.0, right=[i < 4500 for i in range(5000)], first=UNSEEN)
+    standing = stands(forgotten, unseen)
+    assert standing.gap is not None
+    assert standing.gap.chance < 1e-6
+    assert standing.closeness is Closeness.ALIKE
+
+
+def test_where_losses_tell_samples_apart_it_is_they_that_decide() -> None:
+    standing = stands(*ranked(40, 40))
+    assert (standing.closeness, standing.by_gap) == (Closeness.FAMILIAR, False)
+
+
 @pytest.mark.parametrize(("count", "decides"), [(29, False), (30, True)])
 def test_fewer_unseen_samples_than_the_policy_wants_decide_nothing(
     count: int, decides: bool
