@@ -65,7 +65,7 @@ def require_seen(request: Request, etag: str) -> None:
     if if_match is None or {"*", etag}.intersection(tag.strip() for tag in if_match.split(",")):
         return
     raise PreconditionFailed(
-        "It has changed since, or is another one: its ETag is not in If-Match. Look again."
+        "It is not what you have read: its ETag is not in If-Match. Read it again, then ask again."
     )
 
 

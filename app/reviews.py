@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import RungGivesBack, RunNotHeld, UnknownRun, UnknownRung
+from models.errors import RungGivesBack, RunNotHeld, UnknownRung
 from models.fencing import lock_lease
 from models.records import (
     DeletionItem,
@@ -21,13 +21,12 @@ from models.records import (
     UnlearningRun,
 )
 from models.records.deletion_item import pending_of
+from models.registry import find_run
 from models.settling import settle_requests
 
 
-def approve(
-    session: Session, run_id: uuid.UUID, rung: int, actor: str
-) -> tuple[UnlearningRun, RegisteredModel]:
-    """Choose a candidate of the ladder.
+def approve(session: Session, run_id: uuid.UUID, rung: int, actor: str) -> UnlearningRun:
+    """Choose a candidate of the ladder; the run, which another one will carry out.
 
     Raises `UnknownRun`, `UnknownRung`, `RungGivesBack`, and `RunNotHeld` if there is nothing (any
     more) to decide.
@@ -51,17 +50,15 @@ def approve(
     run.state = RunState.APPROVED
     run.review = {"by": actor, "rung": rung}
     _record(session, Event.RUN_APPROVED, run, actor, {"rung": rung})
-    return run, model
+    return run
 
 
-def reject(
-    session: Session, run_id: uuid.UUID, reason: str, actor: str
-) -> tuple[UnlearningRun, RegisteredModel]:
+def reject(session: Session, run_id: uuid.UUID, reason: str, actor: str) -> None:
     """Settle the run's items as rejected.
 
     Raises `UnknownRun`, and `RunNotHeld` if there is nothing (any more) to decide.
     """
-    run, model = _held(session, run_id)
+    run, _ = _held(session, run_id)
     run.state = RunState.REJECTED
     run.review = {"by": actor, "reason": reason}
     session.execute(
@@ -75,14 +72,11 @@ def reject(
     )
     settle_requests(session, run.model_id)
     _record(session, Event.RUN_REJECTED, run, actor, {})
-    return run, model
 
 
 def _held(session: Session, run_id: uuid.UUID) -> tuple[UnlearningRun, RegisteredModel]:
-    """The run and its registered model, locked, if it waits for a decision and holds its items."""
-    run = session.get(UnlearningRun, run_id)
-    if run is None:
-        raise UnknownRun(f"There is no run {run_id}.")
+    """The run, locked, and its registered model, if it waits for a decision and holds its items."""
+    run = find_run(session, run_id)
     lock_lease(session, run.model_id)
     session.refresh(run, with_for_update=True)
     model = session.get_one(RegisteredModel, run.model_id)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import ModelNotEnrolling, RequestNotPending, RunNotRunning, UnknownRun
+from models.errors import ModelNotEnrolling, RequestNotPending, RunNotRunning
 from models.fencing import lock_lease, take_away
 from models.journal import REPLAYING
 from models.records import (
@@ -25,7 +25,7 @@ from models.records import (
     RunState,
     UnlearningRun,
 )
-from models.registry import find_model
+from models.registry import find_model, find_run
 from models.settling import cancel_request
 
 
@@ -54,19 +54,14 @@ def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
     return True
 
 
-def stop_run(
-    session: Session, run_id: uuid.UUID, actor: str
-) -> tuple[UnlearningRun, RegisteredModel]:
+def stop_run(session: Session, run_id: uuid.UUID, actor: str) -> None:
     """Ask a run to stop. Raises `UnknownRun` and `RunNotRunning`."""
-    run = session.get(UnlearningRun, run_id)
-    if run is None:
-        raise UnknownRun(f"There is no run {run_id}.")
+    run = find_run(session, run_id)
     lock_lease(session, run.model_id)
     session.refresh(run, with_for_update=True)
     if run.state is not RunState.RUNNING:
         raise RunNotRunning(f"The run is {run.state.value}; there is nothing to stop.")
     _ask_to_stop(session, run, actor, None)
-    return run, session.get_one(RegisteredModel, run.model_id)
 
 
 def give_up_enrolment(session: Session, name: str, actor: str) -> RegisteredModel:

@@ -30,7 +30,7 @@ from models.settings import Settings
 log = logging.getLogger(__name__)
 
 QUEUE = "expunge"
-# Marks are looked behind, so that they last only keeps Redis tidy.
+# A mark is always checked against the queue; that it expires only keeps Redis tidy.
 MARK_S = 24 * 3600
 # Redis must never hold up a client: accepting goes on without it.
 TIMEOUT_S = 2.0
@@ -38,7 +38,7 @@ TIMEOUT_S = 2.0
 CHECK, CHECK_S = "expunge:check", 10
 # After a failure Redis is left alone for this long.
 QUIET_S = 1.0
-# Rings of one process go one after another; this long is one waited for.
+# Rings of one process go one after another; none waits longer for the one before it.
 TURN_S = 0.1
 
 

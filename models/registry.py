@@ -1,6 +1,7 @@
-"""Registering a model: the row that an enrolment then fills."""
+"""Registering a model, and finding it and its runs again."""
 
 import re
+import uuid
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -8,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from models.audit.append import append
 from models.audit.events import Event
-from models.errors import ModelExists, UnknownModel
-from models.records import ModelState, RegisteredModel
+from models.errors import ModelExists, UnknownModel, UnknownRun
+from models.records import ModelState, RegisteredModel, UnlearningRun
 from models.specifications import MODEL_NAME, Enrolment
 
 
@@ -68,6 +69,14 @@ def find_model(session: Session, name: str) -> RegisteredModel:
     if model is None:
         raise UnknownModel(f"There is no registered model {name!r}. GET /v1/models lists them.")
     return model
+
+
+def find_run(session: Session, run_id: uuid.UUID) -> UnlearningRun:
+    """The run of that ID, or `UnknownRun`."""
+    run = session.get(UnlearningRun, run_id)
+    if run is None:
+        raise UnknownRun(f"There is no run {run_id}.")
+    return run
 
 
 def _exists(name: str) -> ModelExists:

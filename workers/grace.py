@@ -1,6 +1,6 @@
 """SIGTERM in the process of a run: it may end by itself for a while, then it is given up cleanly.
 
-What a signal says is the process's own, so this is the one thing that is kept in a module.
+A signal reaches the whole process, so what it has asked for is kept in a variable of the module.
 """
 
 import signal

@@ -119,7 +119,7 @@ class Heartbeat:
         time left to go on.
         """
         if self.lost:
-            raise LeaseLost("Another worker has taken over, or somebody has ended this.")
+            raise LeaseLost("Another worker has taken over, or somebody has cancelled it.")
         require_time(self._settings.grace_s)
 
     @contextmanager

@@ -27,8 +27,8 @@ class Weighed:
 
     trained: tuple[ForgetSample, ...]
     holdout: tuple[ForgetSample, ...]
-    # Sample ID → why its image could not be read.
-    unreadable: dict[str, str]
+    # Sample ID → why: its image cannot be read, or its gradient is no number.
+    unusable: dict[str, str]
 
 
 def weigh(
@@ -41,7 +41,8 @@ def weigh(
     """Sum the squared gradients of the run's samples at the base weights, and keep the sums.
 
     Holdout samples never shaped the weights and cost no gradient. A sample whose image cannot be
-    read is left out and named, unless its gradient is known; the others do not suffer from it.
+    read is left out and named, unless its gradient is known, and so is one whose gradient is no
+    number; the others do not suffer from it.
     `others` finds samples that stay: raises `DatasetUnreadable` if none of them can be read where
     images of the run cannot be, or need not be.
     """
@@ -58,7 +59,7 @@ def weigh(
     by_label = {label: list(of_it) for label, of_it in groupby(to_read, lambda each: each.label)}
     unusable: dict[int, str] = {}
     tracker = Tracker(Phase.WEIGH, len(to_read), tell)
-    books.expect(_labels(to_read, unusable))
+    books.expect(list(by_label))
     for label, sums in _sums_by_label(run, subject, to_read, tracker, unusable):
         books.keep(label, sums, sum(s.position not in unusable for s in by_label[label]))
     books.expect(())
@@ -67,7 +68,7 @@ def weigh(
     return Weighed(
         trained=tuple(s for s in samples if s.position not in unusable),
         holdout=tuple(s for s in run.samples if s.split is Split.HOLDOUT),
-        unreadable={s.sample_id: unusable[s.position] for s in samples if s.position in unusable},
+        unusable={s.sample_id: unusable[s.position] for s in samples if s.position in unusable},
     )
 
 
@@ -140,8 +141,3 @@ def _require_readable(subject: Subject, others: Sequence[Position]) -> None:
             f"where it was, and what it was; nothing is given up until then. The last of them: "
             f"{found}"
         )
-
-
-def _labels(samples: Sequence[ForgetSample], unusable: dict[int, str]) -> list[int]:
-    """In the order in which their sums will be complete, if they can be read at all."""
-    return sorted({sample.label for sample in samples if sample.position not in unusable})

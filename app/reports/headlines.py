@@ -140,7 +140,7 @@ def request(report: Report) -> str:
     kinds = [
         (asked.training, "that it was trained on"),
         (asked.holdout, "that it was never trained on, and that have nothing to forget"),
-        (asked.unreadable, "whose images cannot be read"),
+        (asked.unreadable, "that cannot be used, for the reasons given with them"),
     ]
     named = [f"{count:,} {what}" for count, what in kinds if count]
     if run.mode == "dry_run":

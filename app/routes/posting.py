@@ -84,7 +84,7 @@ class BulkQuery:
         """Raise if anything is given: it would be ignored, and `mode` must not be."""
         for name, value in vars(self).items():
             if value is not None:
-                raise _invalid(name, "belongs into the body, since that is JSON")
+                raise _invalid(name, "belongs in the body, which is JSON")
 
     def header(self, principal: str, idempotency_key: str | None) -> RequestHeader:
         """All of it; raises if there is no model."""

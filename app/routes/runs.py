@@ -127,7 +127,7 @@ def approve_run(
     `carries_out` names this one. Samples that the network still gives away are marked `weakened`.
     """
     with database.transaction() as session:
-        run, _ = approve(session, run_id, approval.rung, principal.name)
+        run = approve(session, run_id, approval.rung, principal.name)
         view = _present(session, run_id)
     doorbell.ring(Job.UNLEARN, run.model_id)
     return view

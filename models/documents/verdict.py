@@ -105,7 +105,7 @@ class Asked(Document):
 
     training: int = Field(description="Samples that the network was trained on.")
     holdout: int = Field(description="Samples that it never was trained on.")
-    unreadable: int = Field(description="Samples whose image cannot be read.")
+    unreadable: int = Field(description="Samples that cannot be used: their items say why.")
 
 
 class DamageBudget(Document):

@@ -118,7 +118,7 @@ class Gate(Specification):
         return forgotten < of and forgotten <= self.max_forgotten_share * of
 
     def is_spent(self, holdout_fall: float | None) -> bool:
-        """Whether that uses the damage budget up; of nothing lost a budget of nothing is left."""
+        """Whether the damage budget is used up. One of 0 is not, as long as nothing is lost."""
         return holdout_fall is not None and 0 < holdout_fall >= self.max_holdout_fall
 
 

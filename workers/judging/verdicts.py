@@ -89,7 +89,7 @@ def _verdict(run: Run, weighed: Weighed, tuned: Tuned, state: RunState) -> Verdi
         asked=documents.Asked(
             training=len(weighed.trained),
             holdout=len(weighed.holdout),
-            unreadable=len(weighed.unreadable),
+            unreadable=len(weighed.unusable),
         ),
         parted=0,
         reasons=judgement.reasons,

@@ -61,7 +61,7 @@ def settle_without_checkpoint(
             Event.RUN_FOUND_NOTHING_TO_DO,
             run,
             resources,
-            {**settled, "unreadable": len(weighed.unreadable)},
+            {**settled, "unreadable": len(weighed.unusable)},
         )
         give_back(session, run.model_id, run.epoch)
 
@@ -80,7 +80,7 @@ def hold_for_review(
     """
     with resources.database.transaction() as session:
         row = require_wanted(session, run)
-        _fail_unreadable(session, run, weighed)
+        _fail_unusable(session, run, weighed)
         settle_requests(session, run.model_id)
         # Whatever broke earlier runs, it was none of them.
         clear_suspicion(session, run.id)
@@ -95,7 +95,7 @@ def hold_for_review(
             {
                 "outcome": judged.verdict.outcome.value,
                 "reasons": judged.verdict.reasons,
-                "unreadable": len(weighed.unreadable),
+                "unreadable": len(weighed.unusable),
                 "tried_without": verdict.parted,
             },
         )
@@ -136,7 +136,7 @@ def settle(
     session: Session, run: Run, weighed: Weighed, version: int, *, weakened: dict[int, bool]
 ) -> dict[str, int]:
     """Settle items and samples; how many items came to which outcome, and what changed besides."""
-    _fail_unreadable(session, run, weighed)
+    _fail_unusable(session, run, weighed)
     forgotten = [sample.sample_id for sample in (*weighed.trained, *weighed.holdout)]
     mark_forgotten(session, run.model_id, forgotten, version)
     changed = mark_weakened(session, run.model_id, weakened)
@@ -146,12 +146,12 @@ def settle(
 
 
 def _settle_prediction(session: Session, run: Run, weighed: Weighed) -> dict[str, int]:
-    _fail_unreadable(session, run, weighed)
+    _fail_unusable(session, run, weighed)
     predicted = settle_predicted(session, run.id)
     settle_requests(session, run.model_id)
     return {Outcome.PREDICTED.value: predicted}
 
 
-def _fail_unreadable(session: Session, run: Run, weighed: Weighed) -> None:
-    for sample_id, reason in weighed.unreadable.items():
+def _fail_unusable(session: Session, run: Run, weighed: Weighed) -> None:
+    for sample_id, reason in weighed.unusable.items():
         fail_items(session, run.id, [sample_id], reason)

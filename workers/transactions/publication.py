@@ -79,7 +79,7 @@ def publish(
                 "sha256": stored.checkpoint.sha256,
                 "outcome": judged.state.value,
                 **settled,
-                "unreadable": len(weighed.unreadable),
+                "unreadable": len(weighed.unusable),
                 "weights_dampened": judged.verdict.weights.dampened,
             },
         )

@@ -70,7 +70,7 @@ def release_items(
         )
         told = and_(pending_of(run.id), _tells(cause))
         session.execute(update(DeletionItem).where(told).values(blame=DeletionItem.blame + 1))
-        # Whom this very failure says nothing about is not suspected more than before.
+        # Only items that this failure says something about can become suspects by it.
         suspected = and_(told, DeletionItem.blame >= settings.max_attempts)
         _suspect(session, run, suspected, settings.max_attempts, reason, actor)
     _update_items(session, run, run_id=None if outdated else run.carries_out)

@@ -50,9 +50,9 @@ class Workbench:
     parameters `last_layer` names (`last_layer.py`); without names there is none.
 
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
-    are `pinned` have their setting; those with a `floor` must not be dampened less than that; that
-    those `excused` stand as is said there holds nothing up. Those `kept` have been forgotten by an
-    earlier version, and are not to be given back.
+    are `pinned` have their setting; those with a `floor` must not be dampened less than that; those
+    `excused` hold nothing up as long as they stand no worse than is said there. Those `kept` have
+    been forgotten by an earlier version, and are not to be given back.
     """
 
     def __init__(

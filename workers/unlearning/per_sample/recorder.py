@@ -70,8 +70,8 @@ class Recorder(TorchFunctionMode):
         self._unfollowed = {id(inputs): inputs}
         # What stands for a parameter in the graph of its expressions.
         self._leaves: dict[str, Tensor] = {}
-        # Parameters that no operation has taken so far whose gradients would come by: what goes on
-        # within an `autograd.Function` is seen, and its gradients are not.
+        # Parameters that no operation has used so far whose gradients are seen here: those within
+        # an `autograd.Function` are not.
         self.untaken = {name for name, _ in network.named_parameters()}
 
     def __torch_function__(

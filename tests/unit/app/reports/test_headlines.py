@@ -130,7 +130,7 @@ def test_samples_that_have_nothing_to_forget_are_told_apart_from_the_others() ->
     report["verdict"]["asked"] = {"training": 90, "holdout": 4, "unreadable": 1}
     said = summarise(read(report))
     assert "Among them are 90 that it was trained on, and 4 that it was never trained on" in said
-    assert "1 whose images cannot be read" in said
+    assert "1 that cannot be used, for the reasons given with them" in said
 
 
 def test_a_spent_budget_is_told_with_what_follows() -> None:
