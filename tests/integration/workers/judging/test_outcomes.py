@@ -86,6 +86,20 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     assert ["decides nothing" in said for said in run.verdict.remarks] == [True] * told_apart
 
 
+@pytest.mark.parametrize(("probe_size", "untold"), [(10, True), (200, False)])
+def test_labels_of_which_the_probe_has_too_few_to_see_a_fall_are_counted(
+    story: Story, digits: Digits, probe_size: int, untold: bool
+) -> None:
+    story.set_policy(probe_size=probe_size, method={"method": "adaptive"})
+    story.forget(training_ids(digits, 3))
+    (run,) = story.runs()
+    assert run.verdict is not None
+    said = [remark for remark in run.verdict.remarks if "no fall can be told" in remark]
+    assert bool(said) == untold
+    if untold:
+        assert said[0].startswith("Of 9 of 9 labels no fall can be told")
+
+
 def test_a_label_of_which_next_to_nothing_stays_is_judged_as_if_it_were_gone(
     story: Story, digits: Digits
 ) -> None:

@@ -88,6 +88,26 @@ def test_a_cohort_is_shown_with_figure_interval_counts_and_settings() -> None:
     assert "✓ not told apart from unseen samples base: more familiar than unseen samples" in text
 
 
+@pytest.mark.parametrize(
+    ("gap", "closeness", "said"),
+    [
+        (0.071, "familiar", "✗ more familiar than unseen samples: 7.1 points more are recognised"),
+        (-0.1, "conspicuous", "✗ stranger than unseen samples: 10.0 points fewer are recognised"),
+    ],
+)
+def test_where_losses_tell_nothing_it_is_said_how_many_more_are_recognised(
+    gap: float, closeness: str, said: str
+) -> None:
+    report = make_report()
+    candidate = report["verdict"]["cohorts"][0]["candidate"]
+    candidate["gap"] = {"gap": gap, "count": 50, "chance": 0.001}
+    candidate.update(closeness=closeness, accepted=False)
+    assert said not in page_of(report).text
+    candidate["by_gap"] = True
+    assert said in page_of(report).text
+    assert said in " ".join(summarise(read(report)).split())
+
+
 def test_cohorts_that_are_judged_together_have_a_row_of_their_own() -> None:
     report = make_report(cohorts=3)
     verdict = report["verdict"]
