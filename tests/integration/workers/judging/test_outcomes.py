@@ -49,8 +49,8 @@ def held(story: Story, digits: Digits) -> tuple[uuid.UUID, UnlearningRun]:
 def decide(story: Story, act: Any, *arguments: Any) -> None:
     """What the gateway does with a decision."""
     with story.database.transaction() as session:
-        run, _ = act(session, *arguments, "admin")
-    story.resources.doorbell.ring(Job.UNLEARN, run.model_id)
+        act(session, *arguments, "admin")
+    story.resources.doorbell.ring(Job.UNLEARN, story.model().id)
     work(story.resources.settings)
 
 

@@ -116,7 +116,7 @@ def test_a_stale_worker_changes_nothing(story: Story, digits: Digits) -> None:
     stale = claimed(story, story.resources)
     expire(story)
     claimed(story, replace(story.resources, worker="another"))
-    weighed = Weighed(trained=stale.samples, holdout=(), unreadable={})
+    weighed = Weighed(trained=stale.samples, holdout=(), unusable={})
     report = read(make_report())
     judged = Judged(RunState.PUBLISHED, report.verdict, report, weakened={})
     attempts = [
@@ -156,7 +156,7 @@ def test_the_head_moves_only_from_where_the_run_began(story: Story, digits: Digi
     with pytest.raises(LeaseLost, match="head has moved"):
         publish(
             run,
-            Weighed(trained=run.samples, holdout=(), unreadable={}),
+            Weighed(trained=run.samples, holdout=(), unusable={}),
             Provenance("w", "m"),
             Stored(Artifact("0" * 64, 1), {}),
             Judged(RunState.PUBLISHED, report.verdict, report, weakened={}),
