@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -63,13 +62,6 @@ class FilesystemStore:
             sync_folder(folder)
         failpoint(Failpoint.WRITE_AFTER_RENAME)
         return artifact
-
-    def open(self, sha256: str) -> BufferedReader:
-        """The stored bytes; they are not hashed here, readers of whole files use their digest."""
-        try:
-            return self._path(sha256).open("rb")
-        except FileNotFoundError:
-            raise _missing(sha256) from None
 
     def read(self, artifact: Artifact) -> bytearray:
         """The bytes, hashed while they are read."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
 
 from models.artifacts.store import Artifact, ArtifactStore, KeptStore, Writer
@@ -19,13 +18,6 @@ class ScratchStore:
     def put(self, write: Callable[[Writer], None]) -> Artifact:
         """Store what `write` writes, for a while."""
         return self._scratch.put(write)
-
-    def open(self, sha256: str) -> BufferedReader:
-        """From where it lies."""
-        try:
-            return self._scratch.open(sha256)
-        except ArtifactMissing:
-            return self._kept.open(sha256)
 
     def read(self, artifact: Artifact) -> bytearray:
         """From where it lies."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
@@ -44,10 +43,6 @@ class ArtifactStore(Protocol):
 
     def put(self, write: Callable[[Writer], None]) -> Artifact:
         """Store what `write` writes; atomic and durable."""
-        ...
-
-    def open(self, sha256: str) -> BufferedReader:
-        """The stored bytes, from the start; `ArtifactMissing` if they are not there."""
         ...
 
     def read(self, artifact: Artifact) -> bytearray:
