@@ -1,6 +1,7 @@
 """Standings of cohorts and figures of networks, against counting and slow loops."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,8 +160,17 @@ def test_a_gap_that_is_no_chance_but_smaller_than_the_policy_minds_counts_as_non
 
 
 def test_where_losses_tell_samples_apart_it_is_they_that_decide() -> None:
-    standing = stands(*ranked(40, 40))
+    forgotten, unseen = ranked(40, 40)
+    # None of them is recognised, although their losses are lower.
+    none = replace(forgotten, right=np.zeros(len(forgotten), np.bool_))
+    standing = stands(none, unseen)
     assert (standing.closeness, standing.by_gap) == (Closeness.FAMILIAR, False)
+    # Where losses decide nothing for want of unseen samples, the gap does not either.
+    forgotten, unseen = halves(100, 0)
+    standing = stands(forgotten, unseen.at(unseen.positions[:29].tolist()))
+    assert standing.gap is not None
+    assert standing.gap.chance < 1e-6
+    assert (standing.closeness, standing.by_gap) == (Closeness.UNDECIDABLE, False)
 
 
 @pytest.mark.parametrize(("count", "decides"), [(29, False), (30, True)])
