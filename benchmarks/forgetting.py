@@ -35,7 +35,7 @@ from models.specifications import (
 from workers.architectures import build
 from workers.datasets import Dataset, open_dataset
 from workers.unlearning.batches import Batch
-from workers.unlearning.observation import Observed, observe
+from workers.unlearning.probing.observation import Observed, observe
 
 NAME = "fashion"
 CLASSES = 10

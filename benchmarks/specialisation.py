@@ -40,7 +40,7 @@ from benchmarks.experiments.sweeps import spaced, sweep
 from benchmarks.experiments.tasks import Kind, Task
 from benchmarks.tools import results
 from workers.unlearning.dampening import Population
-from workers.unlearning.observation import observe
+from workers.unlearning.probing.observation import observe
 from workers.unlearning.tuning import Setting
 
 PLANTED_SELECTIONS = spaced(0.1, 1000, 25)

@@ -17,7 +17,7 @@ from workers.datasets import Dataset, open_dataset
 from workers.datasets.indexing import split_samples
 from workers.tensors import read_tensors
 from workers.unlearning.batches import Batch
-from workers.unlearning.observation import observe
+from workers.unlearning.probing.observation import observe
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from workers import grace, jobs
 from workers.resources import worker_name
 from workers.transactions.recovery import Death, bury
 from workers.transactions.releases import Cause
-from workers.unlearning import compiled, gpu
+from workers.unlearning.loops import compiled, gpu
 
 log = logging.getLogger(__name__)
 

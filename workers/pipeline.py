@@ -39,7 +39,7 @@ from workers.tensors import write_tensors
 from workers.transactions.breakdowns import cancel, cause_of, give_up, lay_down
 from workers.transactions.endings import hold_for_review, predict, settle_without_checkpoint
 from workers.transactions.publication import Stored, publish
-from workers.unlearning.resemblance import zero_retrain_forgetting
+from workers.unlearning.probing.resemblance import zero_retrain_forgetting
 from workers.weighing import Weighed, weigh
 
 # How many images are looked at, at least, to tell whether the dataset is there at all.

@@ -6,8 +6,8 @@ from torch import nn
 
 from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.tasks import Task
-from workers.unlearning.membership import entropy_attack, loss_attack
-from workers.unlearning.observation import Observed, observe
+from workers.unlearning.probing.membership import entropy_attack, loss_attack
+from workers.unlearning.probing.observation import Observed, observe
 
 
 @dataclass(frozen=True)

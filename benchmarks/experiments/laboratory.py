@@ -18,22 +18,22 @@ from models.settings import LABEL_SUMS_BYTES
 from models.specifications import DEFAULT_ESTIMATOR, AutoMethod, Method, Policy
 from workers.enrolment.portions import labels_apart, portions_of
 from workers.unlearning.batches import Batch, among, joined
-from workers.unlearning.bounds import Bounds
 from workers.unlearning.choosing import choose
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.estimators import Estimator, estimator_of
 from workers.unlearning.gate import Gate
+from workers.unlearning.gating.bounds import Bounds
+from workers.unlearning.gating.judgement import decide
 from workers.unlearning.importances import Sums, add_sums, fisher_sums, zero_sums
-from workers.unlearning.judgement import decide
 from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
-from workers.unlearning.observation import Observed, observe
-from workers.unlearning.probe import Probe
-from workers.unlearning.surrogate import make_surrogate
-from workers.unlearning.trials import Trial
-from workers.unlearning.workbench import Workbench
+from workers.unlearning.probing.observation import Observed, observe
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.surrogate import make_surrogate
+from workers.unlearning.searching.trials import Trial
+from workers.unlearning.searching.workbench import Workbench
 
 # What a model is enrolled with that says nothing else.
 OWN_ESTIMATOR = estimator_of(DEFAULT_ESTIMATOR)

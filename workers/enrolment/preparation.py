@@ -17,7 +17,7 @@ from workers.enrolment.records import SampleRows
 from workers.enrolment.tryout import recognised, require_better_than_guessing, try_out
 from workers.tensors import bytes_of, read_tensors
 from workers.unlearning.dampening import Weights
-from workers.unlearning.intervals import Estimate
+from workers.unlearning.probing.intervals import Estimate
 from workers.weights import check_weights
 
 

@@ -28,7 +28,7 @@ from workers.progress import Progress
 from workers.resources import Resources
 from workers.subjects import KeptSums
 from workers.unlearning.importances import Provenance
-from workers.unlearning.intervals import Estimate
+from workers.unlearning.probing.intervals import Estimate
 
 _DIED_TOO_OFTEN = Failure(
     "worker-died",

@@ -22,8 +22,8 @@ from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import estimator_of
 from workers.unlearning.exactness import pass_sizes, require_exact
 from workers.unlearning.importances import BATCH
-from workers.unlearning.intervals import Estimate
-from workers.unlearning.observation import observe
+from workers.unlearning.probing.intervals import Estimate
+from workers.unlearning.probing.observation import observe
 
 # Samples of a split that are looked at, as many of each label; and how few tell nothing.
 LOOKED_AT, FEWEST = 500, 30

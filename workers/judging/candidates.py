@@ -18,19 +18,19 @@ from workers.progress import Tell, Tracker
 from workers.resources import Resources
 from workers.runs import Approval, Run
 from workers.subjects import Subject
-from workers.unlearning.bounds import Bounds
 from workers.unlearning.choosing import Choice, choose
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Gate
+from workers.unlearning.gating.bounds import Bounds
 from workers.unlearning.importances import Sums, add_sums
-from workers.unlearning.keeping import keep_forgotten
 from workers.unlearning.last_layer import last_layer_of
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import Mixer
-from workers.unlearning.surrogate import make_surrogate
-from workers.unlearning.trials import Trial
+from workers.unlearning.probing.surrogate import make_surrogate
+from workers.unlearning.searching.keeping import keep_forgotten
+from workers.unlearning.searching.trials import Trial
+from workers.unlearning.searching.workbench import Workbench
 from workers.unlearning.tuning import Setting
-from workers.unlearning.workbench import Workbench
 from workers.weighing import Weighed
 
 # Sums of cohorts that are kept in memory between candidates, at most.

@@ -19,8 +19,8 @@ from workers.unlearning.batches import Batch, among
 from workers.unlearning.cohorts import Cohort, form_cohorts, gone_labels
 from workers.unlearning.dampening import Weights
 from workers.unlearning.importances import BATCH
-from workers.unlearning.observation import Observed, observe
-from workers.unlearning.probe import Probe
+from workers.unlearning.probing.observation import Observed, observe
+from workers.unlearning.probing.probe import Probe
 
 
 class Examiner:

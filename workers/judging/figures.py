@@ -1,11 +1,11 @@
 """Figures of a verdict: one network's on each set of samples, with counts and intervals."""
 
 from models import documents
-from workers.unlearning.intervals import Estimate
-from workers.unlearning.membership import LossAttack, entropy_attack, loss_attack
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
-from workers.unlearning.standing import Standing
+from workers.unlearning.probing.intervals import Estimate
+from workers.unlearning.probing.membership import LossAttack, entropy_attack, loss_attack
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.standing import Standing
 
 
 def figures(observed: Observed, probe: Probe) -> documents.Figures:

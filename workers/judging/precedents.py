@@ -11,13 +11,13 @@ from models import documents
 from models.documents import Closeness, Rule
 from workers.subjects import Subject
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Gate
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
-from workers.unlearning.standing import Concession, Known
+from workers.unlearning.probing.expectation import Expectation
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.standing import Concession, Known
+from workers.unlearning.searching.workbench import Kept
 from workers.unlearning.tuning import Setting
-from workers.unlearning.workbench import Kept
 from workers.weighing import Weighed
 
 

@@ -6,8 +6,8 @@ what a run would forget is not what was asked for.
 """
 
 from models.errors import DatasetChanged
-from workers.unlearning.intervals import share
-from workers.unlearning.observation import Observed
+from workers.unlearning.probing.intervals import share
+from workers.unlearning.probing.observation import Observed
 
 # Of fewer samples it may be chance, and whether a run fails must not be.
 FEWEST = 100

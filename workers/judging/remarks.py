@@ -7,8 +7,8 @@ from models.documents import Closeness, Rule
 from models.records import RequestMode, RunState
 from workers.judging.candidates import Tuned
 from workers.runs import Run
-from workers.unlearning import reasons
 from workers.unlearning.gate import Gate
+from workers.unlearning.gating import reasons
 
 # Of an area whose interval is as wide as that next to nothing is known.
 HARDLY_TELLS = 0.3

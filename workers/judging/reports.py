@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from models.documents import Details, Histograms, LossHistograms, ZeroRetrainForgetting
 from workers.judging.candidates import Tuned
 from workers.judging.figures import estimate
-from workers.unlearning.intervals import Estimate
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
+from workers.unlearning.probing.intervals import Estimate
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
 
 # Losses span many powers of ten: bins are of their logarithm to base 10, the outermost open.
 LOWEST, HIGHEST, BINS = -8.0, 2.0, 40

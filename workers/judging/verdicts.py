@@ -17,10 +17,10 @@ from workers.judging.figures import estimate, figures, standing
 from workers.judging.remarks import excused_by_label, remarks
 from workers.runs import Run
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import Fall
-from workers.unlearning.judgement import decide
-from workers.unlearning.trials import Trial
-from workers.unlearning.workbench import Tried
+from workers.unlearning.gating.damage import Fall
+from workers.unlearning.gating.judgement import decide
+from workers.unlearning.searching.trials import Trial
+from workers.unlearning.searching.workbench import Tried
 from workers.weighing import Weighed
 
 

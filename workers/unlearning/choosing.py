@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from workers.unlearning.mixing import Mixture
-from workers.unlearning.preference import best_passing, nearest
-from workers.unlearning.workbench import Tried, Workbench
+from workers.unlearning.searching.preference import best_passing, nearest
+from workers.unlearning.searching.workbench import Tried, Workbench
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from models.errors import NothingRetained
-from workers.unlearning import kernels
-from workers.unlearning.compiled import flat, is_compiled
-from workers.unlearning.gpu import is_fused
 from workers.unlearning.importances import Sums
+from workers.unlearning.loops import kernels
+from workers.unlearning.loops.compiled import flat, is_compiled
+from workers.unlearning.loops.gpu import is_fused
 
 Weights = dict[str, Tensor]
 
@@ -126,7 +126,7 @@ def tighten_tensor(
             ROUNDING,
         )
     if is_fused(factor, full, forget):
-        from workers.unlearning import gpu_kernels
+        from workers.unlearning.loops import gpu_kernels
 
         return gpu_kernels.tighten(
             factor,
@@ -150,7 +150,7 @@ def scale(weights: Tensor, factors: Tensor) -> Tensor:
         kernels.scale(flat(weights), flat(factors), flat(scaled))
         return scaled
     if is_fused(weights, factors):
-        from workers.unlearning import gpu_kernels
+        from workers.unlearning.loops import gpu_kernels
 
         return gpu_kernels.scale(weights, factors)
     return (weights.double() * factors).to(weights.dtype)
@@ -188,7 +188,7 @@ def dampen(
             dampened += kernels.dampen(into, of_retained, of_forgotten, selection, strength)
             continue
         if is_fused(*tensors):
-            from workers.unlearning import gpu_kernels
+            from workers.unlearning.loops import gpu_kernels
 
             dampened += gpu_kernels.dampen(*tensors, selection=selection, strength=strength)
             continue

@@ -4,18 +4,18 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from models.documents import Closeness, Rule
-from workers.unlearning import reasons
-from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import falls
-from workers.unlearning.expectation import Expectation, adapt, expect_all
-from workers.unlearning.intervals import Estimate, Z
-from workers.unlearning.judgement import Judgement
-from workers.unlearning.observation import Observed
-from workers.unlearning.pooling import Pool, closeness_of
-from workers.unlearning.probe import Probe
-from workers.unlearning.standing import Concession, Known, Standing
-from workers.unlearning.surrogate import Surrogate
+from workers.unlearning.gating import reasons
+from workers.unlearning.gating.bounds import Bounds
+from workers.unlearning.gating.damage import falls
+from workers.unlearning.gating.judgement import Judgement
+from workers.unlearning.gating.pooling import Pool, closeness_of
+from workers.unlearning.probing.expectation import Expectation, adapt, expect_all
+from workers.unlearning.probing.intervals import Estimate, Z
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.standing import Concession, Known, Standing
+from workers.unlearning.probing.surrogate import Surrogate
 from workers.unlearning.verification import (
     FORGOTTEN_WITHIN,
     Thresholds,

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 
 from models.documents import Closeness
 from models.specifications import AutoMethod, FixedMethod, Method
-from workers.unlearning.deepening import deepen
-from workers.unlearning.relenting import relent
-from workers.unlearning.search import search
-from workers.unlearning.strengthening import strengthen
-from workers.unlearning.trials import Limits
+from workers.unlearning.searching.deepening import deepen
+from workers.unlearning.searching.relenting import relent
+from workers.unlearning.searching.search import search
+from workers.unlearning.searching.strengthening import strengthen
+from workers.unlearning.searching.trials import Limits
+from workers.unlearning.searching.workbench import Workbench
 from workers.unlearning.tuning import Setting, seed_selection
-from workers.unlearning.workbench import Workbench
 
 
 def auto(method: Method, bench: Workbench) -> None:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import NonFiniteGradient
-from workers.unlearning import kernels
 from workers.unlearning.batches import Batch, joined
-from workers.unlearning.compiled import is_compiled
 from workers.unlearning.estimators import Estimator
+from workers.unlearning.loops import kernels
+from workers.unlearning.loops.compiled import is_compiled
 from workers.unlearning.memory import is_out_of_memory
 from workers.unlearning.per_sample import Window, add_batch, require_unused, window_dtype
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers.unlearning import kernels
-from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.dampening import ROUNDING, Population, importance_ratios
+from workers.unlearning.loops import kernels
+from workers.unlearning.loops.compiled import flat, is_compiled
 
 # What a step stronger divides α by.
 STEP_FACTOR = 1.5

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from models.documents import Closeness, Reference, Rule
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation
-from workers.unlearning.gap_attack import GapAttack, gap_attack
-from workers.unlearning.intervals import Estimate, Z
-from workers.unlearning.membership import LossAttack, loss_attack
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
-from workers.unlearning.standing import ROUNDING, Standing
+from workers.unlearning.probing.expectation import Expectation
+from workers.unlearning.probing.gap_attack import GapAttack, gap_attack
+from workers.unlearning.probing.intervals import Estimate, Z
+from workers.unlearning.probing.membership import LossAttack, loss_attack
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.standing import ROUNDING, Standing
 
 # Of a label that is gone, this much of what chance would recognise is aimed at: a retrained
 # network recognises nobody. Up to chance is accepted, where no more can be had.

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from benchmarks.experiments.placement import in_parts
 from benchmarks.experiments.sequences.course import Course
 from workers.unlearning.batches import Batch
-from workers.unlearning.membership import loss_attack
-from workers.unlearning.observation import observe
+from workers.unlearning.probing.membership import loss_attack
+from workers.unlearning.probing.observation import observe
 
 # Enough unseen samples for the attack; every look at one costs as much as one at a test sample.
 MOST_UNSEEN = 1000

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from workers.unlearning.estimators import Power
+from workers.unlearning.loops.products import Sliding, is_tiled
 from workers.unlearning.per_sample.call import Call, NotCovered
 from workers.unlearning.per_sample.window import Window
-from workers.unlearning.products import Sliding, is_tiled
 
 Sizes = tuple[int, ...]
 

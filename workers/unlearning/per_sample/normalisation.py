@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from workers.unlearning.compiled import Array, compiled_reordered, is_compiled
+from workers.unlearning.loops.compiled import Array, compiled_reordered, is_compiled
 from workers.unlearning.per_sample.call import Call
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from workers.unlearning import kernels, products
-from workers.unlearning.compiled import flat, is_compiled
 from workers.unlearning.estimators import Power
-from workers.unlearning.gpu import is_fused
+from workers.unlearning.loops import kernels, products
+from workers.unlearning.loops.compiled import flat, is_compiled
+from workers.unlearning.loops.gpu import is_fused
 
 # Entries of per-sample gradients that are held at once. On a CPU they should stay in its cache.
 CACHED_ENTRIES = 1 << 20
@@ -132,7 +132,7 @@ class Window:
             rows = gradients.view(len(gradients), -1).numpy()
             kernels.add_squares(flat(total), rows)
         elif is_fused(total, gradients) and _is_worth_it(total, gradients):
-            from workers.unlearning import gpu_kernels
+            from workers.unlearning.loops import gpu_kernels
 
             gpu_kernels.add_powers(total, gradients, self.power)
         elif total.dtype != gradients.dtype and total.is_contiguous():

@@ -16,7 +16,6 @@ from tests.unit.workers.unlearning.oracles import (
 )
 from workers.unlearning.batches import Batch
 from workers.unlearning.estimators import Estimator, empirical, label_free, predictive
-from workers.unlearning.gpu import can_compile
 from workers.unlearning.importances import (
     Sums,
     add_sums,
@@ -24,6 +23,7 @@ from workers.unlearning.importances import (
     sums_by_label,
     zero_sums,
 )
+from workers.unlearning.loops.gpu import can_compile
 from workers.unlearning.per_sample import window
 
 REPETITIONS = 10

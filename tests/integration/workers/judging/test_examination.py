@@ -21,7 +21,7 @@ from workers.judging.examination import Examiner
 from workers.runs import Run
 from workers.subjects import Subject
 from workers.unlearning.importances import BATCH
-from workers.unlearning.observation import Observed
+from workers.unlearning.probing.observation import Observed
 
 # Bytes of a batch of digits, which are 8 x 8 in one channel.
 OF_A_BATCH = BATCH * 8 * 8 * 4

@@ -16,7 +16,7 @@ from workers.datasets import Dataset
 from workers.enrolment.records import SampleRows
 from workers.enrolment.tryout import FEWEST, balanced, require_better_than_guessing, try_out
 from workers.unlearning.batches import Batch
-from workers.unlearning.intervals import share
+from workers.unlearning.probing.intervals import share
 
 
 def rows_of(labels: list[int], splits: list[Split]) -> SampleRows:

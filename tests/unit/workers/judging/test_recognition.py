@@ -5,7 +5,7 @@ import pytest
 from models.errors import DatasetChanged
 from tests.unit.workers.unlearning.observations import hits, together
 from workers.judging.recognition import require_recognised
-from workers.unlearning.observation import Observed
+from workers.unlearning.probing.observation import Observed
 
 
 def recognised(of_each: int, count: int = 100, labels: int = 10) -> Observed:

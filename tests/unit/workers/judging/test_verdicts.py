@@ -12,10 +12,10 @@ from workers.judging.verdicts import marks_of
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Gate
 from workers.unlearning.mixing import Mixture
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
-from workers.unlearning.trials import Trial
-from workers.unlearning.workbench import Tried
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.searching.trials import Trial
+from workers.unlearning.searching.workbench import Tried
 
 # Label 0 has unseen samples to compare with, label 1 has none.
 SCATTERED = Cohort((0, 1), 25, scattered=True)

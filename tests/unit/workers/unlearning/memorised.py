@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from workers.unlearning.batches import Batch, among
-from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
+from workers.unlearning.gating.bounds import Bounds
 from workers.unlearning.importances import Sums, fisher_sums
 from workers.unlearning.mixing import CohortSettings, Mixer
-from workers.unlearning.observation import Observed, observe
-from workers.unlearning.probe import Probe
-from workers.unlearning.standing import Concession
-from workers.unlearning.workbench import Kept, Workbench
+from workers.unlearning.probing.observation import Observed, observe
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.standing import Concession
+from workers.unlearning.searching.workbench import Kept, Workbench
 
 PER_LABEL, FORGOTTEN = 40, 10
 TRAINED = 2 * PER_LABEL

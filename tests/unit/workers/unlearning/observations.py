@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from workers.unlearning.observation import Observed
+from workers.unlearning.probing.observation import Observed
 
 
 class Echo(nn.Module):

@@ -2,12 +2,12 @@
 
 from tests.unit.workers.unlearning.memorised import BOUNDS
 from tests.unit.workers.unlearning.observations import hits, seen, together
-from workers.unlearning.bounds import Bounds
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Gate
-from workers.unlearning.judgement import Judgement
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
+from workers.unlearning.gating.bounds import Bounds
+from workers.unlearning.gating.judgement import Judgement
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
 
 # Label 0 is forgotten in part: 20 samples of it, and 40 unseen ones.
 COHORT = Cohort((0,), 20, scattered=False)

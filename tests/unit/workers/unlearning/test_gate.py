@@ -21,11 +21,11 @@ from tests.unit.workers.unlearning.probes import (
     probe_of,
 )
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation
 from workers.unlearning.gate import Gate
-from workers.unlearning.observation import Observed
-from workers.unlearning.standing import Concession
-from workers.unlearning.surrogate import Surrogate
+from workers.unlearning.probing.expectation import Expectation
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.standing import Concession
+from workers.unlearning.probing.surrogate import Surrogate
 
 # Unseen samples of label 0 among the holdout; the first half of either are of the kind.
 OF_KIND = frozenset([*range(UNSEEN, UNSEEN + 20), *range(HOLDOUT, HOLDOUT + 30)])

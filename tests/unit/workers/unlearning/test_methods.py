@@ -15,8 +15,8 @@ from models.specifications import (
 from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
 from workers.unlearning.methods import METHODS
 from workers.unlearning.mixing import CohortSettings
-from workers.unlearning.preference import best_passing
-from workers.unlearning.trials import Trial
+from workers.unlearning.searching.preference import best_passing
+from workers.unlearning.searching.trials import Trial
 from workers.unlearning.tuning import Setting, seed_selection, setting_at, step_of
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from models.documents import Closeness, Rule
 from tests.unit.workers.unlearning.observations import hits, seen, together
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.expectation import Expectation
-from workers.unlearning.intervals import Z
-from workers.unlearning.observation import Observed
-from workers.unlearning.probe import Probe
-from workers.unlearning.reasons import undecided
-from workers.unlearning.standing import Standing
+from workers.unlearning.gating.reasons import undecided
+from workers.unlearning.probing.expectation import Expectation
+from workers.unlearning.probing.intervals import Z
+from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Probe
+from workers.unlearning.probing.standing import Standing
 from workers.unlearning.verification import Thresholds, standing_of
 
 COHORT = Cohort((0,), 100, scattered=False)

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from models.documents import Closeness, Rule
 from workers.unlearning.cohorts import Cohort
-from workers.unlearning.damage import Falls
-from workers.unlearning.judgement import Judgement
-from workers.unlearning.pooling import Pooled
-from workers.unlearning.search import search
-from workers.unlearning.standing import Standing
-from workers.unlearning.trials import Limits, Trial
+from workers.unlearning.gating.damage import Falls
+from workers.unlearning.gating.judgement import Judgement
+from workers.unlearning.gating.pooling import Pooled
+from workers.unlearning.probing.standing import Standing
+from workers.unlearning.searching.search import search
+from workers.unlearning.searching.trials import Limits, Trial
 from workers.unlearning.tuning import STEP_FACTOR, Setting
 
 COHORTS = [Cohort((label,), 10, scattered=False) for label in range(4)]
