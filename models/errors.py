@@ -142,6 +142,14 @@ class ModelNotActive(ExpungeError):
     """The registered model is not enrolled (yet), so it cannot take deletion requests."""
 
 
+class ModelEnrolling(ExpungeError):
+    """The registered model is being enrolled, which has to end first."""
+
+
+class ModelRetired(ExpungeError):
+    """The registered model is retired: what was computed with is deleted, for good."""
+
+
 class ModelNotEnrolling(ExpungeError):
     """The registered model is enrolled, or its enrolment has failed: nothing is to be stopped."""
 

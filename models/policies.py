@@ -12,6 +12,7 @@ from models.errors import ForgetsTooMuch, InvalidPolicy, NothingRetained
 from models.records import RegisteredModel
 from models.records.base import Json
 from models.registry import find_model
+from models.retirement import require_not_retired
 from models.specifications import Enrolment, Gate, Policy, require_fitting
 from models.specifications.sentences import sentences
 
@@ -22,9 +23,11 @@ WHOLE = ("method",)
 def change_policy(session: Session, name: str, patch: Json, actor: str) -> RegisteredModel:
     """Merge `patch` into the policy of the registered model `name` (RFC 7396).
 
-    Raises `UnknownModel`, and `InvalidPolicy` if the outcome is no policy that this model can have.
+    Raises `UnknownModel`, `ModelRetired`, and `InvalidPolicy` if the outcome is no policy that this
+    model can have.
     """
     model = lock_policy(session, name)
+    require_not_retired(model)
     policy = _checked(model, merged(model.policy, patch))
     after = policy.model_dump(mode="json", by_alias=True)
     if after == model.policy:

@@ -2,17 +2,17 @@
 
 The row of a withdrawn version stays, as a record; its file is not needed any more. It carries
 samples that have been forgotten since, nobody is served it, and nothing is computed from it. The
-base is: it is needed whether it is withdrawn or not.
+base is: it is needed whether it is withdrawn or not. Of a retired model no file is needed.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, exists, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from models.artifacts import Artifact
-from models.records import Checkpoint, FisherSums, RegisteredModel, SumsKind
+from models.records import Checkpoint, FisherSums, ModelState, RegisteredModel, SumsKind
 
 # What sums were taken over, in words.
 SUMMED: Mapping[SumsKind, str] = {
@@ -20,20 +20,26 @@ SUMMED: Mapping[SumsKind, str] = {
     SumsKind.LABEL: "the samples of label {label}",
     SumsKind.FORGET: "the forgotten samples of label {label}",
 }
-# Of checkpoints: whether the file is needed.
-NEEDED = or_(Checkpoint.withdrawn_at.is_(None), Checkpoint.version == 0)
+_RETIRED = select(RegisteredModel.id).where(RegisteredModel.state == ModelState.RETIRED)
+# Whether the file of a row is needed.
+OF_CHECKPOINT = and_(
+    or_(Checkpoint.withdrawn_at.is_(None), Checkpoint.version == 0),
+    Checkpoint.model_id.not_in(_RETIRED),
+)
+OF_SUMS = FisherSums.model_id.not_in(_RETIRED)
+OF_MODEL = and_(
+    RegisteredModel.digests_sha256.is_not(None), RegisteredModel.state != ModelState.RETIRED
+)
 
 
 def referenced() -> Select[str, int]:
     """The digest and size of every artifact that is needed, each once."""
     all_of_them = (
         select(Checkpoint.sha256, Checkpoint.size)
-        .where(NEEDED)
+        .where(OF_CHECKPOINT)
         .union(
-            select(FisherSums.sha256, FisherSums.size),
-            select(RegisteredModel.digests_sha256, RegisteredModel.digests_size).where(
-                RegisteredModel.digests_sha256.is_not(None)
-            ),
+            select(FisherSums.sha256, FisherSums.size).where(OF_SUMS),
+            select(RegisteredModel.digests_sha256, RegisteredModel.digests_size).where(OF_MODEL),
         )
         .subquery()
     )
@@ -43,9 +49,9 @@ def referenced() -> Select[str, int]:
 def is_referenced(sha256: SQLColumnExpression[str] | str) -> ColumnElement[bool]:
     """For queries: whether an artifact is needed."""
     return or_(
-        exists().where(Checkpoint.sha256 == sha256, NEEDED),
-        exists().where(FisherSums.sha256 == sha256),
-        exists().where(RegisteredModel.digests_sha256 == sha256),
+        exists().where(Checkpoint.sha256 == sha256, OF_CHECKPOINT),
+        exists().where(FisherSums.sha256 == sha256, OF_SUMS),
+        exists().where(RegisteredModel.digests_sha256 == sha256, OF_MODEL),
     )
 
 
@@ -62,16 +68,18 @@ def find_uses(session: Session) -> dict[str, list[str]]:
     uses: defaultdict[str, list[str]] = defaultdict(list)
     checkpoints = select(Checkpoint.sha256, RegisteredModel.name, Checkpoint.version)
     for sha256, name, version in session.execute(
-        checkpoints.join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id).where(NEEDED)
+        checkpoints.join(RegisteredModel, RegisteredModel.id == Checkpoint.model_id).where(
+            OF_CHECKPOINT
+        )
     ):
         uses[sha256].append(f"version {version} of {name!r}")
     sums = select(FisherSums.sha256, RegisteredModel.name, FisherSums.kind, FisherSums.label)
     for sha256, name, kind, label in session.execute(
-        sums.join(RegisteredModel, RegisteredModel.id == FisherSums.model_id)
+        sums.join(RegisteredModel, RegisteredModel.id == FisherSums.model_id).where(OF_SUMS)
     ):
         uses[sha256].append(f"Fisher sums of {name!r} over {SUMMED[kind].format(label=label)}")
-    digests = select(RegisteredModel.digests_sha256, RegisteredModel.name)
+    digests = select(RegisteredModel.digests_sha256, RegisteredModel.name).where(OF_MODEL)
     for found, name in session.execute(digests):
-        if found is not None:
-            uses[found].append(f"digests of the images of {name!r}")
+        assert found is not None
+        uses[found].append(f"digests of the images of {name!r}")
     return dict(uses)

@@ -15,6 +15,7 @@ from models.errors import NothingToRecompute
 from models.records import Checkpoint, FisherSums, SumsKind, UnlearningRun
 from models.records.base import Json
 from models.registry import find_model
+from models.retirement import require_not_retired
 from models.specifications import Enrolment
 from workers.resources import Resources
 from workers.streaming import StreamedCohort, dampen_stored
@@ -44,8 +45,9 @@ class _Kept:
 def recompute(name: str, resources: Resources) -> Recomputed:
     """Compute the head of the registered model `name` anew; needs a few MB of memory.
 
-    Raises `NothingToRecompute` if nothing has been forgotten, `ArtifactDamaged` if a file that it
-    is computed from is not what it was, and what sums of different provenance raise.
+    Raises `NothingToRecompute` if nothing has been forgotten, `ModelRetired` if nothing is kept,
+    `ArtifactDamaged` if a file that it is computed from is not what it was, and what sums of
+    different provenance raise.
     """
     kept = _kept(name, resources)
     with (
@@ -62,6 +64,7 @@ def _kept(name: str, resources: Resources) -> _Kept:
     # A publication meanwhile must not pair its sums with the settings before.
     with resources.database.snapshot() as session:
         model = find_model(session, name)
+        require_not_retired(model)
         versions = {
             row.version: row
             for row in session.scalars(

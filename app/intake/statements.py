@@ -6,11 +6,13 @@ inserted by `models.requests`.
 
 from models.requests import OUTCOME
 
-# In the same round trip: whoever has the same Idempotency-Key is not waited for without end.
+# In the same round trip: whoever has the same Idempotency-Key is not waited for without end. The
+# row is held until the request is written: no model is retired in between.
 MODELS = """
 SELECT id, name, state, policy_version, set_config('lock_timeout', %(lock_timeout)s, true)
 FROM registered_model
 WHERE name = ANY(%(names)s)
+FOR KEY SHARE
 """
 
 # How many training samples are forgotten or wait to be. What waits is read first and once: the

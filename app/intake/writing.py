@@ -22,6 +22,7 @@ from models.records import (
 )
 from models.registry import find_model
 from models.requests import insert_requests
+from models.retirement import gone
 
 # Somebody with the same Idempotency-Key is waited for no longer than this.
 LOCK_TIMEOUT = "5s"
@@ -45,14 +46,15 @@ def with_models(
     )
     known: dict[str, Active | ExpungeError] = {}
     for model_id, name, state, policy_version, _ in rows:
-        known[name] = (
-            Active(model_id, name, policy_version)
-            if state == ModelState.ACTIVE
-            else ModelNotActive(
+        if state == ModelState.ACTIVE:
+            known[name] = Active(model_id, name, policy_version)
+        elif state == ModelState.RETIRED:
+            known[name] = gone(name)
+        else:
+            known[name] = ModelNotActive(
                 f"The registered model {name!r} is {state}; it takes deletion requests once it is "
                 "active."
             )
-        )
     for name in names - set(known):
         known[name] = _unknown(session, name)
     return [(posted, known[posted.model]) for posted in group]

@@ -26,6 +26,7 @@ from models.errors import ArtifactDamaged, CheckpointWithdrawn, ModelNotActive, 
 from models.journal import open_journal, require_current
 from models.records import ArtifactCheck, Checkpoint
 from models.registry import find_model
+from models.retirement import require_not_retired
 
 
 def _require_current(
@@ -45,7 +46,7 @@ router = APIRouter(
 )
 
 OCTETS = "application/octet-stream"
-LATEST_ANSWERS: Answers = {307: ELSEWHERE, **refusals("model-not-active")}
+LATEST_ANSWERS: Answers = {307: ELSEWHERE, **refusals("model-not-active", "model-retired")}
 _FILE_HEADERS = described("ETag", "Repr-Digest")
 # Without bodies, as HEAD answers.
 FILE_ANSWERS: Answers = {
@@ -58,6 +59,7 @@ FILE_ANSWERS: Answers = {
     416: refusals("range-not-satisfiable")[416] | {"headers": described("Content-Range")},
     **refusals(
         "checkpoint-withdrawn",
+        "model-retired",
         "precondition-failed",
         "artifact-damaged",
         "artifact-missing",
@@ -164,6 +166,7 @@ async def get_checkpoint_file(
 def _servable(model: str, version: int, database: DatabaseDependency) -> Checkpoint:
     with database.reading() as session:
         row = _find(session, model, version)
+        require_not_retired(find_model(session, model))
         check = session.get(ArtifactCheck, row.sha256)
     if row.withdrawn_at is not None:
         raise CheckpointWithdrawn(
@@ -191,6 +194,7 @@ def _file_headers(row: Checkpoint) -> dict[str, str]:
 def _head(model: str, database: DatabaseDependency) -> int:
     with database.reading() as session:
         found = find_model(session, model)
+    require_not_retired(found)
     if found.head_version is None:
         raise ModelNotActive(f"The registered model {model!r} has no checkpoint yet.")
     return found.head_version

@@ -30,7 +30,7 @@ def get_policy(
     "",
     responses={
         200: {"headers": described("ETag")},
-        **refusals("invalid-policy", "precondition-failed"),
+        **refusals("model-retired", "invalid-policy", "precondition-failed"),
     },
 )
 def change_model_policy(

@@ -58,6 +58,7 @@ ANSWERS: Answers = {
     202: {"headers": described("Location", "Retry-After")},
     **refusals(
         "model-not-active",
+        "model-retired",
         "expands-too-much",
         "unsupported-encoding",
         "unsupported-media-type",

@@ -29,6 +29,7 @@ from models.errors import UnknownSample
 from models.records import DeletionItem, DeletionRequest, RegisteredModel, Sample
 from models.records.sample import SAMPLE_ID
 from models.registry import find_model, register_model
+from models.retirement import retire
 from models.specifications import Enrolment, Policy
 
 router = APIRouter(prefix="/v1/models", tags=["registered models"])
@@ -72,6 +73,19 @@ def cancel_enrolment(model: str, principal: Admin, database: DatabaseDependency)
         session.flush()
         session.refresh(stopped)
         return _view(session, stopped)
+
+
+@router.post("/{model}/retire", responses=refusals("model-enrolling"))
+def retire_model(model: str, principal: Admin, database: DatabaseDependency) -> ModelView:
+    """End a registered model, **for good**: its base, sums and checkpoints are deleted.
+
+    What waits to be forgotten is settled as `failed`, and the run under way is cancelled. Requests,
+    runs, reports, the list of exclusions and the audit log stay. The name is not used again.
+    """
+    with database.transaction() as session:
+        retired = retire(session, model, principal.name)
+        session.refresh(retired)
+        return _view(session, retired)
 
 
 @router.get("", response_model=ModelList, responses=CONDITIONAL)
@@ -186,4 +200,5 @@ def _view(session: Session, model: RegisteredModel) -> ModelView:
         failure=model.failure and FailureView(**model.failure),
         created_at=model.created_at,
         enrolled_at=model.enrolled_at,
+        retired_at=model.retired_at,
     )

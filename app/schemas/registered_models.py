@@ -70,7 +70,8 @@ class ModelView(Pollable):
     name: str
     state: ModelState = Field(
         description="`enrolling`: a worker checks it and computes its sums. `active`: it takes "
-        "deletion requests. `enrolment_failed`: see `failure`; the name can be used again."
+        "deletion requests. `enrolment_failed`: see `failure`; the name can be used again. "
+        "`retired`: its weights and sums are deleted."
     )
     architecture: ArchitectureSpec
     dataset: dict[str, Any] = Field(description="Where its samples are, as it was enrolled.")
@@ -82,7 +83,9 @@ class ModelView(Pollable):
         "no setting was harmless that a search has tried. `/exclusions` lists what to retrain "
         "without."
     )
-    head_version: int | None = Field(description="The version that is served; null until enrolled.")
+    head_version: int | None = Field(
+        description="The version that is served; null until enrolled, and once retired."
+    )
     training_samples: int = Field(description="What the base was trained on; 0 until enrolled.")
     holdout_samples: int = Field(description="Unseen samples to compare with; 0 until enrolled.")
     manifest_digest: str | None = Field(
@@ -95,6 +98,7 @@ class ModelView(Pollable):
     failure: FailureView | None = Field(description="If it could not be enrolled.")
     created_at: datetime
     enrolled_at: datetime | None = Field(description="Since when it has been active.")
+    retired_at: datetime | None = Field(description="Since when it has been no more.")
 
     @property
     def ended(self) -> bool:

@@ -10,6 +10,7 @@ class Event(StrEnum):
     MODEL_ENROLLED = "model.enrolled"
     ENROLMENT_FAILED = "enrolment.failed"
     ENROLMENT_CANCELLED = "enrolment.cancelled"
+    MODEL_RETIRED = "model.retired"
     REQUEST_ACCEPTED = "request.accepted"
     REQUEST_CANCELLED = "request.cancelled"
     RUN_STARTED = "run.started"

@@ -10,6 +10,7 @@ the samples of those publications have been forgotten again.
     <model>/<version>-<run>.published    it has; here lies the last one, at least
     <model>/earlier/…                    publications with one after them that still lies above
     <model>/replayed/…                   the database had lost them, and has made up for it
+    <model>/<id>.retired                 of that one nothing is served, whatever the database says
 
 Of a prepared one it is found out by what the database knows of its run (`preparing`).
 

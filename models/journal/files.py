@@ -22,6 +22,7 @@ PREPARED = ".prepared"
 PUBLISHED = ".published"
 EARLIER = "earlier"
 REPLAYED = "replayed"
+RETIRED = ".retired"
 
 
 @dataclass(frozen=True, order=True)
@@ -101,6 +102,17 @@ class Journal:
         with suppress(FileNotFoundError):
             self._find(model, entry).replace(folder / f"{entry.stem}{PUBLISHED}")
         sync_folder(folder)
+
+    def retire(self, model: str, model_id: uuid.UUID) -> None:
+        """Record that a registered model is no more; on disk when this returns."""
+        folder = self._root / model
+        make_folder_durably(folder)
+        write_durably(folder / f"{model_id}{RETIRED}", b"")
+
+    def retired(self, model: str) -> set[uuid.UUID]:
+        """The registered models of that name that are no more."""
+        paths = (self._root / model).glob(f"*{RETIRED}")
+        return {uuid.UUID(path.stem) for path in paths}
 
     def samples(self, model: str, entry: Entry) -> list[str]:
         """The IDs of the samples that a publication was the first not to carry.

@@ -17,6 +17,7 @@ from models.journal.files import Entry
 from models.records import (
     DeletionItem,
     DeletionRequest,
+    ModelState,
     Outcome,
     RegisteredModel,
     RequestMode,
@@ -31,8 +32,17 @@ REPLAYING = RESTORE
 
 
 def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str]) -> bool:
-    """Post a deletion request for the samples of a lost publication; False if there is one."""
-    model_id = session.scalars(select(RegisteredModel.id).where(RegisteredModel.name == name)).one()
+    """Post a deletion request for the samples of a lost publication.
+
+    False if there is one, or if the model has been retired meanwhile.
+    """
+    model_id = session.scalar(
+        select(RegisteredModel.id)
+        .where(RegisteredModel.name == name, RegisteredModel.state == ModelState.ACTIVE)
+        .with_for_update(read=True, key_share=True)
+    )
+    if model_id is None:
+        return False
     request = NewRequest(
         id=uuid.uuid4(),
         model_id=model_id,

@@ -8,13 +8,18 @@ from sqlalchemy.orm import Session
 
 from models.errors import ModelBehind
 from models.journal.files import Entry, Journal
-from models.records import Checkpoint, RegisteredModel
+from models.records import Checkpoint, ModelState, RegisteredModel
 
 
 def require_current(session: Session, journal: Journal, name: str) -> None:
     """Raise `ModelBehind` if something was published of a registered model that the database has
-    lost. `name` is one that a registered model can have.
+    lost, or if it has lost that the model is retired. `name` is one that a model can have.
     """
+    if _lost_that_it_is_retired(session, journal, name):
+        raise ModelBehind(
+            f"The database has been set back: it does not know that {name!r} is retired. Nothing "
+            "of it is served, and the steward retires it again."
+        )
     lost = missing(session, name, journal.published(name))
     if lost:
         raise ModelBehind(
@@ -25,8 +30,12 @@ def require_current(session: Session, journal: Journal, name: str) -> None:
 
 
 def is_current(session: Session, journal: Journal) -> bool:
-    """Whether the database knows everything that has been published of all registered models."""
-    published = {(name, entry.by) for name in journal.models() for entry in journal.published(name)}
+    """Whether the database knows everything that has been published of all registered models.
+
+    Of retired ones nothing is needed, so it does not matter what it knows of them.
+    """
+    names = [name for name in journal.models() if not journal.retired(name)]
+    published = {(name, entry.by) for name in names for entry in journal.published(name)}
     return published <= _known(session, published)
 
 
@@ -34,6 +43,14 @@ def missing(session: Session, name: str, entries: Iterable[Entry]) -> list[Entry
     """Those of the entries of a registered model that the database does not know, in order."""
     asked = {(name, entry.by): entry for entry in entries}
     return sorted(asked[each] for each in asked.keys() - _known(session, asked.keys()))
+
+
+def _lost_that_it_is_retired(session: Session, journal: Journal, name: str) -> bool:
+    retired = journal.retired(name)
+    query = select(RegisteredModel.id).where(
+        RegisteredModel.name == name, RegisteredModel.state != ModelState.RETIRED
+    )
+    return bool(retired) and session.scalar(query) in retired
 
 
 def _known(

@@ -15,9 +15,10 @@ from models.database import Database
 from models.errors import ArtifactDamaged
 from models.journal.files import EARLIER, REPLAYED, Entry, Journal
 from models.journal.preparing import find_preparing
-from models.journal.replay import ask_again, is_made_up_for
+from models.journal.replay import REPLAYING, ask_again, is_made_up_for
 from models.journal.standing import missing
 from models.records import Checkpoint, ModelState, RegisteredModel, Sample
+from models.retirement import retire
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
 
     Returns the registered models that now have something to do.
     """
+    _record_retired(database, journal)
     with database.reading() as session:
         heads = session.execute(
             select(
@@ -45,6 +47,9 @@ def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
     asked = []
     for model_id, name, version, by in heads:
         try:
+            if model_id in journal.retired(name):
+                _retire_again(database, name)
+                continue
             if journal.published(name) == [Entry(version, by)] and not journal.prepared(name):
                 # As it nearly always is.
                 continue
@@ -54,6 +59,24 @@ def keep_journal(database: Database, journal: Journal) -> list[uuid.UUID]:
             # It stays behind, and is not served; the others are kept all the same.
             log.error("%s", error)
     return asked
+
+
+def _record_retired(database: Database, journal: Journal) -> None:
+    """Record which registered models are retired: a database that is set back does not know."""
+    with database.reading() as session:
+        retired = session.execute(
+            select(RegisteredModel.name, RegisteredModel.id).where(
+                RegisteredModel.state == ModelState.RETIRED
+            )
+        ).all()
+    for name, model_id in retired:
+        if model_id not in journal.retired(name):
+            journal.retire(name, model_id)
+
+
+def _retire_again(database: Database, name: str) -> None:
+    with database.transaction() as session:
+        retire(session, name, REPLAYING)
 
 
 def _keep(database: Database, journal: Journal, name: str) -> bool:

@@ -45,6 +45,7 @@ class RegisteredModel(Base):
     failure: Mapped[Json | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     enrolled_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.clock_timestamp()
     )

@@ -1,7 +1,8 @@
 """The states of every record and the only transitions between them.
 
-    registered model   enrolling ─▶ active
+    registered model   enrolling ─▶ active ─▶ retired
                            └──────▶ enrolment_failed ─▶ enrolling   (posted again)
+                                           └──────────▶ retired
 
     deletion request   pending ─▶ settled
                            └────▶ cancelled
@@ -27,11 +28,12 @@ State = TypeVar("State", bound=StrEnum)
 
 
 class ModelState(StrEnum):
-    """Where a registered model's enrolment stands."""
+    """Where a registered model stands, from its enrolment to its end."""
 
     ENROLLING = "enrolling"
     ACTIVE = "active"
     ENROLMENT_FAILED = "enrolment_failed"
+    RETIRED = "retired"
 
 
 class RequestState(StrEnum):
@@ -118,7 +120,8 @@ class SumsKind(StrEnum):
 TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     ModelState: {
         ModelState.ENROLLING: frozenset({ModelState.ACTIVE, ModelState.ENROLMENT_FAILED}),
-        ModelState.ENROLMENT_FAILED: frozenset({ModelState.ENROLLING}),
+        ModelState.ACTIVE: frozenset({ModelState.RETIRED}),
+        ModelState.ENROLMENT_FAILED: frozenset({ModelState.ENROLLING, ModelState.RETIRED}),
     },
     RequestState: {
         RequestState.PENDING: frozenset({RequestState.SETTLED, RequestState.CANCELLED}),

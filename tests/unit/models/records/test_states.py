@@ -25,6 +25,8 @@ LEGAL: dict[type[StrEnum], set[tuple[str, str]]] = {
         ("enrolling", "active"),
         ("enrolling", "enrolment_failed"),
         ("enrolment_failed", "enrolling"),
+        ("enrolment_failed", "retired"),
+        ("active", "retired"),
     },
     RequestState: {("pending", "settled"), ("pending", "cancelled")},
     Outcome: {
