@@ -13,9 +13,15 @@ from models.records import Checkpoint, ModelState, RegisteredModel
 
 def require_current(session: Session, journal: Journal, name: str) -> None:
     """Raise `ModelBehind` if something was published of a registered model that the database has
-    lost, or if it has lost that the model is retired. `name` is one that a model can have.
+    lost, or if it has lost that the model is retired. `name` is that of a registered model.
     """
-    if _lost_that_it_is_retired(session, journal, name):
+    model_id, state = session.execute(
+        select(RegisteredModel.id, RegisteredModel.state).where(RegisteredModel.name == name)
+    ).one()
+    if state is ModelState.RETIRED:
+        # Nothing of it is served, whatever has been published.
+        return
+    if model_id in journal.retired(name):
         raise ModelBehind(
             f"The database has been set back: it does not know that {name!r} is retired. Nothing "
             "of it is served, and the steward retires it again."
@@ -43,14 +49,6 @@ def missing(session: Session, name: str, entries: Iterable[Entry]) -> list[Entry
     """Those of the entries of a registered model that the database does not know, in order."""
     asked = {(name, entry.by): entry for entry in entries}
     return sorted(asked[each] for each in asked.keys() - _known(session, asked.keys()))
-
-
-def _lost_that_it_is_retired(session: Session, journal: Journal, name: str) -> bool:
-    retired = journal.retired(name)
-    query = select(RegisteredModel.id).where(
-        RegisteredModel.name == name, RegisteredModel.state != ModelState.RETIRED
-    )
-    return bool(retired) and session.scalar(query) in retired
 
 
 def _known(
