@@ -1,6 +1,7 @@
 """Checking weights against an architecture, tensor by tensor, before anything is built on them."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -35,14 +36,24 @@ def check_weights(
 
 def _require_tensors_of_their_own(network: nn.Module, architecture: ArchitectureSpec) -> None:
     # A file holds a shared tensor under each of its names, and dampening only changes one of them.
-    known: dict[int, str] = {}
-    for name, parameter in network.named_parameters(remove_duplicate=False):
-        first = known.setdefault(id(parameter), name)
-        if first != name:
+    reach = sorted(
+        (*_reach(parameter), name)
+        for name, parameter in network.named_parameters(remove_duplicate=False)
+        if parameter.numel()
+    )
+    for (_, end, first), (start, _, second) in pairwise(reach):
+        if start < end:
+            one, other = sorted((first, second))
             raise WeightsMismatch(
-                f"{architecture.name} shares one tensor between {first!r} and {name!r}, and "
-                "networks that share tensors cannot be dampened. Give each its own."
+                f"{architecture.name} shares memory between {one!r} and {other!r}, and networks "
+                "that share tensors cannot be dampened. Give each its own."
             )
+
+
+def _reach(tensor: Tensor) -> tuple[int, int]:
+    """The addresses at which it begins and ends."""
+    last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
 
 def _check_tensor(name: str, tensor: Tensor, expected: Tensor, fits: str) -> None:

@@ -6,6 +6,9 @@ from pydantic import ConfigDict, Field
 
 from models.specifications.base import Integer, Number, Specification
 
+# Shares are no exact binary fractions: 29 of a hundred are 0.29 of them.
+ROUNDING = 1e-9
+
 
 class _Method(Specification):
     @property
@@ -115,11 +118,11 @@ class Gate(Specification):
 
     def allows(self, forgotten: int, of: int) -> bool:
         """Whether so many of the training samples may be forgotten in all: some must be left."""
-        return forgotten < of and forgotten <= self.max_forgotten_share * of
+        return forgotten < of and forgotten <= self.max_forgotten_share * of + ROUNDING
 
     def is_spent(self, holdout_fall: float | None) -> bool:
         """Whether the damage budget is used up. One of 0 is not, as long as nothing is lost."""
-        return holdout_fall is not None and 0 < holdout_fall >= self.max_holdout_fall
+        return holdout_fall is not None and 0 < holdout_fall >= self.max_holdout_fall - ROUNDING
 
 
 class Policy(Specification):

@@ -16,12 +16,15 @@ HARDLY_TELLS = 0.3
 
 def remarks(run: Run, tuned: Tuned, state: RunState) -> Iterator[str]:
     """All that there is to say of a run that ends like this, in sentences."""
+    dampened = any(tuned.mixture.by_parameter.values())
     if state is RunState.NO_DETECTABLE_INFLUENCE:
         done = "would be" if run.mode is RequestMode.DRY_RUN else "were"
         yield (
-            "The base already treated these samples like unseen ones, as far as so many can tell. "
-            f"They {done} dampened for all the same, as a precaution."
+            "The base already treated these samples like unseen ones, as far as so many can tell."
+            + (f" They {done} dampened for all the same, as a precaution." if dampened else "")
         )
+    if not dampened:
+        yield "With this setting no weight is selected: the weights stay those of the base."
     yield from _of_few(tuned)
     yield from _told_apart(tuned)
     yield from _surrogate_is_no_match(tuned)
@@ -127,6 +130,14 @@ def _labels_untold(tuned: Tuned) -> Iterator[str]:
             f"Of {len(untold)} of {len(found.by_label)} labels no fall can be told: the retained "
             "probe has so few samples of each that they could all be lost without being noticed. "
             "A larger probe_size has more."
+        )
+    least = found.least_told(tuned.gate.bounds.falls)
+    if least:
+        yield (
+            f"Of {len(least)} of {len(found.by_label)} labels only a fall of "
+            f"{100 * min(least.values()):.0f} to {100 * max(least.values()):.0f} points or more "
+            "can be told from chance: the retained probe has fewer than min_probe samples of each. "
+            "A larger probe_size tells smaller ones."
         )
 
 

@@ -141,15 +141,15 @@ def _sums(
     first = next((batch for batch in coming if len(batch)), None)
     if first is None:
         return
-    size = batch_size or _size_of_pass(network, first, reproducible=reproducible)
-    summation = Summation(
-        network,
-        estimator or empirical(),
-        group_of,
-        batch_size=max(1, size >> halvings),
-        reproducible=reproducible,
-    )
     with _frozen(network):
+        size = batch_size or _size_of_pass(network, first, reproducible=reproducible)
+        summation = Summation(
+            network,
+            estimator or empirical(),
+            group_of,
+            batch_size=max(1, size >> halvings),
+            reproducible=reproducible,
+        )
         yield from summation.sums(chain([first], coming))
 
 

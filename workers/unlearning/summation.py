@@ -68,8 +68,6 @@ class Summation:
         self._batch_size = batch_size
         self._reproducible = reproducible
         self._parameters = dict(network.named_parameters())
-        # Whether parameters that no operation takes were found to be unused.
-        self._tried = False
         # Of groups whose samples have come, and may still come.
         self._totals: dict[int, Totals] = {}
         # Used again and again; those of the groups that are being summed.
@@ -138,9 +136,8 @@ class Summation:
                 untaken = add_batch(self._network, part.inputs, gradients, parts)
             except _Rescale:
                 break
-            if not self._tried:
-                require_unused(self._network, untaken, part.inputs[:1])
-                self._tried = True
+            # Of every batch, as a network may take other ways with another.
+            require_unused(self._network, untaken, part.inputs)
             done += count
         return done
 

@@ -27,7 +27,8 @@ from workers.unlearning.probing.standing import ROUNDING, Standing
 # network recognises nobody. Up to chance is accepted, where no more can be had.
 OF_CHANCE = 0.2
 # With few labels chance is no bound: of two it would be half of a class. No more than so much of a
-# label that is gone is ever accepted, as a share.
+# label that is gone is ever accepted, as a share. With many it is less than one sample, which alone
+# is never too much.
 MOST_LEFT = 0.1
 # What is expected is off by ten points now and then. To recognise more may be somebody's loss of
 # privacy, to recognise fewer is not: up to so much fewer, as a share, is accepted where nothing
@@ -138,9 +139,9 @@ def telling_of(
     return "forgotten", observed.at(probe.forgotten[cohort])
 
 
-def most_left(num_classes: int) -> float:
-    """The share of a label that is gone up to which it may be recognised."""
-    return min(1 / num_classes, MOST_LEFT)
+def most_left(num_classes: int, count: int) -> float:
+    """The share of `count` samples of a label that is gone up to which it may be recognised."""
+    return min(max(1 / num_classes, 1 / count), MOST_LEFT)
 
 
 class _Reading(NamedTuple):
@@ -158,7 +159,7 @@ _NOTHING = _Reading(Closeness.UNDECIDABLE, None, None, accepted=False)
 def _by_chance(recognised: Estimate | None, num_classes: int, min_probe: int) -> _Reading:
     if recognised is None or recognised.count < min_probe:
         return _NOTHING
-    bound, most = OF_CHANCE / num_classes, most_left(num_classes)
+    bound, most = OF_CHANCE / num_classes, most_left(num_classes, recognised.count)
     beyond = recognised.value - bound
     if beyond <= ROUNDING:
         return _Reading(Closeness.ALIKE, 0.0, bound, accepted=True)

@@ -18,10 +18,22 @@ def network() -> nn.Sequential:
 def test_a_network_that_shares_a_tensor_is_refused_with_both_its_names() -> None:
     tied = network()
     tied[2].weight = tied[0].weight
-    with pytest.raises(
-        WeightsMismatch, match=r"tied shares one tensor between '0\.weight' and '2\."
-    ):
+    with pytest.raises(WeightsMismatch, match=r"tied shares memory between '0\.weight' and '2\."):
         check_weights(tied.state_dict(), tied, SPEC)
+
+
+def test_two_parameters_over_one_memory_are_refused_too() -> None:
+    tied = network()
+    tied[2].weight = nn.Parameter(tied[0].weight.data[:, :3])
+    with pytest.raises(WeightsMismatch, match=r"'0\.weight' and '2\.weight'"):
+        check_weights(tied.state_dict(), tied, SPEC)
+
+
+def test_parameters_side_by_side_in_one_memory_share_nothing() -> None:
+    flat, apart = torch.zeros(32), network()
+    apart[0].weight = nn.Parameter(flat[:16].view(4, 4))
+    apart[2].weight = nn.Parameter(flat[16:].view(4, 4))
+    check_weights(apart.state_dict(), apart, SPEC)
 
 
 def test_tensors_that_are_alike_are_not_shared() -> None:

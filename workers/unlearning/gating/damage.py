@@ -60,6 +60,13 @@ class Fall:
         return replace(self, after=0.0, lost=round(self.before * self.count), gained=0)
 
     @property
+    def deeper(self) -> Iterator["Fall"]:
+        """As if one more of those recognised before were lost each time, and none gained."""
+        right = round(self.before * self.count)
+        for lost in range(1, right + 1):
+            yield replace(self, after=(right - lost) / self.count, lost=lost, gained=0)
+
+    @property
     def estimate(self) -> Estimate:
         """How far accuracy has fallen, with its interval."""
         found = difference(self.lost, self.gained, self.count)
@@ -120,6 +127,20 @@ class Falls:
         lost = {label: fall.lost_altogether for label, fall in self.by_label.items()}
         return lost.keys() - _beyond_one(lost, allowed).keys()
 
+    def least_told(self, allowed: Allowed) -> dict[int, float]:
+        """Of labels with too few samples to go by the bound alone, the least fall that counts.
+
+        Labels that are `untold` are left out.
+        """
+        few = {label: f for label, f in self.by_label.items() if f.count < allowed.min_probe}
+        found = {
+            label: next(
+                (each.points for each in fall.deeper if _is_told(each, allowed, len(few))), None
+            )
+            for label, fall in few.items()
+        }
+        return {label: points for label, points in found.items() if points is not None}
+
     def within(self, allowed: Allowed) -> bool:
         """Whether nothing fell further."""
         return not any(True for _ in self._beyond(allowed))
@@ -160,15 +181,14 @@ def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
 def _beyond_one(by_label: Mapping[int, Fall], allowed: Allowed) -> dict[int, Fall]:
     """The labels that fell further than one may."""
     few = sum(fall.count < allowed.min_probe for fall in by_label.values())
-    return {
-        label: fall
-        for label, fall in by_label.items()
-        if (
-            fall.over(allowed.one_label)
-            if fall.count >= allowed.min_probe
-            else fall.surely_over(allowed.one_label, among=few)
-        )
-    }
+    return {label: fall for label, fall in by_label.items() if _is_told(fall, allowed, few)}
+
+
+def _is_told(fall: Fall, allowed: Allowed, few: int) -> bool:
+    """Whether it is too far for one label, and not by chance; so `few` have few samples."""
+    if fall.count >= allowed.min_probe:
+        return fall.over(allowed.one_label)
+    return fall.surely_over(allowed.one_label, among=few)
 
 
 def _fall(before: Observed, after: Observed) -> Fall | None:

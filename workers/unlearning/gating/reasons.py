@@ -22,7 +22,7 @@ def shortfall(cohort: Cohort, standing: Standing, probe: Probe) -> str:
             f"{cohort.title}: nothing or next to nothing of it stays, and "
             f"{100 * standing.recognised.value:.1f} % of {standing.recognised.count} "
             f"{standing.recognised_on} samples of it are still recognised; at most "
-            f"{100 * most_left(probe.num_classes):.1f} % may be."
+            f"{100 * most_left(probe.num_classes, standing.recognised.count):.1f} % may be."
         )
     if standing.rule is Rule.EXPECTED:
         assert standing.recognised is not None

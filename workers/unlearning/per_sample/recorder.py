@@ -166,13 +166,17 @@ class Recorder(TorchFunctionMode):
             return tensor if name is None else leaves[name]
 
         result = func(*_replaced(args, stand_in), **_replaced(kwargs, stand_in))
-        for tensor in _tensors((result, _written(func, args))):
+        written = _written(func, args)
+        for tensor in _tensors((result, written)):
             if tensor.requires_grad:
                 self._expressions[id(tensor)] = Expression(tensor, leaves)
             target = involved.get(id(tensor))
             if target is not None and leaves.keys() != target.leaves.keys():
                 # An expression was changed in place, and whatever it is a view of with it.
                 self.tape.give_up(*leaves)
+        for target in filter(None, (involved.get(id(tensor)) for tensor in written)):
+            # Gradients of what samples have met go back through the graph as it is by then.
+            self.tape.give_up(*self.tape.used(target))
         return result
 
     def _leaf(self, name: str, expression: Expression) -> Tensor:

@@ -65,6 +65,10 @@ class Tape:
             self._uses.update(list(expression.leaves))
             self.give_up(*(name for name in expression.leaves if self._uses[name] > 1))
 
+    def used(self, expression: Expression) -> list[str]:
+        """Those of the expression's parameters that have met the samples."""
+        return [name for name in expression.leaves if self._uses[name]]
+
     def give_up(self, *names: str) -> None:
         """No rule covers what happens to these parameters."""
         self.uncovered.update(names)

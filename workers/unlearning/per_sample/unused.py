@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from models.errors import NotEvaluable
 
 
-def require_unused(network: nn.Module, names: Collection[str], sample: Tensor) -> None:
-    """Raise `NotEvaluable` naming those of `names` that the output of `sample` [1, …] depends on.
+def require_unused(network: nn.Module, names: Collection[str], inputs: Tensor) -> None:
+    """Raise `NotEvaluable` naming those of `names` that the output of `inputs` [b, …] depends on.
 
     The network's parameters must not require gradients, and do not afterwards.
     """
     parameters = {name: network.get_parameter(name) for name in sorted(names)}
     if not parameters:
         return
-    used = _reached(network, parameters, sample)
+    used = _reached(network, parameters, inputs)
     if used:
         raise NotEvaluable(
             f"No per-sample gradients can be found of {', '.join(used)}: the network uses them "
@@ -30,7 +30,7 @@ def require_unused(network: nn.Module, names: Collection[str], sample: Tensor) -
 
 
 def _reached(
-    network: nn.Module, parameters: Mapping[str, nn.Parameter], sample: Tensor
+    network: nn.Module, parameters: Mapping[str, nn.Parameter], inputs: Tensor
 ) -> list[str]:
     """Those that gradients arrive at, by a backward pass as in training.
 
@@ -42,7 +42,7 @@ def _reached(
         parameter.requires_grad_(True)
     try:
         with torch.enable_grad():
-            output = network(sample.clone()).sum()
+            output = network(inputs.clone()).sum()
             if output.requires_grad:
                 torch.autograd.backward(output)
         return [name for name, parameter in parameters.items() if parameter.grad is not None]

@@ -86,6 +86,37 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     assert ["decides nothing" in said for said in run.verdict.remarks] == [True] * told_apart
 
 
+def test_what_fall_of_a_label_could_be_told_is_said_where_the_probe_has_few_of_each(
+    story: Story, digits: Digits
+) -> None:
+    said = []
+    for label, probe_size in ((3, 200), (4, 400)):
+        story.set_policy(
+            probe_size=probe_size, method={"method": "adaptive"}, gate={"min_probe": 30}
+        )
+        story.forget(training_ids(digits, label))
+        verdict = story.runs()[-1].verdict
+        assert verdict is not None
+        said.append([remark for remark in verdict.remarks if "can be told from chance" in remark])
+    (few,), enough = said
+    assert few.startswith("Of 9 of 9 labels only a fall of ")
+    assert not enough
+
+
+def test_a_setting_that_selects_nothing_is_not_said_to_have_dampened_anything(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 1e300})
+    story.forget(training_ids(digits, 3)[:2])
+    (run,) = story.runs()
+    assert run.verdict is not None
+    assert run.verdict.weights.dampened == 0
+    assert "With this setting no weight is selected: the weights stay those of the base." in (
+        run.verdict.remarks
+    )
+    assert not any("as a precaution" in remark for remark in run.verdict.remarks)
+
+
 @pytest.mark.parametrize(("probe_size", "untold"), [(10, True), (200, False)])
 def test_labels_of_which_the_probe_has_too_few_to_see_a_fall_are_counted(
     story: Story, digits: Digits, probe_size: int, untold: bool

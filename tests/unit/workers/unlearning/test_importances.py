@@ -257,3 +257,24 @@ def test_sums_of_another_provenance_are_refused_by_what_differs(field: str) -> N
     mine.require_same(mine)
     with pytest.raises(SumsMismatch, match=field):
         mine.require_same(other)
+
+
+def test_a_module_may_be_called_on_a_view_of_a_parameter() -> None:
+    class Queried(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query = nn.Parameter(torch.randn(1, 3))
+            self.project, self.head = nn.Linear(3, 3), nn.Linear(3, CLASSES)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            query = self.project(self.query.expand(len(inputs), -1))
+            output: Tensor = self.head(inputs * query)
+            return output
+
+    torch.manual_seed(0)
+    network = Queried().eval()
+    samples = Batch.of(torch.randn(5, 3), torch.arange(5) % CLASSES)
+    found = fisher_sums(network, [samples], reproducible=True)
+    for name, total in fisher_sums(network, [samples]).items():
+        torch.testing.assert_close(found[name], total, rtol=1e-5, atol=1e-12)
+    assert all(parameter.requires_grad for parameter in network.parameters())

@@ -244,6 +244,23 @@ def test_of_a_label_that_is_gone_no_more_than_a_tenth_and_than_chance_is_accepte
         assert standing.accepted == (right == accepted)
 
 
+@pytest.mark.parametrize(
+    ("count", "min_probe", "accepted"), [(50, 30, 1), (99, 30, 1), (200, 30, 2), (5, 5, 0)]
+)
+def test_of_many_labels_one_sample_alone_is_never_too_much_unless_it_is_more_than_a_tenth(
+    count: int, min_probe: int, accepted: int
+) -> None:
+    for right in (accepted, accepted + 1):
+        standing = stands(
+            seen([0] * 100, 9.0),
+            hits(0, right, count, UNSEEN),
+            gone=True,
+            num_classes=100,
+            min_probe=min_probe,
+        )
+        assert standing.accepted == (right == accepted)
+
+
 def test_where_there_are_too_few_unseen_samples_the_forgotten_ones_tell() -> None:
     forgotten = hits(0, 0, 50)
     few, enough = hits(0, 29, 29, UNSEEN), hits(0, 30, 30, UNSEEN)

@@ -124,6 +124,23 @@ def test_labels_that_could_be_lost_without_being_noticed_are_known(
     assert bool(Falls(None, whole | lost, None).reasons(BOUNDS.falls)) == told
 
 
+@pytest.mark.parametrize(("labels", "count"), [(34, 29), (50, 20), (100, 10), (200, 5), (300, 3)])
+def test_the_least_fall_of_one_label_that_is_told_is_the_first_that_is_too_far(
+    labels: int, count: int
+) -> None:
+    whole = {label: Fall(1.0, 1.0, count, lost=0, gained=0) for label in range(labels)}
+    large = {labels: Fall(1.0, 1.0, 200, lost=0, gained=0)}
+    found = Falls(None, whole | large, None).least_told(BOUNDS.falls)
+    told = [
+        lost / count
+        for lost in range(1, count + 1)
+        if Falls(
+            None, whole | large | {7: Fall(1.0, 1 - lost / count, count, lost, gained=0)}, None
+        ).reasons(BOUNDS.falls)
+    ]
+    assert found == ({label: pytest.approx(told[0]) for label in whole} if told else {})
+
+
 def test_a_label_with_few_samples_may_rise() -> None:
     rise = Fall(0.2, 0.9, 10, lost=1, gained=8)
     assert not Falls(None, {7: rise}, None).reasons(BOUNDS.falls)

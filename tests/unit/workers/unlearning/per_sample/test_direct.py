@@ -108,6 +108,26 @@ def test_a_parameter_put_among_the_samples_falls_back() -> None:
     assert_equals_the_loop(network, randn(3, 4), fallback=["own"])
 
 
+@pytest.mark.parametrize("change", [lambda t: t.mul_(2), lambda t: t.zero_(), lambda t: t.sub_(1)])
+@pytest.mark.parametrize("meet", [torch.add, torch.mul])
+def test_what_is_computed_from_a_parameter_may_change_after_it_has_met_the_samples(
+    meet: Callable[[Tensor, Tensor], Tensor], change: Callable[[Tensor], Tensor]
+) -> None:
+    def then_changed(m: Any, x: Tensor) -> Tensor:
+        computed = m.own * 1.5
+        met = meet(x, computed)
+        change(computed)
+        return met
+
+    network = Formula(then_changed, own=randn(4))
+    assert_equals_the_loop(network, randn(3, 4, seed=1), fallback=["own"])
+
+
+def test_what_is_computed_from_a_parameter_may_change_before_it_meets_the_samples() -> None:
+    network = Formula(lambda m, x: x + (m.own * 1.5).mul_(2), own=randn(4))
+    assert_equals_the_loop(network, randn(3, 4, seed=1))
+
+
 def test_a_layer_scale_and_a_residual_are_exact() -> None:
     network = Formula(
         lambda m, x: x + m.layer(x) * m.scale, layer=nn.Conv2d(2, 2, 1), scale=randn(2, 1, 1)

@@ -337,6 +337,19 @@ def test_a_parameter_that_is_used_where_nobody_can_look_is_named() -> None:
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_a_parameter_that_is_used_like_that_by_a_later_batch_only_is_named() -> None:
+    network = Formula(
+        lambda m, x: m.layer(Hidden.apply(x, m.own) if x.sum() > 0 else x),
+        own=randn(4),
+        layer=nn.Linear(4, 3),
+    ).eval()
+    network.double()
+    gentle, other = -torch.rand(2, 4).double(), torch.rand(2, 4).double()
+    fisher_sums(network, [labelled(gentle)], batch_size=2)
+    with pytest.raises(NotEvaluable, match=r"of own: "):
+        fisher_sums(network, [labelled(torch.cat([gentle, other]))], batch_size=2)
+
+
 class Converting(nn.Module):
     """Computes under autocast: its operations convert their inputs and weights themselves."""
 
