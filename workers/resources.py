@@ -1,6 +1,7 @@
 """What a job works with: database, store, queue, device; opened in the process that uses them."""
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,9 +65,13 @@ def require_determinism() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
+# Containers may have the same host name, and the same process IDs in it.
+_OWN = secrets.token_hex(4)
+
+
 def worker_name(pid: int | None = None) -> str:
-    """Who holds a lease: host and process."""
-    return f"{socket.gethostname()}:{pid or os.getpid()}"
+    """Who holds a lease: host and process, this one or one that was forked from it."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}:{_OWN}"
 
 
 def actor_of(worker: str) -> str:

@@ -17,7 +17,14 @@ from sqlalchemy.orm import Session
 from app.intake import statements
 from app.intake.allowances import Allowances, Reserved
 from app.intake.posted import Active, Posted
-from app.intake.writing import Acceptance, find_active, waiting, with_models, write
+from app.intake.writing import (
+    OF_SEVERAL,
+    Acceptance,
+    find_active,
+    waiting,
+    with_models,
+    write,
+)
 from models.database import Database
 from models.errors import ExpungeError
 from models.failpoints import Failpoint, failpoint
@@ -40,7 +47,7 @@ class Intake:
         with self.allowances.reserving() as reserved:
             with self.database.transaction() as session:
                 chosen = []
-                for posted, model in with_models(session, group):
+                for posted, model in with_models(session, group, OF_SEVERAL):
                     if isinstance(model, ExpungeError):
                         found[posted.id] = model
                     elif reserved.take(posted.id, model, len(posted.sample_ids)):

@@ -81,8 +81,11 @@ class Grouping:
             for model in chosen:
                 self.doorbell.ring(Job.UNLEARN, model)
 
-        with anyio.move_on_after(RING_S):
-            await to_thread.run_sync(ring_all, abandon_on_cancel=True, limiter=self._ringing)
+        try:
+            with anyio.move_on_after(RING_S):
+                await to_thread.run_sync(ring_all, abandon_on_cancel=True, limiter=self._ringing)
+        except Exception as error:  # noqa: BLE001  (what is accepted must be answered)
+            log.warning("Could not ring (%s); the steward will.", type(error).__name__)
 
     async def _accept_alone(self, posted: Posted) -> AcceptedRequest:
         acceptance = await to_thread.run_sync(self.intake.alone, posted, limiter=self._alone)
@@ -94,7 +97,12 @@ class Grouping:
             while self._waiting:
                 group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
                 posted = [each for each, _ in group]
-                results = await to_thread.run_sync(self._tried, posted, limiter=self._together)
+                try:
+                    results = await to_thread.run_sync(self._tried, posted, limiter=self._together)
+                except RuntimeError as error:
+                    # There was no thread to be had. Whoever waits must be answered all the same.
+                    log.warning("A group of %d was not tried (%s).", len(group), error)
+                    results = [None] * len(group)
                 self._start(self._answer(group, results))
         finally:
             self._busy = False

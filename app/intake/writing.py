@@ -24,8 +24,9 @@ from models.registry import find_model
 from models.requests import insert_requests
 from models.retirement import gone
 
-# Somebody with the same Idempotency-Key is waited for no longer than this.
-LOCK_TIMEOUT = "5s"
+# Somebody with the same Idempotency-Key is waited for no longer than this, and by requests that
+# share a transaction hardly at all: the others would have to wait as well.
+LOCK_TIMEOUT, OF_SEVERAL = "5s", "200ms"
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Acceptance:
 
 
 def with_models(
-    session: Session, group: Sequence[Posted]
+    session: Session, group: Sequence[Posted], lock_timeout: str
 ) -> list[tuple[Posted, Active | ExpungeError]]:
     """Each request with its registered model, or with what is wrong with that."""
     names = {posted.model for posted in group}
     rows = session.connection().exec_driver_sql(
-        statements.MODELS, {"names": list(names), "lock_timeout": LOCK_TIMEOUT}
+        statements.MODELS, {"names": list(names), "lock_timeout": lock_timeout}
     )
     known: dict[str, Active | ExpungeError] = {}
     for model_id, name, state, policy_version, _ in rows:
@@ -71,7 +72,7 @@ def _unknown(session: Session, name: str) -> UnknownModel:
 
 def find_active(session: Session, posted: Posted) -> Active:
     """The registered model of one request, or what is wrong with it raised."""
-    [(_, model)] = with_models(session, [posted])
+    [(_, model)] = with_models(session, [posted], LOCK_TIMEOUT)
     if isinstance(model, ExpungeError):
         raise model
     return model

@@ -1,5 +1,7 @@
 """Artifacts from one store to another, none of them twice."""
 
+from collections.abc import Iterator
+
 from models.artifacts import Artifact, ArtifactStore, KeptStore, Writer
 from models.artifacts.hashing import PIECE
 from models.errors import ArtifactDamaged, ArtifactMissing
@@ -17,9 +19,8 @@ def copy_artifact(artifact: Artifact, source: ArtifactStore, target: KeptStore) 
         return False
 
     def write(writer: Writer) -> None:
-        with source.sized_path(artifact).open("rb", buffering=0) as file:
-            while piece := file.read(PIECE):
-                writer.write(piece)
+        for piece in _pieces(artifact, source):
+            writer.write(piece)
 
     copied = target.put(write)
     if copied != artifact:
@@ -28,6 +29,18 @@ def copy_artifact(artifact: Artifact, source: ArtifactStore, target: KeptStore) 
             f"Artifact {artifact.sha256} is damaged: its bytes hash to {copied.sha256}."
         )
     return True
+
+
+def _pieces(artifact: Artifact, source: ArtifactStore) -> Iterator[bytes]:
+    """What `source` has; that it cannot be read is the artifact's damage, not the backup's end."""
+    try:
+        with source.sized_path(artifact).open("rb", buffering=0) as file:
+            while piece := file.read(PIECE):
+                yield piece
+    except OSError as error:
+        raise ArtifactDamaged(
+            f"Artifact {artifact.sha256} cannot be read: {error.strerror}."
+        ) from error
 
 
 def is_copied(artifact: Artifact, source: ArtifactStore, target: KeptStore) -> bool | None:

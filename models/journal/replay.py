@@ -1,7 +1,8 @@
 """Asking once more for deletions that were published, and that the database has lost.
 
 Every lost publication becomes one deletion request, known by an idempotency key that follows from
-the run that had made it: however often this is done, there is one.
+the run that had made it: however often this is done, there is one. When the policy has changed
+there is another, should it be needed: one that is older may forbid what was published.
 """
 
 import hashlib
@@ -36,13 +37,15 @@ def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str])
 
     False if there is one, or if the model has been retired meanwhile.
     """
-    model_id = session.scalar(
-        select(RegisteredModel.id)
+    found = session.execute(
+        select(RegisteredModel.id, RegisteredModel.policy_version)
         .where(RegisteredModel.name == name, RegisteredModel.state == ModelState.ACTIVE)
         .with_for_update(read=True, key_share=True)
-    )
-    if model_id is None:
+    ).one_or_none()
+    if found is None:
         return False
+    model_id, policy_version = found
+    key = f"{_key(entry)}-{policy_version}"
     request = NewRequest(
         id=uuid.uuid4(),
         model_id=model_id,
@@ -50,8 +53,8 @@ def ask_again(session: Session, name: str, entry: Entry, samples: Sequence[str])
         principal=REPLAYING,
         reference=f"version {entry.version}, which was lost",
         deadline=None,
-        idempotency_key=_key(entry),
-        body_digest=hashlib.sha256(_key(entry).encode()).hexdigest(),
+        idempotency_key=key,
+        body_digest=hashlib.sha256(key.encode()).hexdigest(),
         duplicates=0,
         sample_ids=samples,
     )
@@ -82,7 +85,7 @@ def is_made_up_for(session: Session, name: str, entry: Entry, samples: Sequence[
         DeletionItem.sample_id == Sample.sample_id,
         DeletionItem.outcome == Outcome.REJECTED,
         DeletionRequest.principal == REPLAYING,
-        DeletionRequest.idempotency_key == _key(entry),
+        DeletionRequest.idempotency_key.startswith(_key(entry)),
     )
     left = (
         select(Sample.sample_id)

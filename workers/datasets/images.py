@@ -9,6 +9,7 @@ split       optional: train or holdout
 import errno
 import io
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -217,10 +218,13 @@ def _column(manifest: Path, table: pyarrow.Table, name: str) -> pyarrow.ChunkedA
 
 
 def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # Without waiting: what is no file may keep whoever opens it until somebody writes to it.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no file")
         # Not as much as it may have: room for that would be made first.
-        size = os.fstat(file.fileno()).st_size
-        content = file.read(min(size, MOST_BYTES) + 1)
+        content = file.read(min(found.st_size, MOST_BYTES) + 1)
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
     return content

@@ -3,10 +3,12 @@
 Decoders are large libraries that are fed what strangers have made. One that crashes takes its
 process along; if that is not the run's, the run learns which image it was and does without it.
 Several decode at once: a core decodes a hundred photographs in a second, and a GPU sees thousands.
+And where a file is waited for without end, as on a mount that hangs, the run need not wait along.
 """
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.errors import DatasetUnreadable
 from models.processes import die_with_parent
 
 # The samples that can be read, and what is wrong with the others, by position.
@@ -24,6 +27,9 @@ Read = Callable[[Sequence[int]], Readable]
 
 # Fewer images are not worth another process.
 LEAST = 4
+# A process is waited for no longer than this: far longer than it takes to read what it is asked for
+# over a slow network.
+PATIENCE_S = 300.0
 
 # What the process of a reader reads with; it has no other.
 _read: Read | None = None
@@ -57,6 +63,7 @@ class _Process:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._process: ProcessPoolExecutor | None = None
+        self._pid = 0
 
     def ask(self, positions: Sequence[int]) -> "Future[_Told]":
         """Have it read; it does so while others do."""
@@ -68,6 +75,7 @@ class _Process:
                 initializer=_begin,
                 initargs=(self._read, os.getpid()),
             )
+            self._pid = self._process.submit(os.getpid).result()
         try:
             return self._process.submit(_answer, list(positions))
         except BrokenProcessPool:
@@ -78,27 +86,34 @@ class _Process:
     def answer(self, positions: Sequence[int], asked: "Future[_Told]") -> Readable:
         """What it says to what it was asked; image by image, if it dies of one."""
         try:
-            return _understood(asked)
+            return self._understood(asked)
         except BrokenProcessPool:
             self._process = None
         return _joined([self._answer_for_one(position) for position in positions])
 
     def _answer_for_one(self, position: int) -> Readable:
         try:
-            return _understood(self.ask([position]))
+            return self._understood(self.ask([position]))
         except BrokenProcessPool:
             self._process = None
-        nothing, _ = _understood(self.ask([]))
+        nothing, _ = self._understood(self.ask([]))
         return nothing, {position: f"The image at position {position} crashes its decoder."}
+
+    def _understood(self, asked: "Future[_Told]") -> Readable:
+        try:
+            found, unreadable = asked.result(PATIENCE_S)
+        except TimeoutError as error:
+            self._process = None
+            os.kill(self._pid, signal.SIGKILL)
+            raise DatasetUnreadable(
+                f"Images have not come within {PATIENCE_S:.0f} s. Is the dataset on a mount that "
+                "does not answer?"
+            ) from error
+        return torch.from_numpy(found), unreadable
 
 
 # Arrays go from process to process without further ado.
 _Told = tuple[NDArray[np.float32], dict[int, str]]
-
-
-def _understood(asked: "Future[_Told]") -> Readable:
-    found, unreadable = asked.result()
-    return torch.from_numpy(found), unreadable
 
 
 def _joined(parts: Sequence[Readable]) -> Readable:

@@ -23,6 +23,7 @@ from workers.runs import Run
 from workers.subjects import KeptSums
 from workers.transactions.auditing import record
 from workers.transactions.endings import Timings, end_judged, require_wanted, settle
+from workers.transactions.settlement import count_weakened
 from workers.unlearning.importances import Provenance
 from workers.weighing import Weighed
 
@@ -51,6 +52,9 @@ def publish(
         row = require_wanted(session, run)
         _move_head(session, run, version)
         _withdraw_earlier(session, run)
+        for label, kept in stored.sums.items():
+            _keep_sums(session, run, label, kept, provenance, version)
+        settled = settle(session, run, weighed, version, weakened=judged.weakened)
         session.add(
             Checkpoint(
                 model_id=run.model_id,
@@ -60,14 +64,10 @@ def publish(
                 sha256=stored.checkpoint.sha256,
                 size=stored.checkpoint.size,
                 forgotten_count=sum(cohort.samples for cohort in judged.verdict.cohorts),
-                weakened_count=sum(
-                    cohort.samples for cohort in judged.verdict.cohorts if cohort.gives_away
-                ),
+                # With those that an earlier version has, and of which nothing new is known.
+                weakened_count=count_weakened(session, run.model_id),
             )
         )
-        for label, kept in stored.sums.items():
-            _keep_sums(session, run, label, kept, provenance, version)
-        settled = settle(session, run, weighed, version, weakened=judged.weakened)
         end_judged(session, row, judged.state, judged, timings, version)
         record(
             session,

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from models.audit.append import append
 from models.audit.events import Event
@@ -211,8 +211,27 @@ def _held_by(state: RunState) -> ColumnElement[bool]:
 
 
 def _held_in_vain() -> ColumnElement[bool]:
-    """Items that wait for a review of what is no longer so: the head or the policy has changed."""
-    return and_(_held_by(RunState.NEEDS_REVIEW), ~_held_now())
+    """Items that wait for a review of what is no longer so: the head or the policy has changed.
+
+    Or others were parted from them to be tried first, and none of these is tried any more.
+    """
+    return and_(_held_by(RunState.NEEDS_REVIEW), or_(~_held_now(), _left_of_a_parting()))
+
+
+def _left_of_a_parting() -> ColumnElement[bool]:
+    run, item, request = aliased(UnlearningRun), aliased(DeletionItem), aliased(DeletionRequest)
+    was_parted = exists().where(
+        run.id == DeletionItem.run_id, run.verdict["parted"].as_integer() > 0
+    )
+    under_way = exists().where(run.id == item.run_id, run.state == RunState.RUNNING)
+    others = exists().where(
+        item.model_id == DeletionItem.model_id,
+        item.outcome == Outcome.PENDING,
+        or_(item.run_id.is_(None), under_way),
+        request.id == item.request_id,
+        request.mode == RequestMode.DELETE,
+    )
+    return and_(was_parted, ~others)
 
 
 def _held_now() -> ColumnElement[bool]:

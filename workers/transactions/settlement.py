@@ -98,6 +98,17 @@ def mark_weakened(
     return changed
 
 
+def count_weakened(session: Session, model_id: uuid.UUID) -> int:
+    """How many forgotten samples the network may give away."""
+    weakened = select(func.count()).where(
+        Sample.model_id == model_id,
+        Sample.split == Split.TRAIN,
+        Sample.forgotten_version.is_not(None),
+        Sample.weakened,
+    )
+    return session.scalar(weakened) or 0
+
+
 def settle_items(session: Session, run_id: uuid.UUID) -> dict[str, int]:
     """Give the run's pending items their outcomes; return how many came to which.
 

@@ -8,6 +8,8 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, func, inspect, make_url, select, text
 
+from models.artifacts import Artifact
+from models.artifacts.filesystem import FilesystemStore
 from models.audit.append import append
 from models.audit.events import Event
 from models.audit.following import complete_to
@@ -274,6 +276,25 @@ def test_a_backup_repairs_what_is_damaged_in_it_and_leaves_out_what_is_damaged_i
         held = again.resources
         faults = [each for each in scrub_everything(held.database, held.store, "t") if each.fault]
     assert [each.artifact.sha256 for each in faults] == made.damaged
+
+
+def test_what_a_dying_disk_does_not_give_is_left_out_of_a_backup_and_all_else_is_in_it(
+    story: Story, folder: Path
+) -> None:
+    unread = story.checkpoints()[0].sha256
+
+    class Dying(FilesystemStore):
+        def sized_path(self, artifact: Artifact) -> Path:
+            # The system answers to whoever reads that from its beginning: input/output error.
+            path = super().sized_path(artifact)
+            return Path("/proc/self/mem") if artifact.sha256 == unread else path
+
+    store = Dying.from_url(story.resources.settings.artifact_store_url)
+    made = make_backup(story.database, store, folder)
+    assert made.damaged == [unread]
+    with story.database.reading() as session:
+        others = {artifact.sha256 for artifact in find_referenced(session)} - {unread}
+    assert {path.name for path in folder.glob("artifacts/sha256/*/*")} == others
 
 
 def test_an_artifact_that_holds_the_bytes_of_another_takes_no_good_copy_along(

@@ -12,6 +12,7 @@ from models.artifacts import SHELVES
 from models.errors import ArtifactDamaged, ModelBehind, WorkerStopping
 from models.failpoints import Failpoint
 from models.journal import Entry, Journal, is_current, keep_journal, require_current
+from models.policies import change_policy
 from models.records import (
     AuditRecord,
     DeletionItem,
@@ -141,6 +142,32 @@ def test_a_database_that_was_set_back_serves_nothing_until_it_has_caught_up(
             "replayed/0000000002.published",
             "replayed/0000000003.published",
         ]
+
+
+def test_what_an_older_policy_forbids_is_asked_for_again_once_it_is_allowed(
+    story: Story, journal: Journal, digits: Digits, servers: Servers
+) -> None:
+    allow(story, 0.12)
+    story.forget(digits.of_label(3))
+    older = copy_database(story, servers)
+    allow(story, 0.5)
+    story.forget(digits.of_label(4))
+    keep_journal(story.database, journal)
+    with set_back_to(older) as again:
+        for _ in range(2):
+            make_up(again)
+            assert [request.state for request in replays(again)] == [RequestState.SETTLED]
+            assert behind(again, journal)
+        allow(again, 0.5)
+        make_up(again)
+        assert not behind(again, journal)
+        assert len(replays(again)) == 2
+
+
+def allow(story: Story, share: float) -> None:
+    """Change how much may be forgotten."""
+    with story.database.transaction() as session:
+        change_policy(session, "digits", {"gate": {"max_forgotten_share": share}}, "admin")
 
 
 def test_however_often_and_by_however_many_it_is_asked_for_it_is_one_request(

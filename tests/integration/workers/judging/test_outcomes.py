@@ -211,6 +211,7 @@ def test_an_approved_rung_is_published_short_and_its_samples_are_weakened(
     assert outcomes(story.database, request_id) == {Outcome.WEAKENED: 60}
     row = sample_row(story.database, training_ids(digits, 3)[0])
     assert row.weakened
+    assert [each.weakened_count for each in story.checkpoints()] == [0, 60]
     assert row.forgotten_version == 1
     again = story.forget(training_ids(digits, 3)[:2])
     assert outcomes(story.database, again.id) == {Outcome.WEAKENED: 2}
@@ -232,6 +233,25 @@ def test_samples_that_were_weakened_are_forgotten_once_a_later_version_passes(
     assert latest.verdict is not None
     assert any("next to nothing can be told" in said for said in latest.verdict.remarks)
     assert not sample_row(story.database, training_ids(digits, 3)[0]).weakened
+    assert story.checkpoints()[-1].weakened_count == 0
+
+
+def test_what_stays_weakened_for_want_of_proof_is_counted_with_every_later_version(
+    story: Story, digits: Digits
+) -> None:
+    few = training_ids(digits, 5)[:2]
+    # Of so few nothing can be told, and somebody has them published all the same.
+    story.set_policy(gate={"min_probe": 200})
+    story.forget(few)
+    decide(story, approve, story.runs()[0].id, 0)
+    story.set_policy()
+    story.forget(training_ids(digits, 7)[:1])
+    latest = story.runs()[-1]
+    assert latest.state is RunState.NO_DETECTABLE_INFLUENCE
+    assert latest.verdict is not None
+    assert not any(cohort.gives_away for cohort in latest.verdict.cohorts)
+    assert sample_row(story.database, few[0]).weakened
+    assert [each.weakened_count for each in story.checkpoints()] == [0, 2, 2]
 
 
 def test_best_effort_publishes_what_comes_nearest_and_says_that_it_is_short(

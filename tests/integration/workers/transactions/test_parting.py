@@ -62,6 +62,30 @@ def test_what_is_tried_in_parts_cannot_be_approved_as_a_whole(story: Story, digi
         approve(session, run.id, 0, "admin")
 
 
+def test_what_is_left_of_a_parting_is_judged_again_though_the_others_are_withdrawn(
+    story: Story, digits: Digits
+) -> None:
+    story.set_policy(method={"method": "fixed", "alpha": 22})
+    hopeless = story.post(training_ids(digits, 5))
+    others = story.post(training_ids(digits, 0))
+    run = claim(story.model().id, story.resources)
+    assert run is not None
+    pipeline.unlearn(run, story.resources)
+    withdrawn(story, others)
+    worked(story)
+    _, alone = story.runs()
+    assert (alone.item_count, alone.state) == (56, RunState.NEEDS_REVIEW)
+    assert alone.verdict is not None
+    assert alone.verdict.parted == 0
+    # And that once.
+    worked(story)
+    assert len(story.runs()) == 2
+    with story.database.transaction() as session:
+        approve(session, alone.id, alone.verdict.rung, "admin")
+    worked(story)
+    assert outcomes(story.database, hopeless) == {Outcome.WEAKENED: 56}
+
+
 def test_what_does_not_pass_by_itself_either_waits_together(story: Story, digits: Digits) -> None:
     story.set_policy(method={"method": "fixed", "alpha": 1e9})
     story.post(training_ids(digits, 3))

@@ -1,5 +1,6 @@
 """Image files: how PNG and JPEG become tensors, and what cannot be read."""
 
+import os
 import resource
 from pathlib import Path
 
@@ -147,6 +148,12 @@ def test_what_is_no_image_is_said_to_be_none(tmp_path: Path):
     (tmp_path / "x.png").write_text("GIF89a")
     with pytest.raises(SampleUnreadable, match=r"x\.png, .*: it is neither PNG nor JPEG$"):
         one_image(tmp_path, "x.png").stored(0).decode()
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(SampleUnreadable, match=r"x\.png, .*: it is no file$"):
+        one_image(tmp_path, "x.png").stored(0)
 
 
 def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.errors import DatasetUnreadable
+from workers.datasets import isolation
 from workers.datasets.isolation import IsolatedReader, Readable
 
 GONE = "The folder is gone."
@@ -92,6 +93,25 @@ def test_what_ends_everything_is_raised_and_another_crash_beside_it_does_no_harm
     with pytest.raises(DatasetUnreadable, match=GONE):
         reader([5, 1, 2, 3, 4, 13, 6, 8, 9, 10, 11, 12])
     positions = [*range(20, 60)]
+    require(reader(positions), positions, {})
+
+
+@several
+def test_images_that_never_come_are_not_waited_for_without_end(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never, _ = os.pipe()
+
+    def hang(positions: Sequence[int]) -> Readable:
+        if 31 in positions:
+            os.read(never, 1)
+        return read(positions)
+
+    monkeypatch.setattr(isolation, "PATIENCE_S", 0.2)
+    reader = IsolatedReader(hang, processes)
+    with pytest.raises(DatasetUnreadable, match="mount that does not answer"):
+        reader(range(20, 32))
+    positions = [*range(40, 60)]
     require(reader(positions), positions, {})
 
 
