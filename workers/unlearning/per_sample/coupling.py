@@ -32,8 +32,30 @@ PLAIN_DROPOUTS = (
     torch.feature_alpha_dropout_,
     torch.native_dropout,
 )
-# What is drawn so is dropped or kept, as torchvision's stochastic depth does.
-DRAWS = (torch.bernoulli, torch.Tensor.bernoulli, torch.Tensor.bernoulli_)
+# What is drawn so is dropped or kept, as torchvision's stochastic depth does, or noise.
+DRAWS = (
+    torch.bernoulli,
+    torch.multinomial,
+    torch.normal,
+    torch.poisson,
+    torch.rand,
+    torch.rand_like,
+    torch.randint,
+    torch.randint_like,
+    torch.randn,
+    torch.randn_like,
+    torch.randperm,
+    torch.Tensor.bernoulli,
+    torch.Tensor.bernoulli_,
+    torch.Tensor.cauchy_,
+    torch.Tensor.exponential_,
+    torch.Tensor.geometric_,
+    torch.Tensor.log_normal_,
+    torch.Tensor.multinomial,
+    torch.Tensor.normal_,
+    torch.Tensor.random_,
+    torch.Tensor.uniform_,
+)
 LOOK_UPS = (functional.embedding, functional.embedding_bag)
 
 

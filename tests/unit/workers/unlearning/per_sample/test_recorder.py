@@ -291,6 +291,11 @@ def test_logits_that_no_sample_has_part_in_are_refused_by_name() -> None:
         lambda x: functional.batch_norm(x, None, None, training=True),
         nn.BatchNorm1d(4, affine=False, track_running_stats=False).eval(),
         lambda x: torch.dropout(x, 0.5, True),
+        lambda x: x * (torch.rand(x.shape) < 0.5),
+        lambda x: x + torch.randn_like(x),
+        lambda x: x + torch.empty_like(x).normal_(),
+        lambda x: x + torch.normal(0.0, 1.0, x.shape),
+        lambda x: x[torch.randperm(len(x))],
         lambda x: functional.scaled_dot_product_attention(
             x[:, None], x[:, None], x[:, None], dropout_p=0.5
         )[:, 0],
