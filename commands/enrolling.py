@@ -7,6 +7,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from commands.declaring import enrolment_from
 from models.settings import Settings
 from models.specifications import DEFAULT_ESTIMATOR, ESTIMATORS
 from models.specifications.sentences import sentences
@@ -83,7 +84,7 @@ def enrol(
     **given: Any,
 ) -> None:
     """Put a trained network under management, here and now, with a progress bar."""
-    from workers.enrolment.command import enrol_here, enrolment_from
+    from workers.enrolment.foreground import enrol_here
 
     try:
         enrolment = enrolment_from(name, **given)

@@ -52,7 +52,9 @@ def lock_policy(session: Session, name: str) -> RegisteredModel:
     """
     model = find_model(session, name)
     session.execute(
-        select(RegisteredModel.id).where(RegisteredModel.id == model.id).with_for_update()
+        select(RegisteredModel.id)
+        .where(RegisteredModel.id == model.id)
+        .with_for_update(key_share=True)
     )
     session.refresh(model)
     return model

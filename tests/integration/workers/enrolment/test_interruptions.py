@@ -16,8 +16,8 @@ from models.specifications import Enrolment
 from tests.conftest import PIPELINE_KEY, Digits, client_for, work
 from tests.integration.workers.enrolment.test_pipeline import fewer, registered
 from workers import persistence
-from workers.enrolment import command, ranks
-from workers.enrolment.command import enrol_here
+from workers.enrolment import foreground, ranks
+from workers.enrolment.foreground import enrol_here
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.records import begin_enrolment, interrupt_enrolment, lay_down_enrolment
 from workers.failures import Failure
@@ -202,7 +202,9 @@ def test_who_follows_an_enrolment_in_the_foreground_is_told_that_it_was_cancelle
         with resources.database.transaction() as session:
             take_lease(session, model_id, "somebody-else", 3600)
         # It pauses as soon as it has found that somebody else is at it.
-        monkeypatch.setattr(command.time, "sleep", lambda _s: client.post("/v1/models/few/cancel"))
+        monkeypatch.setattr(
+            foreground.time, "sleep", lambda _s: client.post("/v1/models/few/cancel")
+        )
         with pytest.raises(EnrolmentRefused, match="Cancelled by 'admin'"):
             enrol_here(few, alone)
 

@@ -36,8 +36,7 @@ from tests.integration.workers.enrolment.test_ranks import (
 )
 from tests.support.ports import free_port
 from tests.support.preparing import prepared_on_cpu
-from workers.enrolment import command as enrolling
-from workers.enrolment import ranks, summing
+from workers.enrolment import foreground, ranks, summing
 from workers.enrolment.job import Job
 from workers.enrolment.portions import Portion
 from workers.enrolment.ranks import sum_in_ranks
@@ -169,7 +168,7 @@ def test_processes_and_machines_are_as_many_as_the_command_line_says(
 ) -> None:
     told: list[Settings] = []
     monkeypatch.setattr(ranks, "assist", lambda settings, _rank: told.append(settings))
-    monkeypatch.setattr(enrolling, "enrol_here", lambda _what, settings: told.append(settings))
+    monkeypatch.setattr(foreground, "enrol_here", lambda _what, settings: told.append(settings))
     given = enrol_command(digits, "digits") if command == "enrol" else (command, "--node-rank", "1")
     spread = ("--nproc", "3", "--nodes", "2", "--rendezvous", "here:1")
     ended = CliRunner().invoke(main, ["--data-dir", str(tmp_path), *given, *spread])

@@ -20,7 +20,7 @@ from tests.integration.workers.enrolment.test_pipeline import registered
 from tests.support.preparing import prepared_on
 from tests.support.several import SMALL, several
 from workers import grace
-from workers.enrolment.command import enrol_here
+from workers.enrolment.foreground import enrol_here
 from workers.enrolment.pipeline import enrol
 from workers.enrolment.summing import Summing
 from workers.progress import Progress
