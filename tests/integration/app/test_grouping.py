@@ -35,6 +35,7 @@ def posted(name: str, key: str | None = None) -> Posted:
 def somebody_at(story: Story, key: str) -> Iterator[None]:
     """A request with that Idempotency-Key is being written elsewhere, and takes its time."""
     with story.database.engine.connect() as connection, connection.begin() as transaction:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(
             text(
                 "INSERT INTO deletion_request (id, model_id, state, mode, principal,"

@@ -26,7 +26,7 @@ from tests.integration.models.conftest import copy_database, set_back_to
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.duties.test_collecting import collect, make_old
 from tests.integration.workers.queries import audit_events, outcomes
-from tests.integration.workers.transactions.test_claims import claimed
+from tests.integration.workers.transactions.test_claims import claimed, lease
 from tests.support.waiting import until
 from workers.pipeline import unlearn
 from workers.recompute import recompute
@@ -140,6 +140,7 @@ def test_a_worker_that_was_at_it_publishes_nothing_any_more(
     story.post(digits.of_label(5)[:4])
     run = claimed(story, story.resources)
     assert client.post(RETIRE).status_code == 200
+    assert lease(story).epoch > run.epoch
     unlearn(run, story.resources)
     assert [row.version for row in story.checkpoints()] == [0]
     assert story.runs()[-1].state is RunState.CANCELLED
