@@ -190,5 +190,5 @@ def _revive(server: EmbeddedPostgres | EmbeddedRedis) -> None:
     """Start a server again if it has died; if that fails, the next look tries again."""
     try:
         server.revive()
-    except (OSError, RuntimeError, subprocess.SubprocessError, AssertionError):
+    except (OSError, RuntimeError, subprocess.SubprocessError):
         return
