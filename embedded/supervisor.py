@@ -126,6 +126,9 @@ class Supervisor:
                 for service in (self.postgres, self.redis, *self.children):
                     if service is not None:
                         _revive(service)
+        except BaseException:
+            log.critical("Nothing would be started again any more; stopping everything.")
+            raise
         finally:
             self.stop()
 
@@ -155,5 +158,6 @@ class Supervisor:
 def _revive(service: EmbeddedPostgres | EmbeddedRedis | Child) -> None:
     try:
         service.revive()
-    except (OSError, RuntimeError, subprocess.SubprocessError):
+    except Exception:
+        # Whatever it is: without this loop nothing would be started again any more.
         log.exception("A service could not be started again; trying once more.")

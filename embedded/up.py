@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import click
@@ -19,7 +20,8 @@ START_S = 60.0
 def run_up(settings: Settings, stop: threading.Event) -> None:
     """Start everything, say where it is, and keep it running until `stop` is set."""
     with running(settings, stop):
-        click.echo(banner(settings))
+        if not stop.is_set():
+            click.echo(banner(settings))
         stop.wait()
         click.echo("Stopping …", err=True)
 
@@ -33,14 +35,16 @@ def running(settings: Settings, stop: threading.Event) -> Iterator[None]:
     except BaseException:
         supervisor.stop()
         raise
-    tending = threading.Thread(target=supervisor.tend, args=(stop,), name="supervisor")
-    tending.start()
-    try:
-        wait_for_gateway(settings, supervisor, stop)
-        yield
-    finally:
-        stop.set()
-        tending.join()
+    with ThreadPoolExecutor(1, thread_name_prefix="supervisor") as pool:
+        tending = pool.submit(supervisor.tend, stop)
+        # Whatever ends it: nobody is to wait for what nobody tends.
+        tending.add_done_callback(lambda _: stop.set())
+        try:
+            wait_for_gateway(settings, supervisor, stop)
+            yield
+        finally:
+            stop.set()
+            tending.result()
 
 
 def address(settings: Settings) -> str:
@@ -49,7 +53,7 @@ def address(settings: Settings) -> str:
 
 
 def wait_for_gateway(settings: Settings, supervisor: Supervisor, stop: threading.Event) -> None:
-    """Return when the gateway is ready; raise `NotConfigured` if it does not become so."""
+    """Return when the gateway is ready or `stop` is set; raise `NotConfigured` if neither comes."""
     deadline = time.monotonic() + START_S
     while not stop.wait(0.1):
         try:
