@@ -1,5 +1,7 @@
 """What `expunge up` does between its start and Ctrl-C."""
 
+import asyncio
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ def run_up(settings: Settings, stop: threading.Event) -> None:
 @contextmanager
 def running(settings: Settings, stop: threading.Event) -> Iterator[None]:
     """Everything is up inside the block, and has been stopped in good order after it."""
+    require_port(settings)
     supervisor = Supervisor(settings)
     try:
         supervisor.start()
@@ -47,6 +50,34 @@ def running(settings: Settings, stop: threading.Event) -> Iterator[None]:
             tending.result()
 
 
+def require_port(settings: Settings) -> None:
+    """Raise `NotConfigured` unless the gateway can listen where it is to.
+
+    Whoever else does would answer in its place until it has found out itself.
+    """
+
+    async def listen() -> None:
+        # As the gateway's server does, which may be on several addresses.
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            asyncio.Protocol, settings.gateway_host, settings.gateway_port
+        )
+        server.close()
+
+    try:
+        asyncio.run(listen())
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise NotConfigured(
+                f"Port {settings.gateway_port} of {settings.gateway_host} is taken, perhaps by "
+                "another Expunge: set EXPUNGE_GATEWAY_PORT, or --port, to one that is free."
+            ) from None
+        raise NotConfigured(
+            f"Nothing can listen at {address(settings)}: {error.strerror}. "
+            "Check EXPUNGE_GATEWAY_HOST and EXPUNGE_GATEWAY_PORT."
+        ) from None
+
+
 def address(settings: Settings) -> str:
     """Where the gateway is."""
     return f"http://{settings.gateway_host}:{settings.gateway_port}"
@@ -58,7 +89,7 @@ def wait_for_gateway(settings: Settings, supervisor: Supervisor, stop: threading
     while not stop.wait(0.1):
         try:
             answer = httpx2.get(f"{address(settings)}/readyz")
-            # If the port is somebody else's, they answer, and ours is dead.
+            # If the port has become somebody else's, they answer, and ours is dead.
             if answer.status_code == 200 and supervisor.runs("gateway"):
                 return
         except httpx2.TransportError:
@@ -66,7 +97,7 @@ def wait_for_gateway(settings: Settings, supervisor: Supervisor, stop: threading
         if time.monotonic() > deadline:
             raise NotConfigured(
                 f"The gateway did not become ready at {address(settings)} within {START_S:.0f} s. "
-                "Its log above says why; the port may be taken (use --port)."
+                "Its log above says why."
             )
 
 
