@@ -7,6 +7,9 @@ from typing import TextIO
 
 from models.errors import NotConfigured
 
+# Not `lock`: an artifact store may lie in the same folder, and has one of that name.
+LOCK = "up.lock"
+
 
 def take_folder(folder: Path) -> TextIO:
     """Make the folder, and own it until the returned file is closed or the process ends.
@@ -14,7 +17,7 @@ def take_folder(folder: Path) -> TextIO:
     Raises `NotConfigured` if another process owns it.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = (folder / "lock").open("w")
+    lock = (folder / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
