@@ -1,8 +1,8 @@
 """Addresses and keys of an embedded installation, kept where other commands find them."""
 
-import os
 from pathlib import Path
 
+from models.durable import make_folder_durably, write_durably
 from models.keys import key_entry, make_key
 from models.settings import ApiKey, Scope, Settings, services_file
 
@@ -33,7 +33,7 @@ def write_services(settings: Settings, database_url: str, redis_url: str) -> dic
     )
     environment = complete.environment()
     lines = [f"{name}='{value}'\n" for name, value in environment.items()]
-    _write_private(services_file(folder), "".join(lines))
+    write_durably(services_file(folder), "".join(lines).encode())
     return environment
 
 
@@ -42,17 +42,13 @@ def _kept_keys(folder: Path) -> list[ApiKey]:
     entries = []
     for name, scopes in KEYS.items():
         path = key_file(folder, name)
-        if path.exists():
-            entries.append(key_entry(name, path.read_text(), scopes))
+        kept = path.read_text() if path.exists() else ""
+        # A file that a full disk has left empty holds no key that anybody could send.
+        if kept:
+            entries.append(key_entry(name, kept, scopes))
         else:
             key, entry = make_key(name, scopes)
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            _write_private(path, key)
+            make_folder_durably(path.parent)
+            write_durably(path, key.encode())
             entries.append(entry)
     return entries
-
-
-def _write_private(path: Path, content: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
