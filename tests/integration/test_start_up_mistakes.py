@@ -83,3 +83,12 @@ def test_an_address_that_is_not_this_machines_is_one_line_before_anything_is_sta
     assert "203.0.113.1" in line
     assert "EXPUNGE_GATEWAY_HOST" in line
     assert not data.exists()
+
+
+def test_a_folder_in_the_demos_place_is_one_line_and_stays(tmp_path: Path) -> None:
+    photograph = tmp_path / "demo" / "photograph.jpg"
+    photograph.parent.mkdir()
+    photograph.write_text("of somebody")
+    environment = {**bare_environment(), "EXPUNGE_DATA_DIR": str(tmp_path)}
+    assert str(photograph.parent) in only_line(expunge("demo", environment=environment))
+    assert [photograph] == list(photograph.parent.iterdir())
