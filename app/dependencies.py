@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from app.readiness import Watch
 from app.security import Principal, authenticate
 from app.slots import Slots
+from app.strict import require_declared
 from app.verified import VerifiedFiles
 from models.database import Database
 from models.doorbell import Doorbell
@@ -58,11 +59,14 @@ WatchDependency = Annotated[Watch, Depends(_watch)]
 
 def _with_scope(scope: Scope) -> Callable[..., Principal]:
     async def principal(
+        request: Request,
         settings: SettingsDependency,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Principal:
         principal = authenticate(credentials.credentials if credentials else None, settings)
         principal.require(scope)
+        # Here, since every route that does anything asks for a principal.
+        require_declared(request)
         return principal
 
     return principal  # type: ignore[return-value]

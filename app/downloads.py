@@ -65,21 +65,18 @@ class Download(FileResponse):
                 UNSATISFIABLE,
             ):
                 refused = True
-                kept = dict(message["headers"]).get(b"content-range")
-                await self._refuse(kept, scope, receive, send)
+                await self._refuse(scope, receive, send)
             elif not refused:
                 await send(message)
 
         await super().__call__(_with_byte_ranges_only(scope), receive, watched_send)
 
-    async def _refuse(
-        self, content_range: bytes | None, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        headers = {"Content-Range": content_range.decode()} if content_range else {}
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.stat_result is not None
         answer = problem(
             "range-not-satisfiable",
             "The Range header names no part of this file. Ask HEAD for its length.",
-            headers=headers,
+            headers={"Content-Range": f"bytes */{self.stat_result.st_size}"},
         )
         await answer(scope, receive, send)
 

@@ -41,6 +41,7 @@ class BodyLimits:
             receive,
             enlarge,
             limit=limit if scope["path"] == PATH else min(limit, OTHERS),
+            of_samples=scope["path"] == PATH,
             declared=int(length) if length.isdigit() else None,
             chunked=b"transfer-encoding" in headers,
             small=NOTHING if bulk else LARGE,
@@ -58,6 +59,7 @@ class Body:
         enlarge: Callable[[], object],
         *,
         limit: int,
+        of_samples: bool,
         declared: int | None,
         chunked: bool,
         small: int,
@@ -67,6 +69,7 @@ class Body:
         self._receive = receive
         self._enlarge: Callable[[], object] | None = enlarge
         self._limit = limit
+        self._of_samples = of_samples
         self._declared = declared
         self._small = small
         self._pause_s = pause_s
@@ -125,10 +128,8 @@ class Body:
 
     def _require(self, size: int) -> None:
         if size > self._limit:
-            raise BodyTooLarge(
-                f"The body is larger than the limit of {self._limit} bytes. "
-                "Send sample IDs in several requests."
-            )
+            advice = " Send sample IDs in several requests." if self._of_samples else ""
+            raise BodyTooLarge(f"The body is larger than the limit of {self._limit} bytes.{advice}")
         if size > self._small and self._enlarge is not None:
             enlarge, self._enlarge = self._enlarge, None
             enlarge()

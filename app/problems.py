@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.schemas.answers import Answers, described
 from app.schemas.problems import Problem
@@ -74,11 +75,19 @@ PROBLEM_RESPONSES: Answers = {
 }
 # What the framework itself says no to. It answers 400 to a body that it cannot decode.
 OF_STATUS = {400: "malformed-json", 404: "not-found", 405: "method-not-allowed"}
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_AFTER_S = "2"
 
 # What an operation may answer by what it takes; each route says what is its own (`refusals`).
 WITH_KEY = ("not-authenticated", "not-permitted", "database-unavailable")
-WITH_BODY = ("malformed-json", "body-timeout", "body-too-large", "too-busy", "invalid-request")
+WITH_BODY = (
+    "malformed-json",
+    "unsupported-media-type",
+    "body-timeout",
+    "body-too-large",
+    "too-busy",
+    "invalid-request",
+)
 WITH_PARAMETER: Mapping[str, tuple[str, ...]] = {
     "cursor": ("invalid-cursor",),
     "model": ("unknown-model",),
@@ -219,10 +228,26 @@ async def _no_database(_request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = OF_STATUS.get(error.status_code, "invalid-request")
-    return problem(kind, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        # The framework names the methods of the first route of that path, which may be one of many.
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return problem(kind, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """All that the resource asked for has."""
+    return {
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    }
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -45,8 +45,9 @@ def withdraw(session: Session, request: DeletionRequest, actor: str) -> bool:
         raise RequestNotPending(f"The request is {request.state.value}; it cannot be withdrawn.")
     runs = _holding_runs(session, request)
     if runs:
-        request.cancel_requested_at = session.scalar(select(func.now()))
-        request.cancel_requested_by = actor
+        if request.cancel_requested_at is None:
+            request.cancel_requested_at = session.scalar(select(func.now()))
+            request.cancel_requested_by = actor
         for run in runs:
             _ask_to_stop(session, run, actor, request.id)
         return False

@@ -10,13 +10,25 @@ from starlette.types import Message
 from app.intake.inflation import inflated
 from app.intake.ndjson import read_lines
 from app.schemas.media_types import JSON
-from models.errors import UnsupportedEncoding
+from models.errors import UnsupportedEncoding, UnsupportedMediaType
 from models.settings import Settings
+
+# What is read as UTF-8.
+CHARSETS = ("utf-8", "utf8", "us-ascii")
 
 
 def media_type(request: Request) -> str:
-    """What the body is; everything that ends in `+json` is JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    """What the body is; everything that ends in `+json` is JSON.
+
+    Raises `UnsupportedMediaType` if it is said to be encoded otherwise than it would be read.
+    """
+    kind, *parameters = request.headers.get("content-type", "").lower().split(";")
+    kind = kind.strip()
+    charset = dict(each.strip().partition("=")[::2] for each in parameters).get("charset")
+    if charset is not None and charset.strip('"') not in CHARSETS:
+        raise UnsupportedMediaType(
+            "Bodies are read as UTF-8. Send it so, and say no other charset."
+        )
     return JSON if kind.startswith("application/") and kind.endswith("+json") else kind
 
 

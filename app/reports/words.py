@@ -53,7 +53,8 @@ def number(value: float | None) -> str:
     """A number of any size: three digits that count."""
     if not _is_known(value):
         return MISSING
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    plain = 100 <= abs(value) < 1e9
+    return f"{value:,.0f}" if plain else f"{value:.3g}"
 
 
 def counted(count: int, thing: str) -> str:

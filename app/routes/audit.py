@@ -1,6 +1,6 @@
 """The audit log, for reading and for following."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from app import cursors
@@ -17,6 +17,7 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 @router.get("/records")
 def list_audit_records(
+    response: Response,
     _principal: Admin,
     database: DatabaseDependency,
     model: str | None = None,
@@ -56,6 +57,7 @@ def list_audit_records(
         found = session.execute(query.where(AuditRecord.sequence <= end)).all()
     # A page that is not full has seen all there is to its end, whatever it was filtered by.
     last = found[-1][0].sequence if len(found) == limit else max(after, end)
+    response.headers["Cache-Control"] = "private, no-cache"
     return AuditPage(
         records=[_view(record, name) for record, name in found],
         next=cursors.encode([last]),

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
 from app import cursors
-from app.conditional import long_poll
+from app.conditional import long_poll, represent
 from app.dependencies import (
     Cursor,
     DatabaseDependency,
@@ -64,15 +64,16 @@ async def get_deletion_request(
     return await long_poll(request, look, min(wait, settings.max_wait_s))
 
 
-@router.get("/{request_id}/items")
+@router.get("/{request_id}/items", response_model=ItemPage, responses=CONDITIONAL)
 def list_deletion_items(
     request_id: uuid.UUID,
+    request: Request,
     principal: Requester,
     database: DatabaseDependency,
     outcome: Outcome | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> ItemPage:
+) -> Response:
     """The sample IDs of a request with their outcomes, in the order in which they were posted."""
     query = select(DeletionItem).where(DeletionItem.request_id == request_id)
     if outcome is not None:
@@ -84,9 +85,12 @@ def list_deletion_items(
         _find(session, request_id, principal)
         found = session.scalars(query.order_by(DeletionItem.position).limit(limit + 1)).all()
     page = found[:limit]
-    return ItemPage(
-        items=[ItemView.model_validate(item, from_attributes=True) for item in page],
-        next=cursors.encode([page[-1].position]) if len(found) > limit else None,
+    return represent(
+        request,
+        ItemPage(
+            items=[ItemView.model_validate(item, from_attributes=True) for item in page],
+            next=cursors.encode([page[-1].position]) if len(found) > limit else None,
+        ),
     )
 
 

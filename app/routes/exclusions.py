@@ -67,8 +67,8 @@ def list_exclusions(
         append(session, Event.EXCLUSIONS_READ, actor=principal.name, model_id=identity)
     file = _written(database, identity)
     # With its length on it, a client that looks at nothing else sees a cut, too.
-    length = {"Content-Length": str(file.tell())}
-    return StreamingResponse(_pieces(file), media_type=NDJSON, headers=length)
+    headers = {"Content-Length": str(file.tell()), "Cache-Control": "no-store"}
+    return StreamingResponse(_pieces(file), media_type=NDJSON, headers=headers)
 
 
 def _written(database: Database, model_id: uuid.UUID) -> SpooledTemporaryFile[bytes]:

@@ -9,12 +9,15 @@ from app.dependencies import Admin, DatabaseDependency, Requester
 from app.problems import refusals
 from app.schemas.answers import CONDITIONAL, described
 from app.schemas.registered_models import PolicyView
+from app.strict import StrictRoute
 from models.policies import change_policy, lock_policy
 from models.records import RegisteredModel
 from models.registry import find_model
 from models.specifications import Policy
 
-router = APIRouter(prefix="/v1/models/{model}/policy", tags=["registered models"])
+router = APIRouter(
+    prefix="/v1/models/{model}/policy", tags=["registered models"], route_class=StrictRoute
+)
 
 
 @router.get("", response_model=PolicyView, responses=CONDITIONAL)

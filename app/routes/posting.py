@@ -61,7 +61,6 @@ ANSWERS: Answers = {
         "model-retired",
         "expands-too-much",
         "unsupported-encoding",
-        "unsupported-media-type",
         "idempotency-key-reused",
         "forgets-too-much",
         "nothing-retained",

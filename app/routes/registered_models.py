@@ -22,6 +22,7 @@ from app.schemas.answers import CONDITIONAL, ELSEWHERE
 from app.schemas.registered_models import BaseAccuracyView, ModelList, ModelView, SampleView
 from app.schemas.runs import FailureView, ProgressView
 from app.security import Principal
+from app.strict import StrictRoute
 from app.withdrawals import give_up_enrolment
 from models.advice import is_retraining_advised
 from models.doorbell import Job
@@ -32,7 +33,7 @@ from models.registry import find_model, register_model
 from models.retirement import retire
 from models.specifications import Enrolment, Policy
 
-router = APIRouter(prefix="/v1/models", tags=["registered models"])
+router = APIRouter(prefix="/v1/models", tags=["registered models"], route_class=StrictRoute)
 
 
 @router.post(
@@ -56,7 +57,7 @@ def enrol_model(
         model = register_model(session, enrolment, principal.name)
         session.flush()
         session.refresh(model)
-        view = _view(session, model)
+        view = _view(session, model, principal)
     doorbell.ring(Job.ENROL, view.id)
     response.headers["Location"] = f"/v1/models/{view.name}"
     return view
@@ -72,7 +73,7 @@ def cancel_enrolment(model: str, principal: Admin, database: DatabaseDependency)
         stopped = give_up_enrolment(session, model, principal.name)
         session.flush()
         session.refresh(stopped)
-        return _view(session, stopped)
+        return _view(session, stopped, principal)
 
 
 @router.post("/{model}/retire", responses=refusals("model-enrolling"))
@@ -85,15 +86,15 @@ def retire_model(model: str, principal: Admin, database: DatabaseDependency) -> 
     with database.transaction() as session:
         retired = retire(session, model, principal.name)
         session.refresh(retired)
-        return _view(session, retired)
+        return _view(session, retired, principal)
 
 
 @router.get("", response_model=ModelList, responses=CONDITIONAL)
-def list_models(request: Request, _principal: Requester, database: DatabaseDependency) -> Response:
+def list_models(request: Request, principal: Requester, database: DatabaseDependency) -> Response:
     """All registered models by name."""
     with database.reading() as session:
         found = session.scalars(select(RegisteredModel).order_by(RegisteredModel.name)).all()
-        views = [_view(session, model) for model in found]
+        views = [_view(session, model, principal) for model in found]
     return represent(request, ModelList(models=views))
 
 
@@ -101,7 +102,7 @@ def list_models(request: Request, _principal: Requester, database: DatabaseDepen
 async def get_model(
     model: str,
     request: Request,
-    _principal: Requester,
+    principal: Requester,
     settings: SettingsDependency,
     database: DatabaseDependency,
     wait: Wait = 0,
@@ -110,7 +111,7 @@ async def get_model(
 
     def look() -> ModelView:
         with database.reading() as session:
-            return _view(session, find_model(session, model))
+            return _view(session, find_model(session, model), principal)
 
     return await long_poll(request, look, min(wait, settings.max_wait_s))
 
@@ -179,14 +180,20 @@ def _state(row: Sample) -> Literal["retained", "forgotten", "weakened"]:
     return "weakened" if row.weakened else "forgotten"
 
 
-def _view(session: Session, model: RegisteredModel) -> ModelView:
+def _view(session: Session, model: RegisteredModel, principal: Principal) -> ModelView:
+    """What a principal may see of it: where the data lies, and what is wrong with it, admins."""
+    failure = FailureView(**model.failure) if model.failure else None
+    if failure is not None and not principal.is_admin:
+        failure = FailureView(kind=failure.kind, detail="A key with the scope `admin` is told why.")
     enrolment = Enrolment.model_validate(model.specification)
     return ModelView(
         id=model.id,
         name=model.name,
         state=model.state,
         architecture=enrolment.architecture,
-        dataset=enrolment.dataset.model_dump(mode="json"),
+        dataset=enrolment.dataset.model_dump(
+            mode="json", include=None if principal.is_admin else {"kind"}
+        ),
         preprocessing=enrolment.preprocessing,
         policy=Policy.model_validate(model.policy),
         policy_version=model.policy_version,
@@ -197,7 +204,7 @@ def _view(session: Session, model: RegisteredModel) -> ModelView:
         manifest_digest=model.manifest_digest,
         base_accuracy=model.base_accuracy and BaseAccuracyView.model_validate(model.base_accuracy),
         progress=model.progress and ProgressView(**model.progress),
-        failure=model.failure and FailureView(**model.failure),
+        failure=failure,
         created_at=model.created_at,
         enrolled_at=model.enrolled_at,
         retired_at=model.retired_at,

@@ -1,6 +1,7 @@
 """Reports: what a run has found, for programs and for people."""
 
 import uuid
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated
 
@@ -44,10 +45,24 @@ def get_report(
     with database.reading() as session:
         report = find_report(session, run_id)
     wanted = as_ or (Format.HTML if _prefers_html(request) else Format.JSON)
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
     if wanted is Format.HTML:
-        return HTMLResponse(render(report))
-    return JSONResponse(report.as_json())
+        return HTMLResponse(render(report), headers=headers)
+    return JSONResponse(report.as_json(), headers=headers)
 
 
 def _prefers_html(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")
+    accept = request.headers.get("accept", "")
+    return _quality(accept, "text/html") > _quality(accept, "application/json")
+
+
+def _quality(accept: str, kind: str) -> float:
+    """How much an `Accept` header wants a kind of answer, from 0 to 1 (RFC 9110, 12.5.1)."""
+    wanted: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        name, *parameters = (each.strip() for each in part.split(";"))
+        weight = dict(each.partition("=")[::2] for each in parameters).get("q", "1")
+        with suppress(ValueError):
+            wanted[name] = float(weight)
+    group = kind.partition("/")[0] + "/*"
+    return next((wanted[name] for name in (kind, group, "*/*") if name in wanted), 0.0)

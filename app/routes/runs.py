@@ -2,10 +2,10 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
-from sqlalchemy import BigInteger, Select, Text, cast, column, func, select, true, tuple_
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import BigInteger, Select, Text, cast, column, exists, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import Session, defer
 
@@ -34,6 +34,7 @@ from app.schemas.runs import (
     RunView,
     VerdictSummary,
 )
+from app.strict import StrictRoute
 from app.withdrawals import stop_run
 from models.documents import Decision
 from models.doorbell import Job
@@ -42,7 +43,7 @@ from models.records import RegisteredModel, RunState, UnlearningRun
 from models.records.deletion_item import pending_of
 from models.registry import find_model
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=StrictRoute)
 
 NEWEST_FIRST = (UnlearningRun.created_at.desc(), UnlearningRun.id.desc())
 # What a list shows of a verdict. Taken together: a verdict may be a megabyte, which PostgreSQL
@@ -64,6 +65,10 @@ def list_runs(
     database: DatabaseDependency,
     model: str | None = None,
     state: RunState | None = None,
+    waiting: Annotated[
+        bool | None,
+        Query(description="Whether items still wait in it: of what is held, if it can be decided."),
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -74,6 +79,9 @@ def list_runs(
     chosen = select(UnlearningRun.id).order_by(*NEWEST_FIRST).limit(limit + 1)
     if state is not None:
         chosen = chosen.where(UnlearningRun.state == state)
+    if waiting is not None:
+        some = exists().where(pending_of(UnlearningRun.id))
+        chosen = chosen.where(some if waiting else ~some)
     if cursor is not None:
         chosen = chosen.where(tuple_(UnlearningRun.created_at, UnlearningRun.id) < _before(cursor))
     with database.reading() as session:

@@ -1,5 +1,6 @@
 """Deletion requests and their items."""
 
+import re
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
@@ -27,6 +29,13 @@ SampleId = Annotated[
 ]
 
 
+def _written_out(moment: Any) -> Any:
+    # A number would be taken for seconds since 1970, even if it is a text.
+    if isinstance(moment, str) and re.match(r"\d{4}-\d\d-\d\d", moment):
+        return moment
+    raise ValueError("is no time as RFC 3339 writes it, such as 2030-01-31T12:00:00Z")
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -34,7 +43,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("lies outside of the years 1 to 9999 in UTC") from None
 
 
-Deadline = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Deadline = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 
 
 class NewDeletionRequest(BaseModel):

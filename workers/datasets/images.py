@@ -98,12 +98,12 @@ class ImageFiles(ImageSource):
     def stored(self, position: int) -> StoredImage:
         """One file, and float32 [c, h, w] in [0, 1] of it; c is 1 for grey files, else 3."""
         path = self._path(position)
-        with self._named_if_damaged(path, position):
+        with self._named_if_damaged(position):
             content = _content(path)
-        return StoredImage(content, lambda: self._decoded(content, path, position))
+        return StoredImage(content, lambda: self._decoded(content, position))
 
-    def _decoded(self, content: bytes, path: Path, position: int) -> torch.Tensor:
-        with self._named_if_damaged(path, position):
+    def _decoded(self, content: bytes, position: int) -> torch.Tensor:
+        with self._named_if_damaged(position):
             pixels = _pixels(content)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
@@ -116,12 +116,13 @@ class ImageFiles(ImageSource):
         path: Path = self.manifest.parent / self.paths[position].as_py()
         if not self._is_inside(path):
             raise SampleUnreadable(
-                f"{path}, the image at position {position}, is not below {self.root}.", position
+                f"{self._named(position)} is not below the folder that images may come from.",
+                position,
             )
         return path
 
     @contextmanager
-    def _named_if_damaged(self, path: Path, position: int) -> Iterator[None]:
+    def _named_if_damaged(self, position: int) -> Iterator[None]:
         try:
             yield
         except DAMAGE as error:
@@ -129,9 +130,14 @@ class ImageFiles(ImageSource):
                 raise DatasetUnreadable(
                     f"{self.manifest.parent} cannot be read at the moment: {error.strerror}."
                 ) from error
+            # As the manifest has it: where that lies is no business of who asks.
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise SampleUnreadable(
-                f"{path}, the image at position {position}, cannot be read: {error}", position
+                f"{self._named(position)} cannot be read: {reason}", position
             ) from error
+
+    def _named(self, position: int) -> str:
+        return f"{self.paths[position].as_py()}, the image at position {position},"
 
     def confined(self, root: Path) -> "ImageFiles":
         """The source, but that files outside of `root` cannot be read."""

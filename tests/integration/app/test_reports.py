@@ -4,6 +4,7 @@ import uuid
 from importlib.metadata import version
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from models.settings import Settings
@@ -58,6 +59,25 @@ def test_browsers_and_those_who_ask_get_a_page(
         assert forgotten["run"]["id"] in page.text
     plain = client.get(path, params={"format": "json"}, headers={"Accept": "text/html"})
     assert plain.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/html", "text/html"),
+        ("text/html;q=0", "application/json"),
+        ("text/html;q=0.1, application/json", "application/json"),
+        ("application/json;q=0.1, text/*", "text/html"),
+        ("*/*", "application/json"),
+        ("text/html;q=wrong", "application/json"),
+    ],
+)
+def test_of_two_kinds_of_answers_the_one_that_is_wanted_more_is_given(
+    client: TestClient, forgotten: dict[str, Any], accept: str, kind: str
+) -> None:
+    page = client.get(f"{forgotten['run']['href']}/report", headers={"Accept": accept})
+    assert page.headers["content-type"].split(";")[0] == kind
+    assert (page.headers["Vary"], page.headers["Cache-Control"]) == ("Accept", "private, no-cache")
 
 
 def test_what_was_not_judged_has_no_report(

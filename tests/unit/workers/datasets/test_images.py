@@ -96,6 +96,7 @@ def test_a_missing_image_is_named(tmp_path: Path):
     with pytest.raises(SampleUnreadable, match=r"gone\.png, the image at position 0") as caught:
         source.stored(0).decode()
     assert caught.value.position == 0
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_a_truncated_image_is_unreadable(tmp_path: Path):
