@@ -219,19 +219,25 @@ def _held_in_vain() -> ColumnElement[bool]:
 
 
 def _left_of_a_parting() -> ColumnElement[bool]:
-    run, item, request = aliased(UnlearningRun), aliased(DeletionItem), aliased(DeletionRequest)
-    was_parted = exists().where(
-        run.id == DeletionItem.run_id, run.verdict["parted"].as_integer() > 0
-    )
-    under_way = exists().where(run.id == item.run_id, run.state == RunState.RUNNING)
-    others = exists().where(
-        item.model_id == DeletionItem.model_id,
+    # Found for the few runs that are held and not for each of their items, which may be a million.
+    run, model = aliased(UnlearningRun), aliased(RegisteredModel)
+    item, request, other = aliased(DeletionItem), aliased(DeletionRequest), aliased(UnlearningRun)
+    under_way = exists().where(other.id == item.run_id, other.state == RunState.RUNNING)
+    still_tried = exists().where(
+        item.model_id == run.model_id,
         item.outcome == Outcome.PENDING,
         or_(item.run_id.is_(None), under_way),
         request.id == item.request_id,
         request.mode == RequestMode.DELETE,
     )
-    return and_(was_parted, ~others)
+    left = select(run.id).where(
+        run.state == RunState.NEEDS_REVIEW,
+        model.id == run.model_id,
+        run.parent_version == model.head_version,
+        run.verdict["parted"].as_integer() > 0,
+        ~still_tried,
+    )
+    return DeletionItem.run_id.in_(left)
 
 
 def _held_now() -> ColumnElement[bool]:
