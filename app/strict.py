@@ -68,8 +68,8 @@ class StrictRoute(APIRoute):
 def _require_single(body: bytes) -> None:
     try:
         json.loads(body, object_pairs_hook=_of_single)
-    except ValueError:
-        # The framework says where it is no JSON.
+    except (ValueError, RecursionError):
+        # The framework says where it is no JSON, or that it cannot be read.
         return
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.integration.app.support import REQUESTS, assert_problem, post
+from tests.integration.app.support import REQUESTS, assert_problem, assert_some_problem, post
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 RUN = "/v1/runs/00000000-0000-0000-0000-000000000001"
@@ -74,6 +74,17 @@ def test_a_field_that_comes_twice_is_refused(
         method, path, content=body, headers={"Content-Type": "application/json"}
     )
     assert "twice" in assert_problem(answer, 422, "invalid-request")["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_a_body_that_is_nested_too_deep_is_no_fault_of_the_service(
+    reader: TestClient, method: str, path: str
+) -> None:
+    nested = b'{"a":' * 10_000
+    answer = reader.request(
+        method, path, content=nested, headers={"Content-Type": "application/json"}
+    )
+    assert_some_problem(answer)
 
 
 @pytest.mark.parametrize(("method", "path"), [*WRITES, ("POST", REQUESTS)])
