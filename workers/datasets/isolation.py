@@ -63,7 +63,8 @@ class _Process:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._process: ProcessPoolExecutor | None = None
-        self._pid = 0
+        # Of that process, as the first thing it is asked.
+        self._pid: Future[int] | None = None
 
     def ask(self, positions: Sequence[int]) -> "Future[_Told]":
         """Have it read; it does so while others do."""
@@ -75,7 +76,7 @@ class _Process:
                 initializer=_begin,
                 initargs=(self._read, os.getpid()),
             )
-            self._pid = self._process.submit(os.getpid).result()
+            self._pid = self._process.submit(os.getpid)
         try:
             return self._process.submit(_answer, list(positions))
         except BrokenProcessPool:
@@ -103,8 +104,9 @@ class _Process:
         try:
             found, unreadable = asked.result(PATIENCE_S)
         except TimeoutError as error:
+            assert self._pid is not None
             self._process = None
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self._pid.result(), signal.SIGKILL)
             raise DatasetUnreadable(
                 f"Images have not come within {PATIENCE_S:.0f} s. Is the dataset on a mount that "
                 "does not answer?"

@@ -133,11 +133,12 @@ def _labels_untold(tuned: Tuned) -> Iterator[str]:
         )
     least = found.least_told(tuned.gate.bounds.falls)
     if least:
+        first, last = (f"{100 * of(least.values()):.0f}" for of in (min, max))
+        points = first if first == last else f"{first} to {last}"
         yield (
-            f"Of {len(least)} of {len(found.by_label)} labels only a fall of "
-            f"{100 * min(least.values()):.0f} to {100 * max(least.values()):.0f} points or more "
-            "can be told from chance: the retained probe has fewer than min_probe samples of each. "
-            "A larger probe_size tells smaller ones."
+            f"Of {len(least)} of {len(found.by_label)} labels only a fall of {points} points or "
+            "more can be told from chance: the retained probe has fewer than min_probe samples of "
+            "each. A larger probe_size tells smaller ones."
         )
 
 
