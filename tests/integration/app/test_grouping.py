@@ -17,13 +17,6 @@ from app.intake.posted import Posted, read_posted
 from app.schemas.deletion_requests import AcceptedRequest
 from models.doorbell import Doorbell
 from tests.integration.workers.conftest import PIPELINE, Story
-from workers.resources import Resources
-
-
-@pytest.fixture
-def story(resources: Resources) -> Story:
-    """A fresh start with `digits` enrolled."""
-    return Story(resources)
 
 
 def posted(name: str, key: str | None = None) -> Posted:
@@ -47,6 +40,17 @@ def somebody_at(story: Story, key: str) -> Iterator[None]:
         )
         yield
         transaction.rollback()
+
+
+def accepted(story: Story) -> AcceptedRequest:
+    """What one request is answered, in good time."""
+    grouping = Grouping(Intake(story.database), story.resources.doorbell, 4)
+
+    async def accept() -> AcceptedRequest:
+        async with asyncio.timeout(20):
+            return await grouping.accept(posted("person-1"))
+
+    return asyncio.run(accept())
 
 
 def test_who_waits_for_somebody_with_the_same_key_holds_up_nobody_else(story: Story) -> None:
@@ -82,13 +86,7 @@ def test_where_there_is_no_thread_to_be_had_everybody_is_answered_all_the_same(
         return await run_sync(*given, **more)
 
     monkeypatch.setattr(to_thread, "run_sync", first_fails)
-    grouping = Grouping(Intake(story.database), story.resources.doorbell, 4)
-
-    async def accept() -> AcceptedRequest:
-        async with asyncio.timeout(20):
-            return await grouping.accept(posted("person-1"))
-
-    assert asyncio.run(accept()).status == "pending"
+    assert accepted(story).status == "pending"
 
 
 def test_a_doorbell_that_breaks_takes_no_answer_along(
@@ -98,10 +96,4 @@ def test_a_doorbell_that_breaks_takes_no_answer_along(
         raise ValueError("broken")
 
     monkeypatch.setattr(Doorbell, "ring", broken)
-    grouping = Grouping(Intake(story.database), story.resources.doorbell, 4)
-
-    async def accept() -> AcceptedRequest:
-        async with asyncio.timeout(20):
-            return await grouping.accept(posted("person-1"))
-
-    assert asyncio.run(accept()).status == "pending"
+    assert accepted(story).status == "pending"

@@ -14,14 +14,8 @@ from tests.conftest import Servers, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.transactions.test_claims import claimed
 from workers.pipeline import unlearn
-from workers.resources import Resources, open_resources
+from workers.resources import open_resources
 from workers.transactions import publication
-
-
-@pytest.fixture
-def story(resources: Resources) -> Story:
-    """A fresh start with `digits` enrolled."""
-    return Story(resources)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from sqlalchemy import update
 from torch import Tensor
@@ -95,12 +94,6 @@ class Story:
     def weights(self, version: int) -> dict[str, Tensor]:
         """The weights of a version."""
         return read_tensors(self.path(version))[0]
-
-
-@pytest.fixture
-def story(resources: Resources) -> Story:
-    """A fresh start with `digits` enrolled."""
-    return Story(resources)
 
 
 def share_that_differs(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:

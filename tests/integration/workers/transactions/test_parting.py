@@ -27,6 +27,17 @@ def worked(story: Story) -> None:
     work(story.resources.settings)
 
 
+def parted(story: Story, digits: Digits) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
+    """What is held, what is to be tried without it, and the run that has parted them."""
+    story.set_policy(method={"method": "fixed", "alpha": 22})
+    requests = story.post(training_ids(digits, 5)), story.post(training_ids(digits, 0))
+    # One run only, as if the next had not come to its turn yet.
+    run = claim(story.model().id, story.resources)
+    assert run is not None
+    pipeline.unlearn(run, story.resources)
+    return *requests, run.id
+
+
 def test_a_class_does_not_wait_for_what_came_with_it_and_cannot_be_forgotten(
     story: Story, digits: Digits
 ) -> None:
@@ -48,29 +59,18 @@ def test_a_class_does_not_wait_for_what_came_with_it_and_cannot_be_forgotten(
 
 
 def test_what_is_tried_in_parts_cannot_be_approved_as_a_whole(story: Story, digits: Digits) -> None:
-    story.set_policy(method={"method": "fixed", "alpha": 22})
-    story.post(training_ids(digits, 5))
-    story.post(training_ids(digits, 0))
-    # One run only, as if the next had not come to its turn yet.
-    run = claim(story.model().id, story.resources)
-    assert run is not None
-    pipeline.unlearn(run, story.resources)
+    _, _, run_id = parted(story, digits)
     with (
         pytest.raises(RunNotHeld, match="tried without the others"),
         story.database.transaction() as session,
     ):
-        approve(session, run.id, 0, "admin")
+        approve(session, run_id, 0, "admin")
 
 
 def test_what_is_left_of_a_parting_is_judged_again_though_the_others_are_withdrawn(
     story: Story, digits: Digits
 ) -> None:
-    story.set_policy(method={"method": "fixed", "alpha": 22})
-    hopeless = story.post(training_ids(digits, 5))
-    others = story.post(training_ids(digits, 0))
-    run = claim(story.model().id, story.resources)
-    assert run is not None
-    pipeline.unlearn(run, story.resources)
+    hopeless, others, _ = parted(story, digits)
     withdrawn(story, others)
     worked(story)
     _, alone = story.runs()

@@ -30,22 +30,10 @@ from tests.integration.workers.transactions.test_claims import claimed, lease
 from tests.support.waiting import until
 from workers.pipeline import unlearn
 from workers.recompute import recompute
-from workers.resources import Resources, open_resources
+from workers.resources import open_resources
 from workers.transactions.claims import claim
 
 RETIRE = "/v1/models/digits/retire"
-
-
-@pytest.fixture
-def story(resources: Resources) -> Story:
-    """A fresh start with `digits` enrolled."""
-    return Story(resources)
-
-
-@pytest.fixture
-def journal(enrolled: Settings) -> Journal:
-    """The journal beside the story's artifacts."""
-    return open_journal(enrolled.artifact_store_url)
 
 
 def test_a_retired_model_has_no_head_and_takes_and_serves_nothing(
