@@ -36,7 +36,7 @@ class Scale:
     enough: float = math.inf
     harmless: float = -math.inf
     ceiling: float = math.inf
-    # Whether the trial at `enough` cannot pass: it was more than enough, or there was damage.
+    # Whether a trial at `enough` cannot pass: it is more than enough, or does damage.
     too_much: bool = False
     # How far the next move goes beyond what is known.
     stride: float = 1.0
@@ -75,7 +75,9 @@ class Scale:
         else:
             if self.step <= self.enough:
                 self.enough = self.step
-                self.too_much = damaged or closeness is Closeness.CONSPICUOUS
+                # Where there has been a trial without damage, it is others that do it by now.
+                does_damage = damaged and self.step > self.harmless
+                self.too_much = does_damage or closeness is Closeness.CONSPICUOUS
             if self.too_gentle >= self.enough:
                 self.too_gentle = -math.inf
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.documents import Closeness, Rule
@@ -46,6 +46,10 @@ def solvable_worlds(draw: st.DrawFn) -> World:
 
 
 @given(solvable_worlds())
+# One that was sent away from where it is enough by the damage of others, and has to come back.
+@example(
+    World((14.01, -3.0, 0.0, 7.02), (14.52, 1.0, 0.51, 8.02), (0.5, 0.0, 0.0, 3.0), 242.7846477279)
+)
 def test_a_candidate_that_passes_is_found_where_there_is_one(world: World) -> None:
     trials = world.search()
     passing = [trial for trial in trials if trial.judgement.passes]
