@@ -25,6 +25,7 @@ from models.errors import ExpungeError
 from models.processes import die_with_parent
 from models.settings import Settings
 from workers import grace, jobs
+from workers.architectures.torchvision_networks import torchvision_builders
 from workers.resources import worker_name
 from workers.transactions.recovery import Death, bury
 from workers.transactions.releases import Cause
@@ -141,6 +142,8 @@ class Worker(rq.Worker):
 def run_worker(settings: Settings) -> bool:
     """Work until asked to stop (True), or until Redis is gone (False: start again)."""
     settings.require_services()
+    # What most runs need and the imports above have left out: a fork is to start at once.
+    torchvision_builders()
     compiled.load_compiler()
     if settings.device == "cuda":
         gpu.load_compiler()

@@ -14,17 +14,15 @@ from torch import nn
 
 from models.errors import UnknownArchitecture
 from models.specifications import ArchitectureSpec
-from workers.architectures import torchvision_networks
 from workers.architectures.small_resnet import small_resnet
+from workers.architectures.torchvision_networks import torchvision_builders
 
 Builder = Callable[..., nn.Module]
 
 PLUG_INS = "expunge.architectures"
 
-ARCHITECTURES: Mapping[str, Builder] = {
-    "small_resnet": small_resnet,
-    **torchvision_networks.BUILDERS,
-}
+# Expunge's own.
+ARCHITECTURES: Mapping[str, Builder] = {"small_resnet": small_resnet}
 
 
 def build(spec: ArchitectureSpec) -> nn.Module:
@@ -54,21 +52,23 @@ def build(spec: ArchitectureSpec) -> nn.Module:
 def _builder(name: str) -> Builder:
     plug_ins = entry_points(group=PLUG_INS)
     claims = [plug_in for plug_in in plug_ins if plug_in.name == name]
-    if len(claims) + (name in ARCHITECTURES) > 1:
+    built_in = ARCHITECTURES.get(name) or torchvision_builders().get(name)
+    if len(claims) + (built_in is not None) > 1:
         raise UnknownArchitecture(
-            f"'{name}' is ambiguous: {' and '.join(_claimants(name, claims))} have that name. "
+            f"'{name}' is ambiguous: {' and '.join(_claimants(built_in, claims))} have that name. "
             "Rename or uninstall the plug-in."
         )
     if claims:
         return _loaded(claims[0])
-    if name not in ARCHITECTURES:
-        raise UnknownArchitecture(_no_such(name, [*ARCHITECTURES, *plug_ins.names]))
-    return ARCHITECTURES[name]
+    if built_in is None:
+        known = [*ARCHITECTURES, *torchvision_builders(), *plug_ins.names]
+        raise UnknownArchitecture(_no_such(name, known))
+    return built_in
 
 
-def _claimants(name: str, claims: Iterable[EntryPoint]) -> list[str]:
-    built_in = ["a built-in architecture"] if name in ARCHITECTURES else []
-    return built_in + [f"the plug-in {claim.value}" for claim in claims]
+def _claimants(built_in: Builder | None, claims: Iterable[EntryPoint]) -> list[str]:
+    ours = ["a built-in architecture"] if built_in else []
+    return ours + [f"the plug-in {claim.value}" for claim in claims]
 
 
 def _loaded(plug_in: EntryPoint) -> Builder:

@@ -2,14 +2,16 @@
 
 `cifar_stem` fits the ResNet family to images of about 32x32: the first convolution becomes 3x3
 with stride 1 and the max-pool goes, so that the first stage sees the image at full resolution.
+
+torchvision is imported when one of its networks is asked for: it brings a compiler along, and so
+takes as long to import as all else that a worker needs.
 """
 
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 
-import torchvision
 from torch import nn
 
 from models.errors import UnknownArchitecture
@@ -42,7 +44,9 @@ def torchvision_network(
         Exception: whatever torchvision raises for an option's value.
 
     """
-    builder = torchvision.models.get_model_builder(name)
+    from torchvision import models
+
+    builder = models.get_model_builder(name)
     _check_options(name, builder, options)
     if cifar_stem and not name.startswith(RESNET_FAMILY):
         raise UnknownArchitecture(f"{name} takes no option 'cifar_stem'; only ResNets do.")
@@ -55,11 +59,14 @@ def torchvision_network(
     return network
 
 
-# Those of this module alone: detection, segmentation, video and quantised networks have their own.
-BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
-    name: partial(torchvision_network, name)
-    for name in torchvision.models.list_models(module=torchvision.models)
-}
+@cache
+def torchvision_builders() -> Mapping[str, Callable[..., nn.Module]]:
+    """Every classification network of torchvision's, by its name."""
+    from torchvision import models
+
+    # Of this module alone: detection, segmentation, video and quantised networks have their own.
+    names = models.list_models(module=models)
+    return {name: partial(torchvision_network, name) for name in names}
 
 
 def _check_options(
@@ -76,7 +83,9 @@ def _check_options(
 
 
 def _fit_stem_to_small_images(network: nn.Module) -> None:
-    assert isinstance(network, torchvision.models.ResNet)
+    from torchvision import models
+
+    assert isinstance(network, models.ResNet)
     stem = nn.Conv2d(3, network.conv1.out_channels, 3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     network.conv1 = stem

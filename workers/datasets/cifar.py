@@ -1,7 +1,6 @@
 """CIFAR-10 and CIFAR-100 in torchvision's folder, checked by torchvision's MD5 sums."""
 
 import numpy as np
-import torchvision
 
 from models.errors import DatasetUnreadable
 from models.records.states import Split
@@ -17,7 +16,10 @@ def open_cifar(spec: CifarSpec) -> ImageSource:
         DatasetUnreadable: the files are not there or damaged, or cannot be downloaded.
 
     """
-    kinds = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}
+    # Whoever has other data need not wait for it.
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    kinds = {"cifar10": CIFAR10, "cifar100": CIFAR100}
     folder = expanded(spec.path)
     try:
         train, test = (

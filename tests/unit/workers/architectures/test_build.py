@@ -1,5 +1,7 @@
 """Names, options and plug-ins: what `build` accepts and how it refuses the rest."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from models.errors import UnknownArchitecture
 from models.specifications import ArchitectureSpec
 from workers.architectures import ARCHITECTURES, build
+from workers.architectures.torchvision_networks import torchvision_builders
 
 
 @pytest.fixture
@@ -46,9 +49,21 @@ def test_a_network_is_built_in_eval_mode_on_the_cpu_with_trainable_weights():
 
 
 def test_the_registry_holds_classification_networks_only():
-    assert {"small_resnet", "resnet18", "vit_b_16", "vgg11"} <= ARCHITECTURES.keys()
+    known = ARCHITECTURES.keys() | torchvision_builders().keys()
+    assert {"small_resnet", "resnet18", "vit_b_16", "vgg11"} <= known
     for other in ("quantized_resnet18", "fcn_resnet50", "fasterrcnn_resnet50_fpn", "r3d_18"):
-        assert other not in ARCHITECTURES
+        assert other not in known
+
+
+def test_torchvision_is_not_imported_for_a_network_of_our_own():
+    program = (
+        "import sys, workers.jobs, workers.enrolment.rank\n"
+        "from models.specifications import ArchitectureSpec\n"
+        "from workers.architectures import build\n"
+        "build(ArchitectureSpec(name='small_resnet', num_classes=2))\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_an_unknown_name_gets_suggestions():

@@ -7,6 +7,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from models.specifications import ArchitectureSpec
 from workers.architectures import ARCHITECTURES, build
+from workers.architectures.torchvision_networks import torchvision_builders
 from workers.unlearning.last_layer import last_layer_of, with_last_layer
 
 # No layer between has so many outputs.
@@ -14,7 +15,9 @@ CLASSES = 7
 
 
 # RegNet computes its widths with tensors, which have no values on the meta device.
-ON_META = [name for name in ARCHITECTURES if not name.startswith("regnet")]
+ON_META = [
+    name for name in (*ARCHITECTURES, *torchvision_builders()) if not name.startswith("regnet")
+]
 
 
 @pytest.mark.parametrize(
