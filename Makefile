@@ -27,6 +27,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Train a network, enrol it, delete samples over HTTP, show the outcome.
 	$(BIN)/expunge demo
 
+# Processes of tests, and all that they start, share the cores: threads that wait for one another
+# beside a busy process are many times slower than a single one.
+test torture: export OMP_NUM_THREADS = 1
+test torture: export OMP_WAIT_POLICY = PASSIVE
+
 test: $(STAMP) ## Run the tests, against real servers that they start themselves.
 	$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile
 
