@@ -74,6 +74,13 @@ def _rung(verdict: Verdict, number: int, names: list[str]) -> Rung:
 
 
 def _said_of(rung: documents.Rung) -> tuple[str, str]:
+    sign, said = _verdict_on(rung)
+    if rung.at_a_glance:
+        said += ", as a part of the probe shows beyond doubt; the rest was not looked at"
+    return sign, said
+
+
+def _verdict_on(rung: documents.Rung) -> tuple[str, str]:
     if rung.passes:
         return "✓", "passes"
     if rung.given_back:

@@ -217,20 +217,11 @@ class Subject:
         return picked
 
     def _of_probe(self, probe: Probe) -> list[Batch]:
-        wanted = torch.tensor(
-            sorted(
-                {
-                    *(p for positions in probe.forgotten.values() for p in positions),
-                    *probe.unseen,
-                    *probe.retained,
-                    *probe.holdout,
-                }
-            )
-        )
         everything = joined([self.train, self.holdout])
-        return list(
-            in_parts(self.network, everything.rows(torch.isin(everything.positions, wanted)))
-        )
+        # What is looked at first lies in batches of its own, as in a worker.
+        wanted = [torch.tensor(sorted(part)) for part in probe.parts]
+        rows = torch.cat([torch.isin(everything.positions, part).nonzero() for part in wanted])
+        return list(in_parts(self.network, everything.rows(rows.flatten())))
 
 
 def _counts(labels: Tensor) -> dict[int, int]:

@@ -82,6 +82,10 @@ class Rung(Document):
     """One candidate: its settings, what it costs, what it reaches, and what speaks against it."""
 
     settings: dict[str, CohortSetting]
+    at_a_glance: bool = Field(
+        description="Whether a part of the probe left no doubt that it cannot pass, so that its "
+        "figures are of that part."
+    )
     passes: bool
     damage: list[str]
     shortfalls: list[str]

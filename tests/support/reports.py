@@ -56,6 +56,7 @@ def rung(names: list[str], alpha: float, area: float, retained: float) -> Json:
     short = ["Label 0: the forgotten samples look more familiar."] if area >= 0.55 else []
     return {
         "settings": {name: {"alpha": alpha, "lambda": 1.0} for name in names},
+        "at_a_glance": False,
         "passes": not (damage or short),
         "damage": damage,
         "shortfalls": short,

@@ -82,11 +82,13 @@ def tune(
         kept=precedents.kept,
     )
     if run.approval is not None:
-        _require_kept(bench.attempt(_approved(run.approval, examiner.cohorts)))
+        bench.attempt(_approved(run.approval, examiner.cohorts))
     else:
         METHODS[run.policy.method.method](run.policy.method, bench)
         keep_forgotten(bench)
     choice = choose(bench)
+    if run.approval is not None:
+        _require_kept(choice.chosen.trial)
     return (
         Tuned(
             ladder=choice.ladder,

@@ -45,7 +45,6 @@ class Examiner:
         )
         forgotten_samples = list(chain.from_iterable(of_cohorts.values()))
         self._forgotten = set(_positions(forgotten_samples))
-        self._samples = sorted({*retained, *holdout, *of_labels, *forgotten_samples})
         self.probe = Probe(
             forgotten={cohort: _positions(samples) for cohort, samples in of_cohorts.items()},
             unseen=_positions(of_labels),
@@ -54,6 +53,9 @@ class Examiner:
             gone=gone_labels(forgotten, run.trained),
             num_classes=run.enrolment.architecture.num_classes,
         )
+        labels = dict([*retained, *holdout, *of_labels, *forgotten_samples])
+        # What is looked at first lies in batches of its own.
+        self._samples = [(p, labels[p]) for part in self.probe.parts for p in sorted(part)]
 
     def look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
         """What the network with these weights makes of the probe, or of some of its samples.

@@ -163,6 +163,7 @@ def _rung(tried: Tried, tuned: Tuned) -> documents.Rung:
     worst = found.worst_label(tuned.gate.bounds.falls)
     return documents.Rung(
         settings={cohort.name: _setting(trial, cohort) for cohort in trial.settings},
+        at_a_glance=judgement.at_a_glance,
         passes=judgement.passes,
         damage=judgement.damage,
         shortfalls=judgement.shortfalls,

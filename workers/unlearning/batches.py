@@ -62,7 +62,7 @@ def among(batches: Iterable[Batch], positions: Collection[int]) -> Iterator[Batc
     for batch in batches:
         picked = torch.isin(batch.positions, wanted)
         if picked.any():
-            yield batch.rows(picked)
+            yield batch if picked.all() else batch.rows(picked)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

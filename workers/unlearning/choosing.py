@@ -22,7 +22,14 @@ class Choice:
 
 
 def choose(bench: Workbench) -> Choice:
-    """Take the best candidate that passes; if none does, the nearest without too much damage."""
-    trials = [tried.trial for tried in bench.ladder]
-    taken = best_passing(trials) or nearest(trials)
-    return Choice(bench.ladder, trials.index(taken), bench.mixer.mix(taken.settings))
+    """Take the best candidate that passes; if none does, the nearest without too much damage.
+
+    It is judged by all of the probe.
+    """
+    while True:
+        trials = [tried.trial for tried in bench.ladder]
+        taken = best_passing(trials) or nearest(trials)
+        rung = trials.index(taken)
+        if not taken.judgement.at_a_glance:
+            return Choice(bench.ladder, rung, bench.mixer.mix(taken.settings))
+        bench.complete(rung)

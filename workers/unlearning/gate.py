@@ -1,6 +1,7 @@
 """The gate: what a candidate may cost, and what it must have achieved."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 
 from models.documents import Closeness, Rule
@@ -19,6 +20,7 @@ from workers.unlearning.probing.surrogate import Surrogate
 from workers.unlearning.verification import (
     FORGOTTEN_WITHIN,
     Thresholds,
+    leaves_too_much,
     standing_of,
     telling_of,
     to_close,
@@ -185,6 +187,30 @@ class Gate:
                 if cohort in short and known.is_exceeded_by(standings[cohort])
             },
             pooled=pooled,
+        )
+
+    def rule_out(
+        self,
+        candidate: Observed,
+        excused: Mapping[Cohort, Concession] | None = None,
+        forgotten: Mapping[Cohort, Known] | None = None,
+    ) -> Judgement | None:
+        """What is wrong with a candidate of which only some `parts` of the probe were looked at.
+
+        None if these leave any doubt that it cannot pass: then the rest is to be looked at, too.
+        """
+        found = self.judge(candidate, None, excused, forgotten)
+        damage = found.falls.sure_reasons(self.bounds.falls)
+        excused = excused or {}
+        remembered = any(
+            leaves_too_much(standing)
+            for cohort, standing in found.standings.items()
+            if cohort not in excused or not excused[cohort].covers(standing)
+        )
+        if not (damage or remembered):
+            return None
+        return replace(
+            found, damage=damage, unmeasured=[], undecided=[], spares=False, at_a_glance=True
         )
 
     def _standings(self, candidate: Observed) -> dict[Cohort, Standing]:

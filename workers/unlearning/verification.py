@@ -129,6 +129,13 @@ def to_close(standing: Standing, thresholds: Thresholds) -> Thresholds:
     )
 
 
+def leaves_too_much(standing: Standing) -> bool:
+    """Whether so much of a label that is gone is recognised, beyond doubt, as is never accepted."""
+    if standing.rule is not Rule.CHANCE or standing.closeness is Closeness.UNDECIDABLE:
+        return False
+    return standing.recognised is not None and standing.recognised.low > MOST_LEFT
+
+
 def telling_of(
     cohort: Cohort, observed: Observed, probe: Probe, *, min_probe: int
 ) -> tuple[Reference, Observed]:

@@ -136,7 +136,7 @@ def test_a_verdict_that_did_not_say_everything_is_read_afterwards(empty: str) ->
         for name in ("expectation", "last_layer_restored", "gives_away"):
             del cohort[name]
     for rung in verdict["ladder"]:
-        for name in ("given_back", "pool", "last_layer_restored"):
+        for name in ("given_back", "pool", "last_layer_restored", "at_a_glance"):
             del rung[name]
         for name in ("retained", "holdout_of_retained_labels", "worst_label"):
             del rung[name]["fall"]
@@ -158,8 +158,28 @@ def test_a_verdict_that_did_not_say_everything_is_read_afterwards(empty: str) ->
     assert not found.pool.forgotten
     assert [cohort.gives_away for cohort in found.cohorts] == [False, False]
     assert found.taken.given_back == []
+    assert not found.taken.at_a_glance
     assert found.taken.retained is not None
     assert found.taken.retained.fall.value == pytest.approx(0.99 - 0.97)
+
+
+def test_rungs_stay_in_order_when_they_are_told_that_they_were_judged_whole(empty: str) -> None:
+    ladder = "SELECT verdict -> 'ladder' FROM unlearning_run"
+    command.upgrade(alembic_config(empty), "0010")
+    with _connected(empty) as connection:
+        connection.exec_driver_sql(BEFORE.replace("cancel_requested_at", "settled_at"))
+        rungs = ", ".join(f'{{"distance": {distance}}}' for distance in (3, 1, 2))
+        connection.exec_driver_sql(
+            f"""UPDATE unlearning_run SET verdict = '{{"ladder": [{rungs}]}}'"""
+        )
+        before = connection.scalar(text(ladder))
+    command.upgrade(alembic_config(empty), "0011")
+    with _connected(empty) as connection:
+        after = connection.scalar(text(ladder))
+    assert after == [{**rung, "at_a_glance": False} for rung in before]
+    command.downgrade(alembic_config(empty), "0010")
+    with _connected(empty) as connection:
+        assert connection.scalar(text(ladder)) == before
 
 
 def test_going_back_leaves_nothing(migrated: str) -> None:

@@ -33,6 +33,8 @@ class Judgement:
     last_layer_restored: Mapping[Cohort, Estimate] = field(default_factory=dict)
     # The cohorts that show nothing alone, taken together, where there are several.
     pooled: Pooled | None = None
+    # Whether a part of the probe has shown enough, so that the rest was not looked at.
+    at_a_glance: bool = False
 
     @property
     def passes(self) -> bool:

@@ -1,12 +1,13 @@
 """The workbench: where candidates are made, looked at and judged, whatever method asks for them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
+from workers.unlearning.gating.judgement import Judgement
 from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
 from workers.unlearning.probing.observation import Observed
@@ -49,6 +50,8 @@ class Workbench:
     A second look at labels that are forgotten whole is with the base's last layer put back, whose
     parameters `last_layer` names (`last_layer.py`); without names there is none.
 
+    What a part of the probe rules out beyond doubt is not looked at any further (`Probe.parts`).
+
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that; those
     `excused` hold nothing up as long as they stand no worse than is said there. Those `kept` have
@@ -78,6 +81,7 @@ class Workbench:
         self._excused = excused or {}
         self.floors = floors or {}
         self.kept = kept or {}
+        self._known = {c: each.known for c, each in self.kept.items() if each.known}
 
     @property
     def cohorts(self) -> list[Cohort]:
@@ -95,19 +99,37 @@ class Workbench:
             **{cohort: self._above_floor(cohort, each) for cohort, each in settings.items()},
         }
         weights = self.mixer.mix(settings).weights
-        seen = self._look(weights)
+        seen, judgement = self._at_a_glance(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
-        judgement = self.gate.judge(
-            seen,
-            self._look_again(weights),
-            excused=self._excused,
-            forgotten={c: each.known for c, each in self.kept.items() if each.known},
-        )
         trial = Trial(dict(settings), judgement, norm)
         self.ladder.append(Tried(trial, seen, changes))
         self._done()
         return trial
+
+    def complete(self, rung: int) -> None:
+        """Judge a candidate by all of the probe that was judged at a glance."""
+        tried = self.ladder[rung]
+        weights = self.mixer.mix(tried.trial.settings).weights
+        seen = self._look(weights)
+        trial = replace(tried.trial, judgement=self._judge(weights, seen))
+        self.ladder[rung] = replace(tried, trial=trial, seen=seen)
+
+    def _at_a_glance(self, weights: Weights) -> tuple[Observed, Judgement]:
+        """Look at part after part of the probe, until these leave no doubt, or at all of it."""
+        *parts, rest = self.gate.probe.parts
+        pieces = []
+        for part in parts:
+            pieces.append(self._look(weights, part))
+            so_far = Observed.together(pieces)
+            judgement = self.gate.rule_out(so_far, self._excused, self._known)
+            if judgement is not None:
+                return so_far, judgement
+        seen = Observed.together([*pieces, self._look(weights, rest if pieces else None)])
+        return seen, self._judge(weights, seen)
+
+    def _judge(self, weights: Weights, seen: Observed) -> Judgement:
+        return self.gate.judge(seen, self._look_again(weights), self._excused, self._known)
 
     def _above_floor(self, cohort: Cohort, setting: Setting) -> Setting:
         return at_least(setting, self.floors.get(cohort, setting))

@@ -30,6 +30,7 @@ from tests.conftest import SMALL_GATE, Digits, enrol_model, work
 from tests.integration.workers.conftest import Story
 from tests.integration.workers.queries import audit_events, outcomes, sample_row
 from tests.integration.workers.test_pipeline import training_ids
+from workers.unlearning.probing import probe
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,41 @@ def test_a_class_that_is_forgotten_is_published_with_every_rung_on_record(
     area = cohort.candidate.attack.area
     told_apart = not area.low <= 0.5 <= area.high
     assert ["decides nothing" in said for said in run.verdict.remarks] == [True] * told_apart
+
+
+def test_what_a_part_of_the_probe_rules_out_is_on_record_as_that_and_never_taken(
+    story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The probe of digits is small, and would be looked at whole.
+    monkeypatch.setattr(probe, "LEAST", 1)
+    story.forget(training_ids(digits, 3))
+    # Nothing is dampened, and then label 3 as it was before.
+    story.set_policy(method={"method": "fixed", "alpha": 1e9})
+    story.forget(training_ids(digits, 4))
+    first, run = story.runs()
+    assert first.state is RunState.PUBLISHED
+    assert run.state is RunState.NEEDS_REVIEW
+    assert run.verdict is not None
+    in_part, whole = run.verdict.ladder
+    assert (in_part.at_a_glance, whole.at_a_glance) == (True, False)
+    assert run.verdict.rung == 1
+    assert whole.retained.count == run.verdict.figures.candidate.retained.accuracy.count
+    assert in_part.retained.count < whole.retained.count / 2
+    assert not in_part.passes
+    assert in_part.last_layer_restored == {}
+
+
+def test_what_nothing_passes_is_shown_by_all_of_the_probe(
+    story: Story, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "LEAST", 1)
+    _, run = held(story, digits)
+    assert run.verdict is not None
+    (rung,) = run.verdict.ladder
+    assert not rung.at_a_glance
+    figures = run.verdict.figures.candidate
+    assert rung.retained.count == figures.retained.accuracy.count
+    assert rung.cohorts["label 3"].recognised.value > 0.5
 
 
 def test_what_fall_of_a_label_could_be_told_is_said_where_the_probe_has_few_of_each(

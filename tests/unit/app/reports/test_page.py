@@ -241,6 +241,14 @@ def test_a_rung_that_gives_back_what_was_forgotten_says_so_before_anything_else(
     assert "3 ✗ gives back what was forgotten, and cannot be approved Label 0: α 10" in text
 
 
+def test_a_rung_of_which_a_part_of_the_probe_showed_enough_says_so() -> None:
+    report = make_report()
+    report["verdict"]["ladder"][3]["at_a_glance"] = True
+    text = page_of(report).text
+    assert "3 ✗ costs too much, as a part of the probe shows beyond doubt; the rest was not" in text
+    assert text.count("beyond doubt") == 1
+
+
 def test_requests_are_named_by_what_their_clients_call_them() -> None:
     text = page_of(make_report()).text
     assert "Deletion requests 5b0e6f9c-1111-4000-8000-000000000000, DSR-17" in text

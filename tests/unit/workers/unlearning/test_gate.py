@@ -22,6 +22,7 @@ from tests.unit.workers.unlearning.probes import (
 )
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.gate import Gate
+from workers.unlearning.gating.judgement import Judgement
 from workers.unlearning.probing.expectation import Expectation
 from workers.unlearning.probing.observation import Observed
 from workers.unlearning.probing.standing import Concession
@@ -342,3 +343,66 @@ def test_what_is_stranger_than_was_accepted_is_not_covered(farther: float, cover
     assert now.distance < 0
     then = replace(Concession.of(now), distance=now.distance + farther)
     assert then.covers(now) is covered
+
+
+GONE = frozenset({0})
+
+
+def at_a_glance(left: int, right: int = 200, *, before: int = 200) -> Judgement | None:
+    """Of 40 unseen samples of a label that is gone `left` are recognised; of label 1 `right`."""
+    base, seen_by = (
+        network(retained={1: (those, 200), 2: (200, 200)}) for those in (before, right)
+    )
+    unseen = (seen_by.positions >= UNSEEN) & (seen_by.positions < RETAINED)
+    known = seen_by.right.copy()
+    known[np.flatnonzero(unseen)[left:]] = False
+    return Gate(base, probe_of(base, GONE), BOUNDS).rule_out(replace(seen_by, right=known))
+
+
+@pytest.mark.parametrize(("left", "ruled_out"), [(0, False), (4, False), (7, False), (8, True)])
+def test_what_knows_a_label_that_is_gone_beyond_doubt_is_out_of_the_question(
+    left: int, ruled_out: bool
+) -> None:
+    # A tenth is the most that may be left: 7 of 40 may be that, within the 95 % interval.
+    judgement = at_a_glance(left)
+    assert (judgement is not None) == ruled_out
+    if judgement is not None:
+        assert judgement.at_a_glance
+        assert not judgement.passes
+        assert not judgement.damage
+
+
+@pytest.mark.parametrize(
+    ("right", "ruled_out"), [(200, False), (194, False), (188, False), (170, True), (0, True)]
+)
+def test_what_damages_beyond_doubt_is_out_of_the_question(right: int, ruled_out: bool) -> None:
+    judgement = at_a_glance(0, right)
+    assert (judgement is not None) == ruled_out
+    if judgement is not None:
+        assert judgement.at_a_glance
+        assert judgement.damage
+        assert not judgement.passes
+
+
+def test_a_fall_that_may_be_chance_does_not_count_beside_one_that_rules_out() -> None:
+    # 6 of 400 are more than the policy allows, and may be fewer in truth.
+    assert judged(network(), network(retained={1: (190, 200), 2: (200, 200)})).damage
+    judgement = at_a_glance(40, 190)
+    assert judgement is not None
+    assert judgement.damage == []
+    assert judgement.shortfalls
+
+
+def test_what_was_accepted_before_rules_nothing_out() -> None:
+    base = network()
+    gate = Gate(base, probe_of(base, GONE), BOUNDS)
+    (cohort,) = gate.at_base
+    assert gate.rule_out(base) is not None
+    conceded = Concession.of(gate.judge(base).standings[cohort])
+    assert gate.rule_out(base, {cohort: conceded}) is None
+
+
+def test_a_label_of_which_too_few_were_looked_at_rules_nothing_out() -> None:
+    base = network(unseen=20)
+    few = base.where((base.positions >= RETAINED) | (base.positions >= UNSEEN + 15))
+    assert Gate(base, probe_of(base, GONE), BOUNDS).rule_out(few) is None

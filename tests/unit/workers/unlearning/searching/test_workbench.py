@@ -3,12 +3,17 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+import numpy as np
+import pytest
 import torch
 
 from models.documents import Closeness
-from tests.unit.workers.unlearning.memorised import COHORT, FORGOTTEN, bench
+from tests.unit.workers.unlearning.memorised import BOUNDS, COHORT, FORGOTTEN, bench
+from tests.unit.workers.unlearning.probes import network, probe_of
 from workers.unlearning.choosing import choose
 from workers.unlearning.dampening import Weights
+from workers.unlearning.gate import Gate
+from workers.unlearning.probing import probe
 from workers.unlearning.probing.observation import Observed
 from workers.unlearning.probing.standing import Concession
 from workers.unlearning.searching.workbench import Workbench
@@ -129,3 +134,104 @@ def test_one_that_passes_is_chosen_before_one_that_comes_as_near_and_does_not() 
     workbench.attempt(STRONG)
     assert choose(workbench).rung == 1
     assert choose(workbench).chosen.trial.settings == STRONG
+
+
+GONE = frozenset({0})
+# Its unseen samples are enough for a quarter of them to decide.
+KNOWN = network(unseen=400)
+
+
+def unknown(observed: Observed) -> Observed:
+    """The same, but that nobody of label 0 is recognised."""
+    return replace(observed, right=observed.right & (observed.labels != 0))
+
+
+def damaged(observed: Observed) -> Observed:
+    """The same, but that every second sample of the others is not recognised, either."""
+    return replace(unknown(observed), right=unknown(observed).right & (observed.positions % 2 == 0))
+
+
+class Looks:
+    """A workbench on which every candidate is seen as `sights` say, one after another."""
+
+    def __init__(self, *sights: Observed, gone: frozenset[int] = GONE) -> None:
+        self.parts: list[Collection[int] | None] = []
+        self._sights = list(sights)
+        gate = Gate(KNOWN, probe_of(KNOWN, gone), BOUNDS)
+        self.bench = Workbench(gate, bench().mixer, self._look, [], self._next)
+
+    def _look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
+        self.parts.append(at)
+        return self._sights[0] if at is None else self._sights[0].at(at)
+
+    def _next(self) -> None:
+        if len(self._sights) > 1:
+            self._sights.pop(0)
+
+
+@pytest.fixture
+def of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small a probe is, it has parts."""
+    monkeypatch.setattr(probe, "LEAST", 1)
+
+
+@pytest.mark.usefixtures("of_any_size")
+def test_what_a_quarter_rules_out_is_not_looked_at_any_further() -> None:
+    looks = Looks(KNOWN)
+    judgement = looks.bench.attempt(GENTLE).judgement
+    first, *_ = looks.bench.gate.probe.parts
+    assert looks.parts == [first]
+    assert judgement.at_a_glance
+    assert not judgement.passes
+    (standing,) = judgement.standings.values()
+    assert standing.recognised is not None
+    assert standing.recognised.count == 100
+    assert len(looks.bench.ladder[0].seen) == len(first)
+
+
+@pytest.mark.usefixtures("of_any_size")
+def test_what_no_part_rules_out_is_judged_by_all_of_the_probe() -> None:
+    looks = Looks(unknown(KNOWN))
+    judgement = looks.bench.attempt(GENTLE).judgement
+    assert looks.parts == list(looks.bench.gate.probe.parts)
+    assert judgement == looks.bench.gate.judge(unknown(KNOWN))
+    assert judgement.passes
+    assert not judgement.at_a_glance
+    assert looks.bench.ladder[0].seen.positions.tolist() == sorted(KNOWN.positions.tolist())
+
+
+@pytest.mark.usefixtures("of_any_size")
+def test_where_a_label_goes_in_part_all_is_looked_at_at_once() -> None:
+    looks = Looks(KNOWN, gone=frozenset())
+    looks.bench.attempt(GENTLE)
+    assert looks.parts == [None]
+
+
+@pytest.mark.usefixtures("of_any_size")
+def test_whatever_is_taken_is_judged_by_all_of_the_probe() -> None:
+    looks = Looks(KNOWN, damaged(KNOWN), KNOWN)
+    trials = [looks.bench.attempt(each) for each in (GENTLE, STRONG)]
+    assert all(trial.judgement.at_a_glance for trial in trials)
+    choice = choose(looks.bench)
+    # What knows the label does no damage, and so is the nearest.
+    assert choice.rung == 0
+    assert choice.chosen.trial.judgement == looks.bench.gate.judge(KNOWN)
+    assert choice.chosen.seen is KNOWN
+    assert choice.chosen.trial.settings == GENTLE
+    assert looks.bench.ladder[1].trial is trials[1]
+
+
+@pytest.mark.usefixtures("of_any_size")
+def test_what_all_of_the_probe_shows_decides_what_is_taken() -> None:
+    # At a glance no damage was beyond doubt; the whole probe shows it.
+    first, *_ = probe_of(KNOWN, GONE).parts
+    hidden = damaged(KNOWN)
+    right = np.where(np.isin(KNOWN.positions, list(first)), KNOWN.right, hidden.right)
+    looks = Looks(replace(KNOWN, right=right), KNOWN)
+    for each in (GENTLE, STRONG):
+        looks.bench.attempt(each)
+    looks._sights = [replace(KNOWN, right=right)]
+    looks.bench.complete(0)
+    assert looks.bench.ladder[0].trial.judgement.damage
+    looks._sights = [KNOWN]
+    assert choose(looks.bench).rung == 1
