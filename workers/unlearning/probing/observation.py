@@ -79,8 +79,10 @@ class Observed:
 def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
     """Look at every sample once. The network must be in evaluation mode."""
     columns: list[list[torch.Tensor]] = [[] for _ in range(5)]
+    layout: torch.memory_format | None = None
     for batch in batches:
-        outputs = _outputs(network, batch.inputs).double()
+        layout = layout or _layout_for(network, batch.inputs)
+        outputs = _outputs(network, batch.inputs, layout).double()
         log_shares = nn.functional.log_softmax(outputs, dim=1)
         labels = batch.labels
         seen = (
@@ -104,11 +106,11 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
     return Observed.together([as_they_came])
 
 
-def _outputs(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+def _outputs(network: nn.Module, inputs: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
     """Of all inputs at once, or of halves of them while the device runs out of memory."""
     try:
         # A network may change what it is given, and batches are kept and looked at again.
-        outputs: torch.Tensor = network(inputs.clone(memory_format=_layout_for(inputs)))
+        outputs: torch.Tensor = network(inputs.clone(memory_format=layout))
     except (RuntimeError, MemoryError) as error:
         if len(inputs) == 1 or not is_out_of_memory(error):
             raise
@@ -116,11 +118,21 @@ def _outputs(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         return outputs
     # Only out here has the failed pass let go of its memory.
     half = len(inputs) // 2
-    return torch.cat([_outputs(network, inputs[:half]), _outputs(network, inputs[half:])])
+    halves = (inputs[:half], inputs[half:])
+    return torch.cat([_outputs(network, each, layout) for each in halves])
 
 
-def _layout_for(inputs: torch.Tensor) -> torch.memory_format:
-    """In which most networks look at images fastest: on CPUs a pixel's channels lie together."""
-    if inputs.ndim == 4 and inputs.device.type == "cpu":
-        return torch.channels_last
-    return torch.preserve_format
+def _layout_for(network: nn.Module, inputs: torch.Tensor) -> torch.memory_format:
+    """In which this network looks at images fastest.
+
+    On CPUs most do where a pixel's channels lie together. Some cannot: those that take a view of
+    an image's values as of one row.
+    """
+    if inputs.ndim != 4 or inputs.device.type != "cpu":
+        return torch.preserve_format
+    try:
+        network(inputs[:1].clone(memory_format=torch.channels_last))
+    except RuntimeError:
+        # If it is not the layout, the pass itself raises it again.
+        return torch.preserve_format
+    return torch.channels_last

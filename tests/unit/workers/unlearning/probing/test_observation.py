@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from tests.unit.workers.unlearning.observations import Echo, seen
 from workers.unlearning.batches import Batch
@@ -150,3 +151,38 @@ def test_a_network_that_changes_its_input_in_place_sees_kept_batches_as_before()
     batch = Batch.of(torch.randn(5, 3), torch.arange(5) % 3)
     first, again = observe(Normalising(), [batch]), observe(Normalising(), [batch])
     assert first.loss.tolist() == again.loss.tolist()
+
+
+class Viewed(nn.Module):
+    """It takes a view of an image's values as of one row, which not every layout has."""
+
+    def __init__(self, *, strides: list[bool]) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.last = nn.Linear(4 * 6 * 6, 5)
+        self.strides = strides
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.strides.append(inputs.is_contiguous())
+        seen = self.convolution(inputs)
+        return self.last(seen.view(len(seen), -1))
+
+
+def test_a_network_that_needs_its_images_plainly_laid_out_gets_them_so() -> None:
+    torch.manual_seed(0)
+    network = Viewed(strides=[])
+    whole = Batch.of(torch.randn(5, 3, 8, 8), torch.arange(5))
+    observed = observe(network, [whole.part(0, 2), whole.part(2, 5)])
+    with torch.no_grad():
+        expected = nn.functional.cross_entropy(
+            network(whole.inputs), whole.labels, reduction="none"
+        )
+    assert observed.loss == pytest.approx(expected.double().numpy(), rel=1e-5)
+    # It was found out once, by one sample.
+    assert network.strides == [False, True, True, True]
+
+
+def test_what_is_wrong_with_a_network_is_said_whatever_the_layout() -> None:
+    images = Batch.of(torch.randn(2, 3, 8, 8), torch.arange(2))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        observe(nn.Linear(3, 2), [images])
