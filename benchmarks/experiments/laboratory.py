@@ -219,7 +219,8 @@ class Subject:
     def _of_probe(self, probe: Probe) -> list[Batch]:
         everything = joined([self.train, self.holdout])
         # What is looked at first lies in batches of its own, as in a worker.
-        wanted = [torch.tensor(sorted(part)) for part in probe.parts]
+        parts = probe.parts or (probe.positions,)
+        wanted = [torch.tensor(sorted(part), dtype=torch.int64) for part in parts]
         rows = torch.cat([torch.isin(everything.positions, part).nonzero() for part in wanted])
         return list(in_parts(self.network, everything.rows(rows.flatten())))
 

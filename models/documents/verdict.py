@@ -99,7 +99,10 @@ class Rung(Document):
     retained: Fall | None
     holdout_of_retained_labels: Fall | None
     worst_label: LabelFall | None
-    cohorts: dict[str, Standing]
+    cohorts: dict[str, Standing] = Field(
+        description="If labels go whole, forgotten samples were looked at through the candidate "
+        "that was taken, and through others only where too few unseen ones tell of a label."
+    )
     pool: Standing | None
     last_layer_restored: dict[str, Estimate]
 

@@ -55,7 +55,10 @@ class Examiner:
         )
         labels = dict([*retained, *holdout, *of_labels, *forgotten_samples])
         # What is looked at first lies in batches of its own.
-        self._samples = [(p, labels[p]) for part in self.probe.parts for p in sorted(part)]
+        parts = self.probe.parts or (self.probe.positions,)
+        self._samples = [
+            (position, labels[position]) for part in parts for position in sorted(part)
+        ]
 
     def look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
         """What the network with these weights makes of the probe, or of some of its samples.

@@ -30,6 +30,6 @@ def choose(bench: Workbench) -> Choice:
         trials = [tried.trial for tried in bench.ladder]
         taken = best_passing(trials) or nearest(trials)
         rung = trials.index(taken)
-        if not taken.judgement.at_a_glance:
+        if bench.ladder[rung].is_whole:
             return Choice(bench.ladder, rung, bench.mixer.mix(taken.settings))
         bench.complete(rung)

@@ -100,6 +100,14 @@ class Gate:
         return frozenset(chain.from_iterable(self._of_gone.values()))
 
     @property
+    def decides_by_unseen(self) -> bool:
+        """Whether unseen samples alone tell of every cohort what is left of it."""
+        return all(
+            standing.rule is Rule.CHANCE and standing.recognised_on == "unseen"
+            for standing in self.at_base.values()
+        )
+
+    @property
     def influenced(self) -> bool:
         """Whether the base treats any cohort of the labels asked for otherwise than unseen data.
 

@@ -1,6 +1,6 @@
 """The probe: which samples candidates are judged on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -10,9 +10,25 @@ import numpy as np
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.probing.observation import Observed
 
-# At a glance a candidate is looked at through a quarter of the samples, then another; a smaller
-# probe than this is looked at whole.
-QUARTERS, LEAST = 4, 1000
+# A smaller probe is looked at whole.
+LEAST = 1000
+QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A probe in parts, in the order in which they are looked at.
+
+    Two `quarters` of every set of samples that decide, and the `rest` of these. Forgotten ones of
+    labels that are gone decide nothing while there are unseen ones to tell by.
+    """
+
+    quarters: tuple[frozenset[int], frozenset[int]]
+    rest: frozenset[int]
+    forgotten: frozenset[int]
+
+    def __iter__(self) -> Iterator[frozenset[int]]:
+        yield from (*self.quarters, self.rest, self.forgotten)
 
 
 @dataclass(frozen=True)
@@ -36,25 +52,31 @@ class Probe:
     excused: frozenset[int] = frozenset()
 
     @cached_property
-    def parts(self) -> tuple[frozenset[int], ...]:
-        """What is looked at first, then, and last: two quarters of every set of samples, the rest.
+    def positions(self) -> frozenset[int]:
+        """All samples that are looked at."""
+        groups = (*self.forgotten.values(), self.unseen, self.retained, self.holdout)
+        return frozenset(chain.from_iterable(groups))
 
-        The first may be enough to see that a candidate is out of the question. Of samples that are
-        compared with unseen ones or with what is expected fewer tell too little, and a small probe
-        does: then it is one part. Which samples are in a quarter is drawn, always alike.
+    @cached_property
+    def parts(self) -> Parts | None:
+        """What is looked at first, and what later, where labels go whole; None of a small probe.
+
+        Of samples that are compared with unseen ones, or with what is expected, fewer than all tell
+        too little: then it is None, too. Which samples are in a quarter is drawn, always alike.
         """
-        groups = [*self.forgotten.values(), self.unseen, self.retained, self.holdout]
-        everything = frozenset(chain.from_iterable(groups))
         labels = chain.from_iterable(cohort.labels for cohort in self.forgotten)
-        if len(everything) < LEAST or not self.gone.issuperset(labels):
-            return (everything,)
+        if len(self.positions) < LEAST or not self.gone.issuperset(labels):
+            return None
         drawn = np.random.default_rng(0)
+        groups = (self.unseen, self.retained, self.holdout)
         shuffled = [drawn.permutation(np.fromiter(group, np.int64)) for group in groups]
         first, second = (
             frozenset(np.concatenate([each[quarter::QUARTERS] for each in shuffled]).tolist())
             for quarter in range(2)
         )
-        return first, second - first, everything - first - second
+        forgotten = frozenset(chain.from_iterable(self.forgotten.values()))
+        rest = self.positions - first - second - forgotten
+        return Parts((first, second - first), rest, forgotten)
 
     def like(self, cohort: Cohort, observed: Observed) -> Observed:
         """Unseen samples that a cohort's forgotten ones are compared with."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
+from models.documents import Rule
 from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
@@ -11,6 +13,7 @@ from workers.unlearning.gating.judgement import Judgement
 from workers.unlearning.last_layer import with_last_layer
 from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
 from workers.unlearning.probing.observation import Observed
+from workers.unlearning.probing.probe import Parts
 from workers.unlearning.probing.standing import Concession, Known
 from workers.unlearning.searching.trials import Trial
 from workers.unlearning.tuning import Setting, at_least
@@ -31,6 +34,8 @@ class Tried:
     seen: Observed
     # Entries and norm of what changed, by parameter.
     changes: Mapping[str, tuple[int, float]]
+    # Whether it has been looked at through all of the probe.
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Workbench:
     A second look at labels that are forgotten whole is with the base's last layer put back, whose
     parameters `last_layer` names (`last_layer.py`); without names there is none.
 
-    What a part of the probe rules out beyond doubt is not looked at any further (`Probe.parts`).
+    Where labels go whole, a candidate is looked at through what decides, and no further than until
+    that leaves no doubt (`Probe.parts`); `complete` looks at the others as well.
 
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that; those
@@ -99,33 +105,44 @@ class Workbench:
             **{cohort: self._above_floor(cohort, each) for cohort, each in settings.items()},
         }
         weights = self.mixer.mix(settings).weights
-        seen, judgement = self._at_a_glance(weights)
+        seen, judgement = self._examine(weights)
         changes = change_of_weights(self.mixer.base, weights, self.mixer.full)
         norm = sum(change**2 for _, change in changes.values()) ** 0.5
         trial = Trial(dict(settings), judgement, norm)
-        self.ladder.append(Tried(trial, seen, changes))
+        self.ladder.append(Tried(trial, seen, changes, is_whole=self._parts is None))
         self._done()
         return trial
 
     def complete(self, rung: int) -> None:
-        """Judge a candidate by all of the probe that was judged at a glance."""
+        """Judge a candidate by all of the probe, of which only a part was looked at."""
         tried = self.ladder[rung]
         weights = self.mixer.mix(tried.trial.settings).weights
-        seen = self._look(weights)
+        missing = self.gate.probe.positions.difference(tried.seen.positions.tolist())
+        seen = Observed.together([tried.seen, self._look(weights, missing)])
         trial = replace(tried.trial, judgement=self._judge(weights, seen))
-        self.ladder[rung] = replace(tried, trial=trial, seen=seen)
+        self.ladder[rung] = replace(tried, trial=trial, seen=seen, is_whole=True)
 
-    def _at_a_glance(self, weights: Weights) -> tuple[Observed, Judgement]:
-        """Look at part after part of the probe, until these leave no doubt, or at all of it."""
-        *parts, rest = self.gate.probe.parts
+    @cached_property
+    def _parts(self) -> Parts | None:
+        """Those of the probe, if the first of them can tell anything."""
+        tell = self.gate.decides_by_unseen and all(
+            known.rule is Rule.CHANCE for known in self._known.values()
+        )
+        return self.gate.probe.parts if tell else None
+
+    def _examine(self, weights: Weights) -> tuple[Observed, Judgement]:
+        """Look at what decides, part after part, until that leaves no doubt."""
+        if self._parts is None:
+            seen = self._look(weights)
+            return seen, self._judge(weights, seen)
         pieces = []
-        for part in parts:
-            pieces.append(self._look(weights, part))
+        for quarter in self._parts.quarters:
+            pieces.append(self._look(weights, quarter))
             so_far = Observed.together(pieces)
             judgement = self.gate.rule_out(so_far, self._excused, self._known)
             if judgement is not None:
                 return so_far, judgement
-        seen = Observed.together([*pieces, self._look(weights, rest if pieces else None)])
+        seen = Observed.together([*pieces, self._look(weights, self._parts.rest)])
         return seen, self._judge(weights, seen)
 
     def _judge(self, weights: Weights, seen: Observed) -> Judgement:

@@ -1,22 +1,23 @@
 """Candidates on the workbench: made of the base, looked at, judged, and kept in order."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from models.documents import Closeness
+from models.documents import Closeness, Rule
+from tests.unit.workers.unlearning import probes
 from tests.unit.workers.unlearning.memorised import BOUNDS, COHORT, FORGOTTEN, bench
 from tests.unit.workers.unlearning.probes import network, probe_of
 from workers.unlearning.choosing import choose
+from workers.unlearning.cohorts import Cohort
 from workers.unlearning.dampening import Weights
 from workers.unlearning.gate import Gate
 from workers.unlearning.probing import probe
 from workers.unlearning.probing.observation import Observed
-from workers.unlearning.probing.standing import Concession
-from workers.unlearning.searching.workbench import Workbench
+from workers.unlearning.probing.standing import Concession, Known
+from workers.unlearning.searching.workbench import Kept, Workbench
 from workers.unlearning.tuning import Setting
 
 GENTLE, STRONG = ({COHORT: Setting(selection, 1.0)} for selection in (10.0, 1.0))
@@ -136,7 +137,7 @@ def test_one_that_passes_is_chosen_before_one_that_comes_as_near_and_does_not() 
     assert choose(workbench).chosen.trial.settings == STRONG
 
 
-GONE = frozenset({0})
+GONE, PARTS = frozenset({0}), ("first", "second", "rest", "forgotten")
 # Its unseen samples are enough for a quarter of them to decide.
 KNOWN = network(unseen=400)
 
@@ -154,24 +155,36 @@ def damaged(observed: Observed) -> Observed:
 class Looks:
     """A workbench on which every candidate is seen as `sights` say, one after another."""
 
-    def __init__(self, *sights: Observed, gone: frozenset[int] = GONE) -> None:
-        self.parts: list[Collection[int] | None] = []
-        self._sights = list(sights)
-        gate = Gate(KNOWN, probe_of(KNOWN, gone), BOUNDS)
-        self.bench = Workbench(gate, bench().mixer, self._look, [], self._next)
+    def __init__(
+        self,
+        *sights: Observed,
+        base: Observed = KNOWN,
+        gone: frozenset[int] = GONE,
+        kept: Mapping[Cohort, Kept] | None = None,
+    ) -> None:
+        self.named: list[str | None] = []
+        self.lengths: list[int] = []
+        self.sights = list(sights)
+        gate = Gate(base, probe_of(base, gone), BOUNDS)
+        self.bench = Workbench(gate, bench().mixer, self._look, [], self._next, kept=kept)
 
     def _look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
-        self.parts.append(at)
-        return self._sights[0] if at is None else self._sights[0].at(at)
+        parts = dict(zip(self.bench.gate.probe.parts or (), PARTS, strict=False))
+        self.named.append(None if at is None else parts.get(frozenset(at), "others"))
+        seen = self.sights[0] if at is None else self.sights[0].at(at)
+        self.lengths.append(len(seen))
+        if self.named[-1] == "others":
+            self._next()
+        return seen
 
     def _next(self) -> None:
-        if len(self._sights) > 1:
-            self._sights.pop(0)
+        if len(self.sights) > 1:
+            self.sights.pop(0)
 
 
 @pytest.fixture
 def of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However small a probe is, it has parts."""
+    """However small a probe is, it is looked at in parts."""
     monkeypatch.setattr(probe, "LEAST", 1)
 
 
@@ -179,59 +192,97 @@ def of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_quarter_rules_out_is_not_looked_at_any_further() -> None:
     looks = Looks(KNOWN)
     judgement = looks.bench.attempt(GENTLE).judgement
-    first, *_ = looks.bench.gate.probe.parts
-    assert looks.parts == [first]
+    assert looks.named == ["first"]
     assert judgement.at_a_glance
     assert not judgement.passes
     (standing,) = judgement.standings.values()
     assert standing.recognised is not None
     assert standing.recognised.count == 100
-    assert len(looks.bench.ladder[0].seen) == len(first)
+    assert not looks.bench.ladder[0].is_whole
 
 
 @pytest.mark.usefixtures("of_any_size")
-def test_what_no_part_rules_out_is_judged_by_all_of_the_probe() -> None:
+def test_what_no_quarter_rules_out_is_judged_by_all_that_decides() -> None:
     looks = Looks(unknown(KNOWN))
     judgement = looks.bench.attempt(GENTLE).judgement
-    assert looks.parts == list(looks.bench.gate.probe.parts)
-    assert judgement == looks.bench.gate.judge(unknown(KNOWN))
+    assert looks.named == ["first", "second", "rest"]
     assert judgement.passes
     assert not judgement.at_a_glance
-    assert looks.bench.ladder[0].seen.positions.tolist() == sorted(KNOWN.positions.tolist())
+    whole = looks.bench.gate.judge(unknown(KNOWN))
+    assert judgement.falls == whole.falls
+    (standing,), (of_whole,) = judgement.standings.values(), whole.standings.values()
+    # What forgotten samples show of a label that is gone decides nothing.
+    assert (standing.accuracy, standing.attack, standing.gap) == (None, None, None)
+    shown = {"accuracy": None, "attack": None, "gap": None}
+    assert standing == replace(of_whole, **shown)
 
 
 @pytest.mark.usefixtures("of_any_size")
 def test_where_a_label_goes_in_part_all_is_looked_at_at_once() -> None:
     looks = Looks(KNOWN, gone=frozenset())
     looks.bench.attempt(GENTLE)
-    assert looks.parts == [None]
+    assert looks.named == [None]
+    assert looks.bench.ladder[0].is_whole
 
 
 @pytest.mark.usefixtures("of_any_size")
-def test_whatever_is_taken_is_judged_by_all_of_the_probe() -> None:
-    looks = Looks(KNOWN, damaged(KNOWN), KNOWN)
+def test_where_forgotten_samples_tell_what_is_left_all_is_looked_at_at_once() -> None:
+    few = network(unseen=20)
+    looks = Looks(few, base=few)
+    (standing,) = looks.bench.attempt(GENTLE).judgement.standings.values()
+    assert looks.named == [None]
+    assert standing.rule is Rule.CHANCE
+
+
+@pytest.mark.usefixtures("of_any_size")
+@pytest.mark.parametrize(("rule", "named"), [(Rule.CHANCE, "first"), (Rule.LIKE_UNSEEN, None)])
+def test_where_forgotten_samples_tell_what_is_given_back_all_is_looked_at_at_once(
+    rule: Rule, named: str | None
+) -> None:
+    known = Known(rule, 0.0, 0.0)
+    looks = Looks(KNOWN, kept={probes.COHORT: Kept(STRONG[COHORT], known)})
+    judgement = looks.bench.attempt(GENTLE).judgement
+    assert looks.named[0] == named
+    assert judgement.given_back == {probes.COHORT}
+
+
+@pytest.mark.usefixtures("of_any_size")
+@pytest.mark.parametrize("sight", [KNOWN, unknown(KNOWN)])
+def test_what_is_taken_is_looked_at_through_the_others_too(sight: Observed) -> None:
+    looks = Looks(sight)
+    looks.bench.attempt(GENTLE)
+    looks.named.clear()
+    looks.sights = [sight]
+    choice = choose(looks.bench)
+    assert choice.chosen.trial.judgement == looks.bench.gate.judge(sight)
+    assert choice.chosen.seen.positions.tolist() == sorted(KNOWN.positions.tolist())
+    assert len(looks.named) == 1
+    # None is looked at twice.
+    assert sum(looks.lengths) == len(KNOWN)
+
+
+@pytest.mark.usefixtures("of_any_size")
+def test_of_two_that_a_part_has_ruled_out_only_the_one_that_is_taken_is_looked_at_again() -> None:
+    looks = Looks(KNOWN, damaged(KNOWN))
     trials = [looks.bench.attempt(each) for each in (GENTLE, STRONG)]
     assert all(trial.judgement.at_a_glance for trial in trials)
+    looks.sights = [KNOWN]
     choice = choose(looks.bench)
     # What knows the label does no damage, and so is the nearest.
     assert choice.rung == 0
-    assert choice.chosen.trial.judgement == looks.bench.gate.judge(KNOWN)
-    assert choice.chosen.seen is KNOWN
+    assert not choice.chosen.trial.judgement.at_a_glance
     assert choice.chosen.trial.settings == GENTLE
     assert looks.bench.ladder[1].trial is trials[1]
 
 
 @pytest.mark.usefixtures("of_any_size")
 def test_what_all_of_the_probe_shows_decides_what_is_taken() -> None:
-    # At a glance no damage was beyond doubt; the whole probe shows it.
-    first, *_ = probe_of(KNOWN, GONE).parts
-    hidden = damaged(KNOWN)
-    right = np.where(np.isin(KNOWN.positions, list(first)), KNOWN.right, hidden.right)
-    looks = Looks(replace(KNOWN, right=right), KNOWN)
+    looks = Looks(KNOWN, KNOWN)
     for each in (GENTLE, STRONG):
         looks.bench.attempt(each)
-    looks._sights = [replace(KNOWN, right=right)]
-    looks.bench.complete(0)
+    # In what was not looked at yet the first one does damage.
+    looks.sights = [damaged(KNOWN), KNOWN]
+    choice = choose(looks.bench)
+    assert choice.rung == 1
     assert looks.bench.ladder[0].trial.judgement.damage
-    looks._sights = [KNOWN]
-    assert choose(looks.bench).rung == 1
+    assert choice.chosen.is_whole
