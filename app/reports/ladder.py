@@ -76,7 +76,7 @@ def _rung(verdict: Verdict, number: int, names: list[str]) -> Rung:
 def _said_of(rung: documents.Rung) -> tuple[str, str]:
     sign, said = _verdict_on(rung)
     if rung.at_a_glance:
-        said += ", as a part of the probe shows beyond doubt; the rest was not looked at"
+        said += ": a part of the probe left no doubt, and the rest was not looked at"
     return sign, said
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from workers.unlearning.mixing import Mixture
-from workers.unlearning.searching.preference import best_passing, nearest
 from workers.unlearning.searching.workbench import Tried, Workbench
 
 
@@ -22,14 +21,6 @@ class Choice:
 
 
 def choose(bench: Workbench) -> Choice:
-    """Take the best candidate that passes; if none does, the nearest without too much damage.
-
-    It is judged by all of the probe.
-    """
-    while True:
-        trials = [tried.trial for tried in bench.ladder]
-        taken = best_passing(trials) or nearest(trials)
-        rung = trials.index(taken)
-        if bench.ladder[rung].is_whole:
-            return Choice(bench.ladder, rung, bench.mixer.mix(taken.settings))
-        bench.complete(rung)
+    """Take the best candidate that passes; if none does, the nearest without too much damage."""
+    rung = bench.take()
+    return Choice(bench.ladder, rung, bench.mixer.mix(bench.ladder[rung].trial.settings))

@@ -198,28 +198,26 @@ class Gate:
         )
 
     def rule_out(
-        self,
-        candidate: Observed,
-        excused: Mapping[Cohort, Concession] | None = None,
-        forgotten: Mapping[Cohort, Known] | None = None,
+        self, candidate: Observed, excused: Mapping[Cohort, Concession] | None = None
     ) -> Judgement | None:
-        """What is wrong with a candidate of which only some `parts` of the probe were looked at.
+        """What is wrong with a candidate of which only quarters of the probe were looked at.
 
-        None if these leave any doubt that it cannot pass: then the rest is to be looked at, too.
+        None if these leave any doubt that it cannot pass: then the rest is to be looked at, too. So
+        it is where a search would learn something wrong: of damage that may be chance, or from a
+        cohort of which too few were looked at. Of what was accepted before nothing rules it out.
         """
-        found = self.judge(candidate, None, excused, forgotten)
+        found = self.judge(candidate, None, excused)
+        if any(each.closeness is Closeness.UNDECIDABLE for each in found.standings.values()):
+            return None
         damage = found.falls.sure_reasons(self.bounds.falls)
-        excused = excused or {}
-        remembered = any(
+        remembered = found.spares and any(
             leaves_too_much(standing)
             for cohort, standing in found.standings.items()
-            if cohort not in excused or not excused[cohort].covers(standing)
+            if cohort not in (excused or {})
         )
         if not (damage or remembered):
             return None
-        return replace(
-            found, damage=damage, unmeasured=[], undecided=[], spares=False, at_a_glance=True
-        )
+        return replace(found, damage=damage, unmeasured=[], spares=False, at_a_glance=True)
 
     def _standings(self, candidate: Observed) -> dict[Cohort, Standing]:
         return {

@@ -131,9 +131,8 @@ def to_close(standing: Standing, thresholds: Thresholds) -> Thresholds:
 
 def leaves_too_much(standing: Standing) -> bool:
     """Whether so much of a label that is gone is recognised, beyond doubt, as is never accepted."""
-    if standing.rule is not Rule.CHANCE or standing.closeness is Closeness.UNDECIDABLE:
-        return False
-    return standing.recognised is not None and standing.recognised.low > MOST_LEFT
+    recognised = standing.recognised if standing.rule is Rule.CHANCE else None
+    return recognised is not None and recognised.low > MOST_LEFT
 
 
 def telling_of(

@@ -152,11 +152,16 @@ class Falls:
     def sure_reasons(self, allowed: Allowed) -> list[str]:
         """The same on what has not fallen further by chance, with 95 % for all falls together."""
         among = len(self.by_label) + 2
-        return [
-            _too_far(what, fall, bound)
-            for what, fall, bound in self._beyond(allowed)
-            if fall.surely_over(bound, among=among)
-        ]
+
+        def sure(fall: Fall | None, bound: float) -> Fall | None:
+            return fall if fall is not None and fall.surely_over(bound, among=among) else None
+
+        one = allowed.one_label
+        return Falls(
+            sure(self.retained, allowed.retained),
+            {label: fall for label, fall in self.by_label.items() if sure(fall, one)},
+            sure(self.holdout, allowed.holdout),
+        ).reasons(allowed)
 
     def _beyond(self, allowed: Allowed) -> Iterator[tuple[str, Fall, float]]:
         if self.retained is not None and self.retained.over(allowed.retained):

@@ -126,12 +126,14 @@ def _layout_for(network: nn.Module, inputs: torch.Tensor) -> torch.memory_format
     """In which this network looks at images fastest.
 
     On CPUs most do where a pixel's channels lie together. Some cannot: those that take a view of
-    an image's values as of one row.
+    values as if they lay in another order. Of a single image that may be allowed, so it is tried
+    with two.
     """
-    if inputs.ndim != 4 or inputs.device.type != "cpu":
+    if inputs.ndim != 4 or inputs.device.type != "cpu" or not len(inputs):
         return torch.preserve_format
     try:
-        network(inputs[:1].clone(memory_format=torch.channels_last))
+        two = inputs[torch.tensor([0, -1])]
+        network(two.contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         # If it is not the layout, the pass itself raises it again.
         return torch.preserve_format

@@ -7,7 +7,6 @@ was forgotten would be known again. So it is tried once more as it is dampened t
 that gives a cohort back is published by itself.
 """
 
-from workers.unlearning.searching.preference import best_passing, nearest
 from workers.unlearning.searching.workbench import Workbench
 from workers.unlearning.tuning import at_least
 
@@ -17,10 +16,9 @@ def keep_forgotten(bench: Workbench) -> None:
 
     With those that are short dampened as before: one candidate more, whatever limits a search has.
     """
-    trials = [tried.trial for tried in bench.ladder]
-    if best_passing(trials) is not None:
+    near = bench.ladder[bench.take()].trial
+    if near.judgement.passes:
         return
-    near = nearest(trials)
     as_before = {
         cohort: at_least(near.settings[cohort], kept.setting)
         for cohort, kept in bench.kept.items()

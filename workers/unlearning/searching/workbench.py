@@ -15,6 +15,7 @@ from workers.unlearning.mixing import CohortSettings, Mixer, change_of_weights
 from workers.unlearning.probing.observation import Observed
 from workers.unlearning.probing.probe import Parts
 from workers.unlearning.probing.standing import Concession, Known
+from workers.unlearning.searching.preference import best_passing, nearest
 from workers.unlearning.searching.trials import Trial
 from workers.unlearning.tuning import Setting, at_least
 
@@ -56,7 +57,7 @@ class Workbench:
     parameters `last_layer` names (`last_layer.py`); without names there is none.
 
     Where labels go whole, a candidate is looked at through what decides, and no further than until
-    that leaves no doubt (`Probe.parts`); `complete` looks at the others as well.
+    that leaves no doubt (`Probe.parts`); the one to `take` is looked at through all of the probe.
 
     All candidates are on the ladder afterwards, in order. `done` is called after each. Cohorts that
     are `pinned` have their setting; those with a `floor` must not be dampened less than that; those
@@ -113,8 +114,20 @@ class Workbench:
         self._done()
         return trial
 
-    def complete(self, rung: int) -> None:
-        """Judge a candidate by all of the probe, of which only a part was looked at."""
+    def take(self) -> int:
+        """The rung of the best candidate that passes, or of the nearest without too much damage.
+
+        Whichever it is, it is judged by all of the probe by then.
+        """
+        while True:
+            trials = [tried.trial for tried in self.ladder]
+            rung = trials.index(best_passing(trials) or nearest(trials))
+            if self.ladder[rung].is_whole:
+                return rung
+            self._complete(rung)
+
+    def _complete(self, rung: int) -> None:
+        """Look at what is missing through a candidate, and judge it anew."""
         tried = self.ladder[rung]
         weights = self.mixer.mix(tried.trial.settings).weights
         missing = self.gate.probe.positions.difference(tried.seen.positions.tolist())
@@ -139,7 +152,7 @@ class Workbench:
         for quarter in self._parts.quarters:
             pieces.append(self._look(weights, quarter))
             so_far = Observed.together(pieces)
-            judgement = self.gate.rule_out(so_far, self._excused, self._known)
+            judgement = self.gate.rule_out(so_far, self._excused)
             if judgement is not None:
                 return so_far, judgement
         seen = Observed.together([*pieces, self._look(weights, self._parts.rest)])

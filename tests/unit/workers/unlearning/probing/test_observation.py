@@ -154,32 +154,48 @@ def test_a_network_that_changes_its_input_in_place_sees_kept_batches_as_before()
 
 
 class Viewed(nn.Module):
-    """It takes a view of an image's values as of one row, which not every layout has."""
+    """It takes a view of what a convolution returns, as if its values lay in `shape`."""
 
-    def __init__(self, *, strides: list[bool]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(3, 4, 3)
         self.last = nn.Linear(4 * 6 * 6, 5)
-        self.strides = strides
+        self.shape = shape
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        self.strides.append(inputs.is_contiguous())
-        seen = self.convolution(inputs)
-        return self.last(seen.view(len(seen), -1))
+        seen = self.convolution(inputs).view(-1, *self.shape)
+        return self.last(seen.reshape(len(inputs), -1))
 
 
-def test_a_network_that_needs_its_images_plainly_laid_out_gets_them_so() -> None:
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (4 * 6 * 6,),
+        # One image has such a view in any layout.
+        (6, 6),
+    ],
+)
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_network_that_needs_its_images_plainly_laid_out_gets_them_so(
+    shape: tuple[int, ...], first: int
+) -> None:
     torch.manual_seed(0)
-    network = Viewed(strides=[])
-    whole = Batch.of(torch.randn(5, 3, 8, 8), torch.arange(5))
-    observed = observe(network, [whole.part(0, 2), whole.part(2, 5)])
+    network, whole = Viewed(shape), Batch.of(torch.randn(5, 3, 8, 8), torch.arange(5))
+    images = whole.inputs.contiguous(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match="view"):
+        network(images)
+    observed = observe(network, [whole.part(0, first), whole.part(first, 5)])
     with torch.no_grad():
-        expected = nn.functional.cross_entropy(
-            network(whole.inputs), whole.labels, reduction="none"
-        )
-    assert observed.loss == pytest.approx(expected.double().numpy(), rel=1e-5)
-    # It was found out once, by one sample.
-    assert network.strides == [False, True, True, True]
+        shares = nn.functional.log_softmax(network(whole.inputs).double(), dim=1)
+    expected = -shares.gather(1, whole.labels[:, None])[:, 0]
+    assert observed.loss == pytest.approx(expected.numpy(), rel=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (0, 3)])
+def test_batches_without_images_are_no_hindrance(sizes: tuple[int, ...]) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten())
+    batches = [Batch.of(torch.randn(size, 3, 8, 8), torch.zeros(size).long()) for size in sizes]
+    assert len(observe(network, batches)) == sum(sizes)
 
 
 def test_what_is_wrong_with_a_network_is_said_whatever_the_layout() -> None:

@@ -239,11 +239,11 @@ def test_where_forgotten_samples_tell_what_is_left_all_is_looked_at_at_once() ->
 def test_where_forgotten_samples_tell_what_is_given_back_all_is_looked_at_at_once(
     rule: Rule, named: str | None
 ) -> None:
-    known = Known(rule, 0.0, 0.0)
-    looks = Looks(KNOWN, kept={probes.COHORT: Kept(STRONG[COHORT], known)})
-    judgement = looks.bench.attempt(GENTLE).judgement
+    looks = Looks(KNOWN, kept={probes.COHORT: Kept(STRONG[COHORT], Known(rule, 0.0, 0.0))})
+    looks.bench.attempt(GENTLE)
     assert looks.named[0] == named
-    assert judgement.given_back == {probes.COHORT}
+    # Of what was judged at a glance it is told when it is looked at whole.
+    assert looks.bench.ladder[looks.bench.take()].trial.judgement.given_back == {probes.COHORT}
 
 
 @pytest.mark.usefixtures("of_any_size")
