@@ -1,6 +1,7 @@
 """What a network makes of samples, one by one; every figure of a verdict is counted from this."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,10 +80,10 @@ class Observed:
 def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
     """Look at every sample once. The network must be in evaluation mode."""
     columns: list[list[torch.Tensor]] = [[] for _ in range(5)]
-    layout: torch.memory_format | None = None
+    layout = torch.channels_last
     for batch in batches:
-        layout = layout or _layout_for(network, batch.inputs)
-        outputs = _outputs(network, batch.inputs, layout).double()
+        raw, layout = _laid_out(network, batch.inputs, layout)
+        outputs = raw.double()
         log_shares = nn.functional.log_softmax(outputs, dim=1)
         labels = batch.labels
         seen = (
@@ -106,6 +107,21 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
     return Observed.together([as_they_came])
 
 
+def _laid_out(
+    network: nn.Module, inputs: torch.Tensor, layout: torch.memory_format
+) -> tuple[torch.Tensor, torch.memory_format]:
+    """Outputs, and the layout of images that they are of.
+
+    On CPUs most networks are fastest where a pixel's channels lie together. Some cannot look at
+    images so: those that take a view of values as if they lay in another order.
+    """
+    if inputs.ndim == 4 and inputs.device.type == "cpu" and layout is torch.channels_last:
+        # Whatever else is wrong is raised again below.
+        with suppress(RuntimeError):
+            return _outputs(network, inputs, layout), layout
+    return _outputs(network, inputs, torch.preserve_format), torch.preserve_format
+
+
 def _outputs(network: nn.Module, inputs: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
     """Of all inputs at once, or of halves of them while the device runs out of memory."""
     try:
@@ -120,21 +136,3 @@ def _outputs(network: nn.Module, inputs: torch.Tensor, layout: torch.memory_form
     half = len(inputs) // 2
     halves = (inputs[:half], inputs[half:])
     return torch.cat([_outputs(network, each, layout) for each in halves])
-
-
-def _layout_for(network: nn.Module, inputs: torch.Tensor) -> torch.memory_format:
-    """In which this network looks at images fastest.
-
-    On CPUs most do where a pixel's channels lie together. Some cannot: those that take a view of
-    values as if they lay in another order. Of a single image that may be allowed, so it is tried
-    with two.
-    """
-    if inputs.ndim != 4 or inputs.device.type != "cpu" or not len(inputs):
-        return torch.preserve_format
-    try:
-        two = inputs[torch.tensor([0, -1])]
-        network(two.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        # If it is not the layout, the pass itself raises it again.
-        return torch.preserve_format
-    return torch.channels_last
