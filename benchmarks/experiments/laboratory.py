@@ -111,7 +111,8 @@ class Subject:
 
         def look(weights: Weights, at: Collection[int] | None = None) -> Observed:
             self.network.load_state_dict(weights)
-            return observe(self.network, samples if at is None else among(samples, at))
+            seen = observe(self.network, samples if at is None else among(samples, at))
+            return Observed.together([seen])
 
         base = look(self.base)
         surrogate = make_surrogate(

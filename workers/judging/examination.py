@@ -61,12 +61,12 @@ class Examiner:
         ]
 
     def look(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
-        """What the network with these weights makes of the probe, or of some of its samples.
+        """What the network with these weights makes of the probe, or of some of it, by position.
 
         Samples that cannot be read are counted by their absence: those of earlier requests may be
         deleted by now.
         """
-        return observe(self._subject.put(weights), self._batches(at))
+        return Observed.together([observe(self._subject.put(weights), self._batches(at))])
 
     def _batches(self, at: Collection[int] | None) -> Iterator[Batch]:
         if at is None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+import numpy as np
+
 from workers.unlearning.probing.intervals import Estimate, difference, exact_share
 from workers.unlearning.probing.observation import Observed
 from workers.unlearning.probing.probe import Probe
@@ -176,11 +178,15 @@ class Falls:
 
 
 def falls(base: Observed, candidate: Observed, probe: Probe) -> Falls:
-    """Compare what two networks make of the same probe, as far as both have seen it."""
+    """Compare what two networks make of the same probe, as far as both have seen it.
+
+    Both must have seen it in the same order.
+    """
     base, candidate = (
         base.at(candidate.positions.tolist()),
         candidate.at(base.positions.tolist()),
     )
+    assert np.array_equal(base.positions, candidate.positions)
     before, after = (each.at(probe.retained).without(probe.gone) for each in (base, candidate))
     mine, theirs = before.by_label(), after.by_label()
     by_label = {

@@ -16,7 +16,7 @@ from workers.unlearning.probing.intervals import Estimate, mean, share
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """Samples as one network sees them, in the order of their positions.
+    """Samples as one network sees them, in the order in which they came.
 
     `positions` and `labels` int64 [n]; `loss` float64 [n], cross-entropy in nats; `right` bool [n],
     whether the label has the highest output; `entropy` float64 [n] of the prediction, in nats.
@@ -30,7 +30,7 @@ class Observed:
 
     @classmethod
     def together(cls, pieces: Sequence["Observed"]) -> "Observed":
-        """What was observed of different samples, of one piece or more."""
+        """What was observed of different samples, in one piece or more; by position."""
         columns = zip(*(vars(piece).values() for piece in pieces), strict=True)
         positions, *others = (np.concatenate(column) for column in columns)
         order = np.argsort(positions, kind="stable")
@@ -98,13 +98,12 @@ def observe(network: nn.Module, batches: Iterable[Batch]) -> Observed:
         for column, values in zip(columns, seen, strict=True):
             column.append(values.cpu())
     kinds = (torch.int64, torch.int64, torch.float64, torch.bool, torch.float64)
-    as_they_came = Observed(
+    return Observed(
         *(
             torch.cat([torch.empty(0, dtype=kind), *column]).numpy()
             for kind, column in zip(kinds, columns, strict=True)
         )
     )
-    return Observed.together([as_they_came])
 
 
 def _laid_out(

@@ -24,7 +24,7 @@ class Look(Protocol):
     """Looks at the probe, or at some of its samples by their positions, through a network."""
 
     def __call__(self, weights: Weights, at: Collection[int] | None = None) -> Observed:
-        """What the network with these weights makes of them."""
+        """What the network with these weights makes of them, in the order of their positions."""
 
 
 @dataclass(frozen=True)
