@@ -217,7 +217,7 @@ class Gate:
         )
         if not (damage or remembered):
             return None
-        return replace(found, damage=damage, unmeasured=[], spares=False, at_a_glance=True)
+        return replace(found, damage=damage, unmeasured=[], at_a_glance=True)
 
     def _standings(self, candidate: Observed) -> dict[Cohort, Standing]:
         return {

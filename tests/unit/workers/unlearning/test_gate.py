@@ -427,3 +427,16 @@ def test_while_too_few_were_looked_at_of_a_label_nothing_is_ruled_out() -> None:
     gate = Gate(base, probe_of(base, GONE), BOUNDS)
     assert gate.rule_out(ruined) is not None
     assert gate.rule_out(few) is None
+
+
+def test_that_few_were_looked_at_so_far_is_not_said_to_speak_against_it() -> None:
+    base = network()
+    bounds = replace(BOUNDS, min_probe=40)
+    gate = Gate(base, probe_of(base, GONE), bounds)
+    few = base.where((base.positions < RETAINED) | (base.positions % 10 == 0))
+    assert gate.judge(few).unmeasured == []
+    fewer = base.where((base.positions < RETAINED) | (base.positions % 20 == 0))
+    assert len(gate.judge(fewer).unmeasured) == 2
+    judgement = gate.rule_out(fewer)
+    assert judgement is not None
+    assert judgement.reasons == judgement.shortfalls != []

@@ -243,3 +243,26 @@ def test_a_label_with_enough_samples_makes_it_no_harder_to_tell_of_those_with_fe
     assert "label 7 (29 samples)" in said
     fewer = {label: Fall(1.0, 1.0, 29, lost=0, gained=0) for label in range(5)}
     assert not Falls(None, {**fewer, 7: few}, None).reasons(BOUNDS.falls)
+
+
+@pytest.mark.parametrize(
+    ("others", "lost", "sure"),
+    [(0, 9, False), (0, 10, True), (20, 11, False), (20, 12, True), (100, 12, False)],
+)
+def test_the_more_falls_there_are_the_more_it_takes_to_be_sure_of_one(
+    others: int, lost: int, sure: bool
+) -> None:
+    # Nine of forty would do for one label alone; the retained and the unseen count as well.
+    fell, none = Fall(1.0, 1 - lost / 40, 40, lost, gained=0), Fall(1.0, 1.0, 40, 0, gained=0)
+    found = Falls(none, dict.fromkeys(range(others), none) | {others: fell}, none)
+    assert len(found.reasons(BOUNDS.falls)) == 1
+    assert bool(found.sure_reasons(BOUNDS.falls)) == sure
+
+
+def test_a_fall_that_is_no_chance_is_told_beside_a_greater_one_that_may_be() -> None:
+    few, many = Fall(1.0, 0.7, 10, lost=3, gained=0), Fall(1.0, 0.75, 400, lost=100, gained=0)
+    bounds = replace(BOUNDS, min_probe=10).falls
+    (first,) = Falls(None, {1: few, 2: many}, None).reasons(bounds)
+    assert "label 1" in first
+    (told,) = Falls(None, {1: few, 2: many}, None).sure_reasons(bounds)
+    assert "label 2" in told
