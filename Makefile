@@ -33,8 +33,7 @@ test torture: export OMP_NUM_THREADS = 1
 test torture: export OMP_WAIT_POLICY = PASSIVE
 
 test: $(STAMP) ## Run the tests, against real servers that they start themselves.
-	$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile \
-		--no-loadscope-reorder
+	$(BIN)/python -m pytest --quiet --numprocesses=3 --dist=loadfile
 
 torture: $(STAMP) ## Run the fault tests in their long form, about an hour; each prints its counts.
 	$(BIN)/python -m pytest tests/faults --torture --capture=no --timeout=7200

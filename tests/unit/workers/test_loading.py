@@ -98,9 +98,11 @@ def kill_and_take(reader: BaseProcess, arriving: Iterator[Iterator[Batch]]) -> N
 def test_that_a_process_that_reads_has_died_is_said_in_a_sentence(tmp_path: Path) -> None:
     # More than it has read ahead by the time it dies.
     pieces = [shuffled()] * 20
+    # Of tests before this one.
+    others = multiprocessing.active_children()
     arriving = load_ahead(dataset_of(tmp_path), pieces, torch.device("cpu"), loaders=1)
     next(next(arriving))
-    (reader,) = multiprocessing.active_children()
+    (reader,) = set(multiprocessing.active_children()).difference(others)
     with pytest.raises(ReaderDied, match="EXPUNGE_LOADERS"), dead_readers_named():
         kill_and_take(reader, arriving)
 
