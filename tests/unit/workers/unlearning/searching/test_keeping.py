@@ -37,6 +37,15 @@ def test_a_candidate_that_gives_a_cohort_back_is_tried_again_as_it_was_before() 
     assert amended.change > 0
 
 
+def test_the_nearest_is_tried_again_whatever_was_tried_after_it() -> None:
+    workbench = bench(in_pairs=True, kept={COHORT: Kept(BEFORE, FORGOTTEN)})
+    # Both give it back, and the gentler one is as near.
+    workbench.attempt({COHORT: TOO_GENTLE})
+    assert workbench.attempt({COHORT: Setting(1e-6, 1e-6)}).change > 0
+    keep_forgotten(workbench)
+    assert [tried.trial.settings[COHORT] for tried in workbench.ladder][2:] == [BEFORE]
+
+
 def test_what_no_version_has_forgotten_is_not_given_back() -> None:
     workbench = bench(in_pairs=True)
     assert not workbench.attempt({COHORT: TOO_GENTLE}).judgement.given_back
