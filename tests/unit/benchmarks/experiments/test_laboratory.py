@@ -10,11 +10,12 @@ from benchmarks.experiments.laboratory import Subject
 from benchmarks.experiments.subjects import Subjects
 from benchmarks.experiments.tasks import whole_class
 from benchmarks.experiments.training import Networks
-from models.specifications import FixedMethod
+from models.specifications import AdaptiveMethod, FixedMethod, Policy
 from tests.unit.benchmarks.experiments.samples import RECIPE, data, samples
 from workers.enrolment.portions import LEAST
 from workers.unlearning.batches import Batch
 from workers.unlearning.importances import fisher_sums
+from workers.unlearning.probing import probe
 from workers.unlearning.tuning import Setting
 
 # The first label is large, the others are not.
@@ -69,6 +70,20 @@ def test_sums_are_taken_at_the_base_whatever_the_network_holds(subject: Subject)
     other = subject.afresh()
     other.network.load_state_dict(RECIPE.build(seed=1).state_dict())
     assert all(torch.equal(total, expected[name]) for name, total in other.sums_of(rows).items())
+
+
+def test_what_is_looked_at_in_parts_is_judged_as_what_is_looked_at_at_once(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, method = subject.train.labels == 0, AdaptiveMethod(method="adaptive")
+    policy = Policy.model_validate({"gate": {"min_probe": 1}})
+    at_once = subject.afresh().forget(whole, method=method, policy=policy).chosen.judgement
+    monkeypatch.setattr(probe, "LEAST", 1)
+    in_parts = subject.afresh().forget(whole, method=method, policy=policy).chosen.judgement
+    assert in_parts.falls == at_once.falls
+    for cohort, standing in at_once.standings.items():
+        assert in_parts.standings[cohort].accuracy == standing.accuracy
+        assert in_parts.standings[cohort].recognised == standing.recognised
 
 
 def test_a_request_finds_no_sums_of_one_before_and_each_seed_has_a_network(tmp_path: Path) -> None:
